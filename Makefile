@@ -1,0 +1,42 @@
+# Targets call CMake and CTest; nothing is built here. `make run` and `make test` need only a Debian 12 and root.
+BUILD ?= build
+JOBS ?= $(shell nproc)
+CMAKE_FLAGS ?=
+
+.PHONY: all build packages run test unit sanitize lint bench format clean
+all: build
+
+packages:
+	@./tests/lib/install-packages debian-packages.txt
+
+$(BUILD)/build.ninja: CMakeLists.txt
+	cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS)
+
+build: packages $(BUILD)/build.ninja
+	ninja -C $(BUILD) -j $(JOBS)
+
+run: build
+	./tests/lib/tour $(BUILD)/runsc
+
+test: build
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+sanitize: packages
+	cmake -S . -B $(BUILD)-asan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCVISOR_SANITIZE=address,undefined
+	ninja -C $(BUILD)-asan -j $(JOBS)
+	ctest --test-dir $(BUILD)-asan --output-on-failure -j $(JOBS) -L unit
+
+tsan: packages
+	cmake -S . -B $(BUILD)-tsan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCVISOR_SANITIZE=thread
+	ninja -C $(BUILD)-tsan -j $(JOBS)
+	ctest --test-dir $(BUILD)-tsan --output-on-failure -j $(JOBS) -L unit
+
+lint:
+	python3 tests/lint/layers.py
+	python3 tests/lint/sizes.py
+
+bench: build
+	./bench/run $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan

@@ -1,0 +1,51 @@
+/*
+ * The dentry cache and paths. A dentry names an inode in its parent (or says that the name is absent: inode NULL). The cache is
+ * a hash over (parent, name); unreferenced dentries stay cached up to a limit, least recently used first out.
+ *
+ * struct dentry: counted; a child holds its parent; paths (open files, cwd, mounts) hold dentries. Lock: the global dentry lock (rank
+ * DENTRY) guards tree and hash.
+ */
+#pragma once
+
+#include "sentry/base/list.h"
+#include "sentry/base/ref.h"
+
+struct inode;
+struct mount;
+struct strbuf;
+
+struct dentry {
+    struct ref ref;
+    struct dentry *parent; /* itself for a root */
+    struct inode *inode;   /* one reference; NULL: negative */
+    char *name;            /* kmalloc; "" for a root */
+    uint32_t name_size;
+    uint32_t hash;
+    uint32_t flags;        /* DENTRY_* */
+    uint32_t mounts;       /* mounts on it, any namespace */
+    struct list hash_node, children, sibling, lru;
+};
+enum { DENTRY_HASHED = 1, DENTRY_UNLINKED = 2, DENTRY_NO_CACHE = 4 };
+
+struct path {
+    struct mount *mount;
+    struct dentry *dentry;
+};
+
+struct path path_get(const struct path *p);
+void path_put(struct path *p); /* clears it */
+static inline bool path_equal(const struct path *a, const struct path *b)
+{
+    return a->mount == b->mount && a->dentry == b->dentry;
+}
+
+/*
+ * The name of p as seen from root, into sb: "/a/b"; " (deleted)" is added for unlinked ones when mark_deleted. Returns 0, or -ENOENT with
+ * "(unreachable)/..." written when p is not beneath root.
+ */
+int path_print(const struct path *p, const struct path *root, bool mark_deleted, struct strbuf *sb);
+
+struct dentry *dentry_get(struct dentry *d);
+void dentry_put(struct dentry *d);
+/* A root dentry for a superblock's root inode (takes its own reference). */
+struct dentry *dentry_alloc_root(struct inode *inode) MUST_CHECK;

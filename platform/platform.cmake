@@ -1,0 +1,11 @@
+# Platforms. host/ and mpk/ run inside the kernel's world and are freestanding; the rest is hosted.
+set(PLATFORM_HOSTED_SOURCES)
+set(PLATFORM_FREESTANDING_SOURCES)
+file(GLOB PLATFORM_FREESTANDING_SOURCES CONFIGURE_DEPENDS platform/host/*.c platform/platform.c platform/mpk/*.c platform/mpk/*.S)
+file(GLOB PLATFORM_HOSTED_SOURCES CONFIGURE_DEPENDS platform/remote/*.c platform/ptrace/*.c platform/systrap/*.c platform/systrap/*.S platform/patch/*.c)
+file(GLOB PLATFORM_FAKE_SOURCES CONFIGURE_DEPENDS platform/fake/*.c)
+add_library(platform_freestanding OBJECT ${PLATFORM_FREESTANDING_SOURCES})
+target_compile_options(platform_freestanding PRIVATE ${FREESTANDING_FLAGS})
+add_library(platform_hosted OBJECT ${PLATFORM_HOSTED_SOURCES})
+target_compile_options(platform_hosted PRIVATE ${HOSTED_FLAGS})
+add_library(platform_fake OBJECT ${PLATFORM_FAKE_SOURCES})
