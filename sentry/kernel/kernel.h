@@ -1,0 +1,73 @@
+/*
+ * The sandbox's root object in the arena: everything mutable hangs off it. Boot order: arena_init, kernel_create, mounts made by
+ * boot, kernel_start_init, then boot waits for the init task's end.
+ */
+#pragma once
+
+#include "sentry/base/idalloc.h"
+#include "sentry/base/lock.h"
+#include "sentry/kernel/task.h"
+
+#define PID_HASH_SIZE 1024
+#define PID_MAX 32768
+
+struct futex_table;
+struct timer_queue;
+
+/* Filled by higher layers (syscalls, strace) and boot: how this layer reaches them. Const table, by ops. */
+struct kernel_hooks {
+    int64_t (*syscall)(struct task *t, uint64_t nr, const uint64_t args[6]);
+    void (*task_exit)(struct task *t);             /* fs/task and others clean up what hangs off the task */
+    void (*session_leader_exit)(struct session *s); /* hang up its terminal */
+};
+
+struct kernel {
+    struct mutex tasks_lock; /* rank TASKS */
+    struct idalloc pids;
+    struct list pid_hash[PID_HASH_SIZE]; /* of task.pid_node */
+    struct thread_group *init;  /* pid 1 */
+    uint32_t task_count, thread_limit;
+    uint64_t forks; /* since boot, /proc/stat */
+    ops_ref_t hooks; /* struct kernel_hooks */
+    uint64_t boot_realtime_ns, boot_monotonic_ns;
+    struct mutex uts_lock;
+    char hostname[65], domainname[65];
+    struct futex_table *futexes;
+    struct timer_queue *timers;
+    struct mount_ns *mount_ns;
+    struct parker boot_parker; /* unparked when init has exited */
+    int32_t init_status;       /* its wait status */
+    uint32_t init_done;
+    uint32_t strace;           /* --strace: 1 */
+    uint32_t shutting_down;
+    void *proc_data, *dev_data, *host_io; /* owned by fs/proc, fs/dev, fs/hostfs */
+};
+
+static inline struct kernel *kernel_of(const struct task *t)
+{
+    return t->k;
+}
+
+/* Builds the root object, futex table and timer queue. */
+int kernel_create(const void *hooks, struct kernel **out) MUST_CHECK;
+/* No task may be left. */
+void kernel_destroy(struct kernel *k);
+
+struct init_args {
+    const char *const *argv, *const *envp; /* NULL-terminated */
+    const char *exe;     /* path inside; argv[0] looked up by the caller */
+    const char *cwd;
+    const struct cred *cred;
+    struct fdtable *files; /* one reference, taken over */
+    struct mount_ns *mount_ns;
+    struct path root;      /* borrowed */
+    struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
+    uint32_t umask;
+    struct tty *tty;       /* controlling terminal or NULL */
+};
+/* Starts pid 1. -ENOENT, -EACCES, -ENOEXEC ... from exec. */
+int kernel_start_init(struct kernel *k, const struct init_args *args) MUST_CHECK;
+/* SIGKILL to all but the caller's; the init's death does this too. */
+void kernel_kill_all(struct kernel *k);
+/* A signal for init from outside (the CLI forwards terminal and process signals). */
+int kernel_signal_init(struct kernel *k, int signo);
