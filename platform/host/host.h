@@ -18,6 +18,9 @@ int64_t host_futex_wake(uint32_t *word, int count);
 /* ---- time ---- */
 /* clock ids as clock_gettime(2); ns since its epoch. May use the vDSO. */
 uint64_t host_clock_ns(int clock);
+/* The address of clock_gettime in the vDSO image at ehdr (getauxval(AT_SYSINFO_EHDR)), for boot to put into
+ * ro_globals.vdso_clock; 0 when it has none. */
+uint64_t host_vdso_clock(uint64_t ehdr);
 
 /* ---- files: descriptors are the sentry's own ---- */
 struct host_stat {
@@ -78,7 +81,8 @@ int64_t host_getrandom(void *buf, size_t n);
 int64_t host_gettid(void);
 uint32_t host_cpu_count(void);
 struct host_sysinfo {
-    uint64_t uptime_s, total_ram, free_ram, loads[3];
+    uint64_t uptime_s, total_ram, free_ram; /* seconds, bytes, bytes */
+    uint64_t loads[3]; /* load averages times 65536 */
 };
 int64_t host_sysinfo(struct host_sysinfo *out);
 

@@ -18,7 +18,8 @@ struct ro_globals {
     int32_t log_level;   /* enum log_level */
     int32_t log_json;    /* 0 text, 1 JSON lines */
     uint64_t hash_seed;  /* random, for hash tables keyed by guest data */
-};
+    uint64_t vdso_clock; /* host_vdso_clock()'s result, callable wherever the kernel runs; 0: none */
+} ALIGNED(4096); /* whole pages, so that sealing it seals nothing else */
 
 extern struct ro_globals ro_globals; /* in its own page-aligned section cv_ro */
 

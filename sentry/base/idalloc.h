@@ -17,7 +17,7 @@ void idalloc_destroy(struct idalloc *a);
 int idalloc_get(struct idalloc *a, uint32_t floor, uint32_t *out) MUST_CHECK;
 /* The next free one after the last returned, wrapping to floor (as pids do). */
 int idalloc_get_cyclic(struct idalloc *a, uint32_t floor, uint32_t *out) MUST_CHECK;
-/* Exactly id: -EBUSY if taken. */
+/* Exactly id: -EBUSY if taken, -ENOSPC at or above the limit, -ENOMEM. */
 int idalloc_take(struct idalloc *a, uint32_t id) MUST_CHECK;
 void idalloc_put(struct idalloc *a, uint32_t id);
 bool idalloc_is_used(const struct idalloc *a, uint32_t id);

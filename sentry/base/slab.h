@@ -27,8 +27,8 @@ uint64_t slab_live(const struct slab_type *type);
 /* Calls fn for every cache with live objects; tests' teardown fails if it is called at all. */
 void slab_for_each_live(void (*fn)(const struct slab_type *type, uint64_t live, void *arg), void *arg);
 
-/* Untyped memory: zeroed, 16-aligned, from power-of-two caches up to 32 KiB and whole pages above, at most
- * KMALLOC_MAX. The size is remembered. kfree(NULL) is fine. */
+/* Untyped memory: zeroed, 16-aligned, from power-of-two caches up to 2 KiB and runs of 2^n pages above (aligned to
+ * their size), at most KMALLOC_MAX; else NULL. The size is remembered. kfree(NULL) is fine. */
 #define KMALLOC_MAX (16UL << 20)
 void *kmalloc(size_t size) MUST_CHECK;
 void *krealloc(void *p, size_t old_size, size_t new_size) MUST_CHECK;

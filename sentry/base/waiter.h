@@ -20,7 +20,8 @@ struct waiter_ops {
 
 struct waitq {
     struct mutex lock;
-    struct list waiters;
+    struct list waiters; /* exclusive ones last */
+    uint32_t count;      /* of waiters; changed under lock, read without it */
 };
 
 /* Owned by who waits; on one queue at a time. */

@@ -1,0 +1,43 @@
+/* Host calls: futexes and time. The clock uses the vDSO when boot has found it. */
+#include "platform/host/raw.h"
+#include "sentry/base/arena.h"
+
+#define FUTEX_WAKE_OP 1
+#define FUTEX_WAIT_BITSET_OP 9
+#define FUTEX_ANY_BIT 0xffffffffU
+#define NS_PER_S 1000000000UL
+
+struct raw_timespec {
+    int64_t sec, nsec;
+};
+
+int64_t host_futex_wait(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    struct raw_timespec deadline, *timeout = NULL;
+
+    if (deadline_ns != UINT64_MAX) {
+        deadline.sec = (int64_t)(deadline_ns / NS_PER_S);
+        deadline.nsec = (int64_t)(deadline_ns % NS_PER_S);
+        timeout = &deadline;
+    }
+    return raw6(__NR_futex, PTR(word), FUTEX_WAIT_BITSET_OP, expected, PTR(timeout), 0,
+                FUTEX_ANY_BIT);
+}
+
+int64_t host_futex_wake(uint32_t *word, int count)
+{
+    return raw3(__NR_futex, PTR(word), FUTEX_WAKE_OP, INT(count));
+}
+
+uint64_t host_clock_ns(int clock)
+{
+    int (*vdso)(int, struct raw_timespec *) =
+        (int (*)(int, struct raw_timespec *))(uintptr_t)ro_globals.vdso_clock;
+    struct raw_timespec now;
+
+    if (!vdso || vdso(clock, &now) != 0) {
+        if (raw3(__NR_clock_gettime, INT(clock), PTR(&now), 0) != 0)
+            return 0;
+    }
+    return (uint64_t)now.sec * NS_PER_S + (uint64_t)now.nsec;
+}

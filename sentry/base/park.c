@@ -1,0 +1,53 @@
+/* One thread's sleep and wake-up on a futex word, and the waiter that does it. Takes no locks. */
+#include "platform/host/host.h"
+#include "sentry/abi/errno.h"
+#include "sentry/base/waiter.h"
+
+enum { PARKER_NONE, PARKER_TOKEN, PARKER_SLEEPING };
+
+/* Swaps from for to, if from is what is there. */
+static bool change(struct parker *p, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&p->word, &from, to, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+int park(struct parker *p, uint64_t deadline_ns)
+{
+    int64_t err;
+
+    if (!change(p, PARKER_NONE, PARKER_SLEEPING)) {
+        BUG_ON(!change(p, PARKER_TOKEN, PARKER_NONE)); /* two threads on one parker */
+        return 0;
+    }
+    err = host_futex_wait(&p->word, PARKER_SLEEPING, deadline_ns);
+    if (change(p, PARKER_SLEEPING, PARKER_NONE))
+        return err == -ETIMEDOUT ? -ETIMEDOUT : 0; /* else a host signal: spurious */
+    BUG_ON(!change(p, PARKER_TOKEN, PARKER_NONE));
+    return 0;
+}
+
+void unpark(struct parker *p)
+{
+    if (__atomic_exchange_n(&p->word, PARKER_TOKEN, __ATOMIC_SEQ_CST) == PARKER_SLEEPING)
+        (void)host_futex_wake(&p->word, 1);
+}
+
+static void park_notify(struct waiter *w, uint32_t events)
+{
+    struct park_waiter *pw = container_of(w, struct park_waiter, w);
+
+    WRITE_ONCE(pw->fired, 1);
+    unpark(pw->parker);
+}
+
+DEFINE_OPS(waiter_ops, park_waiter_ops) = {.notify = park_notify};
+
+void park_waiter_init(struct park_waiter *pw, struct parker *parker, uint32_t mask)
+{
+    *pw = (struct park_waiter){
+        .w = {.mask = mask, .ops = ops_ref(&park_waiter_ops)},
+        .parker = parker,
+    };
+    list_init(&pw->w.node);
+}
