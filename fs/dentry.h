@@ -14,18 +14,26 @@ struct inode;
 struct mount;
 struct strbuf;
 
+#define DENTRY_INLINE_NAME 32
+
 struct dentry {
     struct ref ref;
     struct dentry *parent; /* itself for a root */
     struct inode *inode;   /* one reference; NULL: negative */
-    char *name;            /* kmalloc; "" for a root */
+    char *name;            /* inline_name or kmalloc; "" for a root */
     uint32_t name_size;
     uint32_t hash;
     uint32_t flags;        /* DENTRY_* */
     uint32_t mounts;       /* mounts on it, any namespace */
     struct list hash_node, children, sibling, lru;
+    char inline_name[DENTRY_INLINE_NAME];
 };
-enum { DENTRY_HASHED = 1, DENTRY_UNLINKED = 2, DENTRY_NO_CACHE = 4 };
+enum {
+    DENTRY_HASHED = 1, /* in the hash, which holds a reference */
+    DENTRY_UNLINKED = 2,
+    DENTRY_NO_CACHE = 4,
+    DENTRY_REFERENCED = 8, /* found since the cache last looked for something to drop */
+};
 
 struct path {
     struct mount *mount;

@@ -33,13 +33,16 @@ struct ioctl_ctx {
 struct file_ops {
     /* Sequential and positioned at once: pos is in/out (files without position ignore it). Bytes or -errno. */
     int64_t (*read)(struct file *f, struct uio *uio, int64_t *pos);
+    /* With O_APPEND on a regular file the filesystem writes at the end it finds under its own lock; *pos is only a guess then. */
     int64_t (*write)(struct file *f, struct uio *uio, int64_t *pos);
     /* Ready events of those in mask (POLLERR and POLLHUP always reported). */
     uint32_t (*poll)(struct file *f, uint32_t mask);
     /* The queue whose wakes announce changes of poll; NULL op: always ready. */
     struct waitq *(*poll_queue)(struct file *f);
     int64_t (*llseek)(struct file *f, int64_t offset, int whence); /* NULL: ESPIPE */
-    int (*readdir)(struct file *f, struct dir_filler *df, uint64_t *pos); /* NULL: ENOTDIR */
+    /* Not locked by the VFS: takes the directory's lock itself. fill may run under it, so it must not touch guest memory. "." and
+     * ".." are the filesystem's to give. NULL: ENOTDIR. */
+    int (*readdir)(struct file *f, struct dir_filler *df, uint64_t *pos);
     int64_t (*ioctl)(struct file *f, const struct ioctl_ctx *ctx, uint64_t request, uint64_t arg); /* NULL: ENOTTY */
     /* As mm_file_ops.map_source after the access mode was checked. NULL: ENODEV. */
     int (*map_source)(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
@@ -78,7 +81,9 @@ struct file {
     uint64_t ino; /* anonymous files: what stat shows */
 };
 
-enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_SEEK = 4, FMODE_PATH = 8, FMODE_EXEC = 16, FMODE_STREAM = 32 };
+enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_SEEK = 4, FMODE_PATH = 8, FMODE_EXEC = 16, FMODE_STREAM = 32,
+       FMODE_OPENING = 64, /* a FIFO whose other end is missing: see vfs_open_ready */
+       FMODE_WRITER = 128 /* counted as a writer of its inode and mount */ };
 
 /* An open file without a path (pipe, eventfd ...): one reference. flags give access mode and O_NONBLOCK. NULL: no memory. */
 struct file *file_alloc_anon(const void *file_ops, uint32_t flags, void *private_data, const struct cred *cred) MUST_CHECK;
@@ -92,6 +97,13 @@ int64_t file_write(struct file *f, struct uio *uio, int64_t *pos, uint64_t fsize
 uint32_t file_poll(struct file *f, uint32_t mask);
 struct waitq *file_poll_queue(struct file *f);
 int64_t file_llseek(struct file *f, int64_t offset, int whence) MUST_CHECK;
+
+/* getdents from the file's own position: -ENOTDIR, -ENOENT for a removed directory. */
+int file_readdir(struct file *f, struct dir_filler *df) MUST_CHECK;
+/* llseek for files with a size: SET, CUR, END; DATA and HOLE as if it had no holes. */
+int64_t generic_file_llseek(struct file *f, int64_t offset, int whence);
+/* As struct mm_file of a file; NULL for other objects. */
+struct file *file_of_mapped(struct mm_file *m);
 
 static inline const struct file_ops *file_ops_of(const struct file *f)
 {

@@ -44,6 +44,7 @@ enum setattr_valid {
     ATTR_ATIME = 16,
     ATTR_MTIME = 32,
     ATTR_CTIME = 64, /* always set with the others by the VFS */
+    ATTR_TIMES_NOW = 128, /* utimensat(2) of now for both: write permission is enough; the VFS fills the times in */
 };
 
 struct setattr {
@@ -70,12 +71,14 @@ enum sb_flags {
 };
 
 struct superblock {
-    struct ref ref; /* mounts and inodes */
+    struct ref ref;     /* mounts and owners; at 0 the cached dentries and root are let go */
+    struct ref passive; /* inodes, and one for all of ref; at 0 ops->free_sb */
     ops_ref_t ops;  /* struct sb_ops */
     uint64_t dev;   /* st_dev */
     uint32_t flags;
     struct mutex rename_lock;
-    struct inode *root; /* one reference until the last mount goes */
+    struct inode *root; /* one reference until the last sb_put */
+    struct dentry *root_dentry; /* one reference, made on the first mount; shared by all mounts */
     void *data;         /* the filesystem's */
 };
 
@@ -90,6 +93,7 @@ struct inode {
     uint32_t mode, uid, gid, nlink;
     uint64_t rdev, size;
     int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+    uint32_t flags;      /* INODE_* */
     int32_t write_count; /* > 0: opens for writing; < 0: denied (being executed) */
     struct pipe *fifo;   /* S_ISFIFO, while open */
     struct sock *sock;   /* S_ISSOCK, while bound */
@@ -100,7 +104,7 @@ struct inode {
 /* dir locked by the caller in all that change it. name is NUL-terminated, no slash, not . or .., 1..255 bytes. NULL op: -EPERM, or what
  * vfs_ says. New inodes come with one reference for the caller. */
 struct inode_ops {
-    /* -ENOENT when absent. */
+    /* dir locked. -ENOENT when absent. */
     int (*lookup)(struct inode *dir, const char *name, struct inode **out);
     /* Is a cached answer (inode, or NULL for "absent") still right? SB_REVALIDATE only. */
     bool (*revalidate)(struct inode *dir, const char *name, struct inode *cached);
@@ -135,6 +139,8 @@ struct inode_ops {
     int (*removexattr)(struct inode *inode, const char *name);
 };
 
+enum { INODE_LINKABLE = 1 }; /* nlink 0, but link(2) may name it: O_TMPFILE without O_EXCL */
+
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4 };
 
 /* Fills the embedded fields of zeroed memory; the times are now; takes a reference of sb. */
@@ -146,9 +152,22 @@ void inode_put(struct inode *inode);
 int inode_permission(struct inode *inode, int mask, const struct cred *cred) MUST_CHECK;
 /* Fields, or ops->getattr. */
 int inode_getattr(struct inode *inode, struct kstat *out) MUST_CHECK;
+/*
+ * For filesystems: a new inode's owner, group and mode as Linux chooses them (setgid directories). mode includes the type.
+ */
+void inode_init_owner(struct inode *inode, const struct inode *dir, uint32_t mode, const struct cred *cred);
+/* Copies what attr->valid says, but for the size, into the common fields. Locked. */
+void inode_setattr_copy(struct inode *inode, const struct setattr *attr);
+/* Counts of writers and of executions that deny writing: -ETXTBSY. */
+int inode_get_write(struct inode *inode) MUST_CHECK;
+void inode_put_write(struct inode *inode);
+int inode_deny_write(struct inode *inode) MUST_CHECK;
+void inode_allow_write(struct inode *inode);
 /* Now, for timestamps (host CLOCK_REALTIME). */
 int64_t vfs_now_ns(void);
 
+/* One reference for the caller. The filesystem then sets sb->root (a reference it gives away) and data. free_inode and free_sb may
+ * run under other inodes' locks: they take none ranked INODE or before. */
 void sb_init(struct superblock *sb, const void *sb_ops, uint64_t dev);
 /* An unused st_dev with major 0, as Linux gives to unnamed devices. */
 uint64_t vfs_alloc_dev(void);

@@ -22,6 +22,7 @@ struct mount {
     struct mount_ns *ns;       /* NULL: detached */
     struct list children, sibling, ns_node, hash_node;
     uint32_t peer_group;       /* 0: private */
+    uint32_t writers;          /* files open for writing */
     char *source;              /* kmalloc: first column of /proc/mounts */
 };
 
@@ -48,13 +49,18 @@ int mount_add(const struct path *at, struct superblock *sb, const char *source, 
 int mount_bind(const struct path *from, const struct path *at, bool recursive) MUST_CHECK;
 int mount_remount(const struct path *at, uint32_t flags) MUST_CHECK;
 int mount_move(const struct path *from, const struct path *to) MUST_CHECK;
-/* detach: MNT_DETACH; else -EBUSY when in use. */
+/* detach: MNT_DETACH; else -EBUSY when in use: at holds the only other reference. */
 int mount_umount(const struct path *at, bool detach) MUST_CHECK;
 int mount_pivot_root(struct mount_ns *ns, const struct path *new_root, const struct path *put_old) MUST_CHECK;
 
 /* Steps for the walk: *p on a mountpoint becomes the top mount's root (repeatedly); .. from a mount's root goes to its mountpoint. */
 void mount_descend(struct path *p);
 bool mount_ascend(struct path *p);
+
+/* A mount of sb (reference taken) in no namespace, for files without a visible tree. */
+int mount_create_detached(struct superblock *sb, const char *source, uint32_t flags, struct mount **out) MUST_CHECK;
+/* May the tree be changed through this path? */
+bool path_is_readonly(const struct path *p);
 
 /* The namespace's mounts in order, fn under no lock on a snapshot with references; stops when fn returns nonzero. */
 int mount_for_each(struct mount_ns *ns, int (*fn)(struct mount *m, void *arg), void *arg);

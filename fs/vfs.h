@@ -37,12 +37,21 @@ enum walk_flags {
 int vfs_walk(const struct vfs_ctx *ctx, const struct path *base, const char *name, uint32_t flags,
              struct path *out) MUST_CHECK;
 
-/* how: flags and mode as openat2(2) has them after the caller checked reserved bits; resolve: WALK_*. FIFOs: -EAGAIN while the
- * other end is missing (the caller waits on the inode's queue and retries); device nodes go to dev_open (vfs_register_dev). */
+/*
+ * flags and mode as openat2(2) has them after the caller checked reserved bits; resolve: WALK_*. A FIFO opened without O_NONBLOCK
+ * whose other end is missing comes with FMODE_OPENING set: the caller waits on file_poll_queue until vfs_open_ready, or puts the file
+ * when interrupted. Device nodes go to their driver (vfs_register_chrdev).
+ */
 int vfs_open_at(const struct vfs_ctx *ctx, const struct path *base, const char *name, uint32_t flags, uint32_t mode,
                 uint32_t resolve, struct file **out) MUST_CHECK;
+/* 0 when the open is complete (FMODE_OPENING is cleared), -EAGAIN while the other end is missing. */
+int vfs_open_ready(struct file *f) MUST_CHECK;
 /* Opens what a path already names (no walk), e.g. for exec: checks permission as flags say. */
 int vfs_open_path(const struct vfs_ctx *ctx, const struct path *path, uint32_t flags, struct file **out) MUST_CHECK;
+
+/* For exec: a regular file with execute permission on a mount without noexec (-EACCES), -ETXTBSY when it is open for writing. Until the
+ * last file_put nobody can open it for writing. */
+int vfs_open_exec(const struct vfs_ctx *ctx, const struct path *path, struct file **out) MUST_CHECK;
 
 int vfs_mknod_at(const struct vfs_ctx *ctx, const struct path *base, const char *name, uint32_t mode, uint64_t rdev) MUST_CHECK;
 int vfs_mkdir_at(const struct vfs_ctx *ctx, const struct path *base, const char *name, uint32_t mode) MUST_CHECK;

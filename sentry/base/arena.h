@@ -9,6 +9,7 @@
 #include "sentry/base/compiler.h"
 
 struct arena;
+struct vfs_state;
 
 struct ro_globals {
     struct arena *arena;
@@ -18,6 +19,7 @@ struct ro_globals {
     int32_t log_level;   /* enum log_level */
     int32_t log_json;    /* 0 text, 1 JSON lines */
     uint64_t hash_seed;  /* random, for hash tables keyed by guest data */
+    struct vfs_state *vfs; /* in the arena; set by vfs_init, before the seal */
     uint64_t vdso_clock; /* host_vdso_clock()'s result, callable wherever the kernel runs; 0: none */
 } ALIGNED(4096); /* whole pages, so that sealing it seals nothing else */
 

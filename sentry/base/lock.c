@@ -67,16 +67,20 @@ void mutex_unlock(struct mutex *m)
         (void)host_futex_wake(&m->word, 1);
 }
 
+void mutex_lock_nested(struct mutex *m)
+{
+    lock_debug_check(m, true);
+    take(m);
+    lock_debug_taken(m);
+}
+
 void mutex_lock_pair(struct mutex *a, struct mutex *b)
 {
     struct mutex *first = a < b ? a : b, *second = a < b ? b : a;
 
     mutex_lock(first);
-    if (first == second)
-        return;
-    lock_debug_check(second, true);
-    take(second);
-    lock_debug_taken(second);
+    if (first != second)
+        mutex_lock_nested(second);
 }
 
 void mutex_unlock_pair(struct mutex *a, struct mutex *b)
