@@ -77,8 +77,9 @@ struct file {
     struct {
         int32_t pid, type, sig;
     } owner;
-    struct list epoll_items; /* of epolls watching it; guarded by the epoll code */
+    struct list epoll_items; /* of epolls watching it; guarded by pos_lock; see fs/epoll.h */
     uint64_t ino; /* anonymous files: what stat shows */
+    uint32_t anon_mode; /* their st_mode; 0: 0600 without a type */
 };
 
 enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_SEEK = 4, FMODE_PATH = 8, FMODE_EXEC = 16, FMODE_STREAM = 32,
