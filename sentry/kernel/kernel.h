@@ -4,11 +4,14 @@
  */
 #pragma once
 
+#include "fs/epoll.h"
 #include "sentry/base/idalloc.h"
 #include "sentry/base/lock.h"
 #include "sentry/kernel/task.h"
 
-#define PID_HASH_SIZE 1024
+#define INIT_PID 1
+#define PID_RESERVED 300 /* numbers start again here */
+#define THREADS_MAX 30000
 #define PID_MAX 32768
 
 struct futex_table;
@@ -24,7 +27,8 @@ struct kernel_hooks {
 struct kernel {
     struct mutex tasks_lock; /* rank TASKS */
     struct idalloc pids;
-    struct list pid_hash[PID_HASH_SIZE]; /* of task.pid_node */
+    struct pid **pid_table; /* PID_MAX pages-allocated slots by number */
+    int32_t pid_high;       /* highest number ever used */
     struct thread_group *init;  /* pid 1 */
     uint32_t task_count, thread_limit;
     uint64_t forks; /* since boot, /proc/stat */
@@ -40,6 +44,8 @@ struct kernel {
     uint32_t init_done;
     uint32_t strace;           /* --strace: 1 */
     uint32_t shutting_down;
+    uint64_t missing_logged[8]; /* system call numbers already reported as missing, a bit each */
+    struct epoll_graph epoll_graph;
     void *proc_data, *dev_data, *host_io; /* owned by fs/proc, fs/dev, fs/hostfs */
 };
 
@@ -71,3 +77,24 @@ int kernel_start_init(struct kernel *k, const struct init_args *args) MUST_CHECK
 void kernel_kill_all(struct kernel *k);
 /* A signal for init from outside (the CLI forwards terminal and process signals). */
 int kernel_signal_init(struct kernel *k, int signo);
+
+/* ---- pids (pid.c); tasks_lock held ---- */
+int pid_alloc_locked(struct kernel *k, int32_t wanted, struct pid **out) MUST_CHECK;
+struct pid *pid_find_locked(struct kernel *k, int32_t nr);
+void pid_use_locked(struct pid *pid);
+void pid_unuse_locked(struct kernel *k, struct pid *pid);
+struct thread_group *thread_group_of_pid_locked(struct kernel *k, int32_t tgid); /* borrowed */
+void pgrp_join_locked(struct thread_group *tg, struct pid *pid);
+void pgrp_leave_locked(struct thread_group *tg);
+struct session *session_alloc(void) MUST_CHECK;
+void session_init_locked(struct session *s, struct pid *pid);
+void session_put_locked(struct kernel *k, struct session *s);
+
+/* ---- task.c: making and unmaking the objects ---- */
+struct task *task_alloc(struct kernel *k) MUST_CHECK;
+struct thread_group *thread_group_alloc(struct kernel *k) MUST_CHECK;
+
+#define UTS_SYSNAME "Linux"
+#define UTS_RELEASE "6.12.0-cvisor"
+#define UTS_VERSION "#1 SMP PREEMPT_DYNAMIC"
+#define UTS_MACHINE "x86_64"

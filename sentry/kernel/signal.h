@@ -1,8 +1,9 @@
 /*
  * Signals: actions, masks, queues, delivery. Source: signal(7), sigaction(2), sigaltstack(2), core(5).
  *
- * A thread group has one action table and one shared queue; each task has a queue and a mask of its own. All are guarded by
- * thread_group.sig_lock (rank SIGHAND). CLONE_SIGHAND without CLONE_THREAD shares struct sighand.
+ * A thread group has one action table and one shared queue; each task has a queue and a mask of its own. Queues, masks and stop
+ * states are guarded by thread_group.sig_lock (rank SIGHAND). The action table is struct sighand, which groups may share
+ * (CLONE_SIGHAND without CLONE_THREAD) and which has a lock of its own, taken inside sig_lock.
  */
 #pragma once
 
@@ -20,14 +21,15 @@ struct platform_event;
 
 struct sighand {
     struct ref ref;
-    struct lx_sigaction actions[LX_NSIG]; /* signal n at n-1; guarded by the group's sig_lock */
-    struct mutex lock;                    /* rank SIGHAND: this is "sig_lock" of all groups sharing it */
+    struct mutex lock;                    /* rank SIGACT */
+    struct lx_sigaction actions[LX_NSIG]; /* signal n at n-1; guarded by lock */
 };
 
 struct sigqueue_entry {
     struct list node;
     struct lx_siginfo info;
-    struct posix_timer *timer; /* a timer's preallocated entry, or NULL */
+    struct posix_timer *timer; /* a timer's preallocated entry (its owner frees it), or NULL */
+    struct sigpending *pending; /* the queue it is on, or NULL */
 };
 
 struct sigpending {
@@ -43,6 +45,16 @@ int signal_send_group(struct thread_group *tg, int signo, const struct lx_siginf
 void signal_force(struct task *t, const struct lx_siginfo *info);
 /* kill(2)'s rule; signo 0 allowed. -EPERM. */
 int signal_may_send(struct task *from, struct thread_group *to, int signo) MUST_CHECK;
+/*
+ * A POSIX timer's own entry: to tg (t NULL) or to one task of it. 1: it was queued already (an overrun), 0: queued or dropped because
+ * ignored. sig_lock is taken here. signal_cancel_entry takes it off its queue again.
+ */
+int signal_send_entry(struct thread_group *tg, struct task *t, struct sigqueue_entry *e);
+void signal_cancel_entry(struct thread_group *tg, struct sigqueue_entry *e);
+/* SIGKILL or SIGSTOP to pid 1 from outside the sandbox; other signals as signal_send_group. */
+int signal_send_outside(struct thread_group *tg, int signo);
+/* kill(2) with pid -1: to all but init and the sender's group. */
+int signal_send_all(struct task *from, int signo, const struct lx_siginfo *info);
 /* To every member of a process group / of the terminal's foreground group. -ESRCH when empty. */
 int signal_send_pgrp(struct task *from, int32_t pgid, int signo, const struct lx_siginfo *info, bool check);
 
@@ -74,3 +86,43 @@ int signal_dequeue(struct task *t, lx_sigset_t set, struct lx_siginfo *info);
 bool signal_is_pending(struct task *t, lx_sigset_t set);
 /* exec: handlers to default, altstack off. */
 void signal_reset_on_exec(struct task *t);
+
+/* ---- shared by the signal files; sig_lock held where _locked ---- */
+void sigpending_init(struct sigpending *p);
+void signal_flush_locked(struct thread_group *tg, struct sigpending *p);
+int signal_dequeue_locked(struct task *t, lx_sigset_t set, struct lx_siginfo *info);
+struct lx_sigaction signal_action_locked(struct thread_group *tg, int signo);
+int signal_send_locked(struct thread_group *tg, struct task *t, int signo, const struct lx_siginfo *info, bool force);
+/* Sets t's flag, interrupts and unparks it. */
+void signal_wake_locked(struct task *t);
+/* SIGKILL to every task of tg but except; they leave with status (unless one is final already). */
+void signal_group_exit_locked(struct thread_group *tg, struct task *except, int32_t status);
+/* Deletes mask's signals from all queues of tg. */
+void signal_flush_mask_locked(struct thread_group *tg, lx_sigset_t mask);
+lx_sigset_t signal_ignored_set_locked(struct thread_group *tg, lx_sigset_t *out_caught);
+/* t leaves (exits): its part of a group stop, and shared signals others must now take. True: the stop is complete, tell the parent. */
+bool signal_leave_locked(struct task *t);
+struct sighand *sighand_alloc(void) MUST_CHECK;
+void sighand_get(struct sighand *s);
+void sighand_put(struct sighand *s);
+int sighand_copy(struct thread_group *tg, struct sighand **out) MUST_CHECK;
+/* SIGCHLD to tg's parent with CLD_* code and status, and wakes its waiters; tasks_lock held. True: nobody will wait, reap it. */
+bool signal_notify_parent_locked(struct thread_group *tg, int code, int32_t status);
+/* Builds the frame for signo and points the registers at its handler. -EFAULT. */
+int signal_frame_push(struct task *t, int signo, const struct lx_siginfo *info, const struct lx_sigaction *act, lx_sigset_t mask);
+/* Takes part in the group stop under way, sleeps until continued. False: killed. */
+void signal_stop_self(struct task *t);
+/* The default action of a stop signal just taken off a queue. */
+void signal_start_stop(struct task *t, int signo);
+void signal_notify_continue(struct task *t);
+
+/* Signal sets by default action. */
+#define SIGNALS_KERNEL_ONLY (LX_SIGMASK(LX_SIGKILL) | LX_SIGMASK(LX_SIGSTOP))
+#define SIGNALS_STOP (LX_SIGMASK(LX_SIGSTOP) | LX_SIGMASK(LX_SIGTSTP) | LX_SIGMASK(LX_SIGTTIN) | LX_SIGMASK(LX_SIGTTOU))
+#define SIGNALS_IGNORE (LX_SIGMASK(LX_SIGCONT) | LX_SIGMASK(LX_SIGCHLD) | LX_SIGMASK(LX_SIGWINCH) | LX_SIGMASK(LX_SIGURG))
+#define SIGNALS_CORE (LX_SIGMASK(LX_SIGQUIT) | LX_SIGMASK(LX_SIGILL) | LX_SIGMASK(LX_SIGTRAP) | LX_SIGMASK(LX_SIGABRT) | \
+    LX_SIGMASK(LX_SIGFPE) | LX_SIGMASK(LX_SIGSEGV) | LX_SIGMASK(LX_SIGBUS) | LX_SIGMASK(LX_SIGSYS) | \
+    LX_SIGMASK(LX_SIGXCPU) | LX_SIGMASK(LX_SIGXFSZ))
+#define SIGNALS_SYNCHRONOUS (LX_SIGMASK(LX_SIGSEGV) | LX_SIGMASK(LX_SIGBUS) | LX_SIGMASK(LX_SIGILL) | LX_SIGMASK(LX_SIGTRAP) | \
+    LX_SIGMASK(LX_SIGFPE) | LX_SIGMASK(LX_SIGSYS))
+#define LX_SS_AUTODISARM (1U << 31)

@@ -6,7 +6,11 @@
  * dropped at exit by its own thread. struct thread_group: counted; held by each of its tasks and by its leader's pid entry.
  *
  * kernel.tasks_lock guards: the pid table, parent/children, group membership, process groups, sessions, exit states.
- * sighand->lock ("sig_lock") guards everything about signals. Fields without a note belong to the task's own thread.
+ * thread_group.sig_lock guards everything about signals, and task.ctx_shared. thread_group.tasks changes under both, so either is
+ * enough to walk it. Fields without a note belong to the task's own thread.
+ *
+ * Interrupting: a sender holds sig_lock, sets t->signal_flag, and calls platform_interrupt(t->ctx_shared) only when t->in_guest is
+ * set and ctx_shared is not NULL. The owner clears ctx_shared under sig_lock before its context may go away (exec, exit).
  */
 #pragma once
 
@@ -31,9 +35,19 @@ struct fs_context {
     uint32_t umask;
 };
 
+/* A number in use: as a task's id, a process group's or a session's. Guarded by tasks_lock; freed when no use is left. */
+struct pid {
+    int32_t nr;
+    uint32_t users;          /* task + group members + session */
+    struct task *task;       /* one reference, or NULL */
+    struct list members;     /* of thread_group.pgrp_node: the process group of this number */
+    struct session *session; /* whose id it is, or NULL; borrowed */
+};
+
 struct session {
-    struct ref ref; /* thread groups in it */
+    struct ref ref; /* thread groups in it; changes under tasks_lock */
     int32_t id;
+    struct pid *pid;
     struct tty *tty;      /* controlling terminal or NULL; guarded by tasks_lock */
     int32_t fg_pgid;      /* the terminal's foreground group is kept in the tty */
 };
@@ -49,6 +63,8 @@ struct thread_group {
     struct thread_group *parent; /* NULL for init */
     struct list children, sibling; /* of thread groups */
     int32_t pgid;
+    struct pid *pgrp;
+    struct list pgrp_node;
     struct session *session; /* one reference */
     bool exec_done;          /* has called execve since fork (setpgid) */
     bool child_subreaper, is_subreaper_descendant;
@@ -58,9 +74,14 @@ struct thread_group {
     int32_t exit_signal;     /* to the parent; SIGCHLD usually, 0 none */
     int32_t exit_status;     /* wait status word once the last task is gone */
     bool exited;             /* last task has exited */
-    /* guarded by sighand->lock: */
-    struct sighand *sighand;
+    struct mutex sig_lock;   /* rank SIGHAND */
+    /* guarded by sig_lock: */
+    struct sighand *sighand; /* one reference */
     struct sigpending shared_pending;
+    uint32_t queued_signals; /* entries in its queues and its tasks'; RLIMIT_SIGPENDING */
+    bool unkillable;         /* pid 1: no default action of a signal from inside */
+    bool stop_dequeued;      /* a stop signal was taken off a queue; SIGCONT since then cancels it */
+    bool continue_notify;    /* a woken task must tell the parent of the continue */
     struct waitq signalfd_waiters;
     bool group_exit;         /* exit_group or a fatal signal: group_exit_status is final */
     int32_t group_exit_status;
@@ -81,7 +102,7 @@ struct thread_group {
     struct timers *timers; /* itimers and POSIX timers: kernel/timer.h */
     struct mutex exec_lock; /* rank EXEC: one execve or ptrace attach at a time */
     int32_t oom_score_adj;
-    bool keep_caps_unused;
+    uint32_t dumpable; /* PR_SET_DUMPABLE */
 };
 
 struct task {
@@ -93,28 +114,31 @@ struct task {
     enum task_state state; /* tasks_lock */
     char comm[16];         /* written under tasks_lock */
 
-    struct uspace us;      /* mm (one reference) and platform context */
     struct cpu_regs regs;
-    struct fdtable *files; /* one reference each; swapped under tasks_lock so that /proc may look */
+    struct mutex res_lock; /* rank CRED: held to swap the next five, and by others to look (task_mm_get ...) */
+    struct uspace us;      /* mm (one reference) and platform context */
+    struct fdtable *files; /* one reference each; NULL once exited */
     struct fs_context *fs;
     struct mount_ns *mount_ns;
-    const struct cred *cred; /* read by others with task_cred(t) */
+    const struct cred *cred; /* read by others with task_cred_get(t) */
     uint32_t personality;
-    bool syscall_restartable;
+    bool syscall_restartable; /* regs.rax may hold a restart code */
 
     struct parker parker;
     uint32_t in_guest;      /* 1 while platform_switch may be running guest code */
     uint32_t signal_flag;   /* something to do before the guest runs: see signal_pending() */
-    /* guarded by sighand->lock: */
+    /* guarded by sig_lock: */
+    struct platform_ctx *ctx_shared; /* us.ctx while others may interrupt it */
+    bool exiting;            /* takes no signals any more */
+    bool stopped;            /* waits in a group stop */
     lx_sigset_t blocked, saved_mask, real_blocked;
-    bool mask_saved;
+    bool mask_saved;         /* saved_mask is put back when no handler runs */
     struct sigpending pending;
     struct lx_sigaltstack altstack;
     bool stop_pending;      /* must take part in the group stop */
 
     /* restart_syscall(2) */
     struct {
-        int64_t (*fn_unused);
         uint32_t kind;      /* RESTART_* of the call that set it */
         uint64_t arg[6];
     } restart;
@@ -122,6 +146,7 @@ struct task {
     uaddr_t clear_child_tid; /* set_tid_address, CLONE_CHILD_CLEARTID */
     uaddr_t robust_list;
     uint64_t robust_list_size;
+    uint32_t futex_exited;   /* 1 from futex_exit_robust on: owns no PI futex any more */
     uaddr_t rseq;            /* registered area or null */
     struct task *vfork_parent;  /* woken when we exec or exit; one reference */
     uint32_t vfork_done;
@@ -136,7 +161,14 @@ struct task {
     void *fpu_scratch;       /* kmalloc of facts.fpu_size + 64, for frames; may be NULL until needed */
     uint64_t min_flt, voluntary_switches;
     bool in_vfork;
+    uint64_t trap_no, trap_err, trap_addr; /* of the last fault, for signal frames */
+    uint64_t past_user_ns, past_system_ns; /* of contexts left by exec; sig_lock */
+    uaddr_t set_child_tid;   /* CLONE_CHILD_SETTID: written by the child before it first runs */
+    uint32_t ioprio;
 };
+
+/* What restart_syscall(2) goes on with. */
+enum restart_kind { RESTART_NONE, RESTART_FUTEX_WAIT, RESTART_NANOSLEEP, RESTART_POLL };
 
 /* ---- the running task's conveniences ---- */
 struct mm_limits;
@@ -193,3 +225,64 @@ void task_main(void *task);
 /* Ends the calling task (exit) / its group (exit_group). status: a wait status word. Return to the task loop after it: it does the rest. */
 void task_exit_request(struct task *t, int32_t status);
 void thread_group_exit_request(struct thread_group *tg, int32_t status);
+static inline int32_t wait_status_exited(int code)
+{
+    return (code & 0xff) << 8;
+}
+
+/* A new task as clone(2) describes it; flags already include the CSIGNAL byte's meaning as exit_signal. */
+struct clone_args {
+    uint64_t flags; /* LX_CLONE_* without CSIGNAL */
+    int32_t exit_signal;
+    uaddr_t pidfd, child_tid, parent_tid;
+    uint64_t stack; /* new rsp, 0: as the caller's */
+    uint64_t tls;
+    int32_t set_tid; /* clone3 set_tid[0], 0: any */
+};
+/* The child's tid; -EAGAIN, -ENOMEM, -EINVAL, -EPERM, -ERESTARTNOINTR. */
+int64_t task_clone(struct task *t, const struct clone_args *args) MUST_CHECK;
+/* unshare(2): CLONE_FILES, FS, SYSVSEM, SIGHAND, VM, THREAD as far as they mean something. */
+int task_unshare(struct task *t, uint64_t flags) MUST_CHECK;
+
+/* execve(2). file: the program (reference taken over), path: as given, for AT_EXECFN and comm. On success the registers are those
+ * of the new program. */
+struct exec_args;
+int task_exec(struct task *t, struct exec_args *args) MUST_CHECK;
+/* Kills the group's other threads, waits for their end, and takes over the leader's id. -EAGAIN, -EINTR. */
+int thread_group_become_single(struct task *t) MUST_CHECK;
+
+/* The end of a task: releases everything and ends the kernel thread. */
+NORETURN void task_finish(struct task *t);
+
+/* wait4, waitid. */
+struct wait_request {
+    int32_t type;     /* LX_P_ALL, P_PID, P_PGID */
+    int32_t id;
+    struct thread_group *group; /* P_PIDFD: borrowed */
+    uint32_t options; /* LX_W*, __W* */
+};
+struct wait_result {
+    int32_t pid;
+    uint32_t uid;
+    int32_t status;   /* wait status word */
+    int32_t code;     /* LX_CLD_* */
+    struct lx_rusage rusage;
+};
+/* 1: out is filled; 0: WNOHANG and nothing; -ECHILD, -ERESTARTSYS. */
+int64_t task_wait_child(struct task *t, const struct wait_request *req, struct wait_result *out) MUST_CHECK;
+
+/* ---- process groups and sessions (group.c) ---- */
+int task_setpgid(struct task *t, int32_t pid, int32_t pgid) MUST_CHECK;
+int64_t task_setsid(struct task *t) MUST_CHECK;
+/* Is pgid a group none of whose members has a parent elsewhere in their session? tasks_lock held. */
+bool pgrp_is_orphaned_locked(struct kernel *k, struct pid *pgrp, const struct thread_group *ignored);
+
+/* ---- credentials and limits of others ---- */
+/* Publishes c (reference taken over) as t's, t being the caller. */
+void task_set_cred(struct task *t, const struct cred *c);
+void task_rusage(struct task *t, int who, struct lx_rusage *out);
+void task_comm_set(struct task *t, const char *name);
+void task_comm_get(struct task *t, char out[16]);
+struct fs_context *fs_context_get(struct fs_context *fs);
+void fs_context_put(struct fs_context *fs);
+int fs_context_copy(struct fs_context *fs, struct fs_context **out) MUST_CHECK;
