@@ -1,0 +1,40 @@
+# CTest entries. Labels: unit (one Criterion executable over tests/unit), lint.
+find_program(PYTHON3 python3 REQUIRED)
+
+if(CRITERION_FOUND)
+  file(GLOB UNIT_SOURCES CONFIGURE_DEPENDS tests/unit/*.c)
+  add_executable(unit_tests ${UNIT_SOURCES} ${KERNEL_LINK} $<TARGET_OBJECTS:platform_freestanding>
+    $<TARGET_OBJECTS:platform_fake>)
+  target_compile_options(unit_tests PRIVATE ${HOSTED_FLAGS})
+  # Tests include libc's headers: the kernel's macros over its functions stay off.
+  target_compile_definitions(unit_tests PRIVATE CVISOR_HOSTED=1)
+  if(CVISOR_SANITIZE)
+    target_compile_definitions(unit_tests PRIVATE CVISOR_HOSTED_KERNEL=1)
+  endif()
+  target_include_directories(unit_tests PRIVATE ${CRITERION_INCLUDE_DIRS})
+  target_link_libraries(unit_tests PRIVATE ${CRITERION_LIBRARIES} pthread)
+  target_link_options(unit_tests PRIVATE -pie)
+  if(TARGET generated)
+    add_dependencies(unit_tests generated)
+  endif()
+  add_test(NAME unit COMMAND unit_tests -j2)
+  # Tests end in forked children that share Criterion's own heap: leaks are counted by the slab fixture.
+  set_tests_properties(unit PROPERTIES LABELS unit TIMEOUT 600
+    ENVIRONMENT "ASAN_OPTIONS=detect_leaks=0")
+endif()
+
+function(lint_test name)
+  add_test(NAME lint.${name} COMMAND ${ARGN} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(lint.${name} PROPERTIES LABELS lint)
+endfunction()
+
+lint_test(layers ${PYTHON3} tests/lint/layers.py)
+lint_test(sizes ${PYTHON3} tests/lint/sizes.py)
+if(NOT CVISOR_SANITIZE)
+  lint_test(freestanding tests/lint/freestanding.sh ${KERNEL_OBJECT})
+  lint_test(no-mutable-globals tests/lint/no-mutable-globals.sh ${KERNEL_OBJECT})
+endif()
+
+foreach(part abi oci apps escape fuzz conformance)
+  include(tests/${part}/tests.cmake OPTIONAL)
+endforeach()
