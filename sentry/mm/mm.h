@@ -55,6 +55,8 @@ enum vma_flags {
     VMA_HEAP = 256,    /* [heap] */
     VMA_SPECIAL = 512, /* the host's vDSO and vvar pages: never remapped or protected by guests */
     VMA_MAY_WRITE = 1024, /* a shared file mapping that may become writable */
+    VMA_HUGEPAGE = 2048,  /* MADV_HUGEPAGE, MADV_NOHUGEPAGE: told to the host */
+    VMA_NOHUGEPAGE = 4096,
 };
 
 /* A copy of one VMA for callers outside mm; file is a reference the caller puts. */
@@ -78,8 +80,11 @@ struct mm {
     uint64_t start_stack, arg_start, arg_end, env_start, env_end;
     uint64_t total_vm, locked_vm, data_vm, stack_vm, exec_vm, shared_vm; /* pages */
     uint64_t hiwater_rss; /* pages */
+    uint64_t gap_hint, gap_hint_size; /* every hole in [gap_hint, mmap_top) is smaller than gap_hint_size */
+    uint64_t stack_limit; /* RLIMIT_STACK as last given: kernel copies may grow the stack too */
     uint64_t auxv[48];    /* pairs, ended by AT_NULL */
     bool lock_future;     /* mlockall(MCL_FUTURE) */
+    bool lock_on_fault;   /* ... with MCL_ONFAULT */
     bool dumpable;
     struct mm_file *exe;  /* one reference or NULL */
 };
@@ -95,7 +100,7 @@ struct mm *mm_create(struct platform_as *as) MUST_CHECK;
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
 /* The child's copy of parent's tree for as_fork's AS (takes over the reference); DONTFORK and WIPEONFORK regions are carried
- * out through child_ctx. Call with parent.lock held from before platform_as_fork. */
+ * out through child_ctx. Call with parent.lock held from before platform_as_fork. On failure as stays the caller's. */
 int mm_fork_locked(struct mm *parent, struct platform_as *as, struct platform_ctx *child_ctx,
                    struct mm **out) MUST_CHECK;
 
@@ -103,13 +108,19 @@ struct mm_map_args {
     uint64_t addr, size, offset; /* addr: hint, or exact when fixed */
     int prot;
     bool shared, fixed, noreplace, growsdown, noreserve, populate, locked, stack, heap;
+    bool low32; /* MAP_32BIT */
     struct mm_file *file; /* NULL: anonymous; the VMA takes its own reference */
 };
 
 /* Each checks alignment and ranges, returns Linux's errno, and leaves nothing half done. us is the calling task's. */
 int mm_map(const struct uspace *us, const struct mm_limits *lim, const struct mm_map_args *args,
            uint64_t *out_addr) MUST_CHECK;
+/* Where mm_map would place size bytes at a multiple of align (a power of two >= PAGE_SIZE). -ENOMEM. */
+int mm_find_free(struct mm *mm, uint64_t size, uint64_t align, uint64_t *out) MUST_CHECK;
+/* Sets the top of the mmap area (the loader, before anything else is mapped). */
+void mm_set_mmap_top(struct mm *mm, uint64_t top);
 int mm_unmap(const struct uspace *us, uint64_t addr, uint64_t size) MUST_CHECK;
+/* prot may carry LX_PROT_GROWSDOWN. */
 int mm_protect(const struct uspace *us, uint64_t addr, uint64_t size, int prot) MUST_CHECK;
 int mm_remap(const struct uspace *us, const struct mm_limits *lim, uint64_t old_addr, uint64_t old_size,
              uint64_t new_size, int flags, uint64_t new_addr, uint64_t *out_addr) MUST_CHECK;
@@ -133,6 +144,10 @@ int mm_handle_fault(const struct uspace *us, const struct mm_limits *lim, uint64
  * the tree's protections unless force (ptrace, /proc/PID/mem). */
 int64_t mm_read(struct mm *mm, void *dst, uint64_t src, size_t n, bool force) MUST_CHECK;
 int64_t mm_write(struct mm *mm, uint64_t dst, const void *src, size_t n, bool force) MUST_CHECK;
+
+/* The lowest address guests may map. */
+#define MM_MIN_ADDR 65536UL
+#define MM_MAX_MAP_COUNT 65530
 
 /* The first VMA that ends above addr: 0 and *out, or -ENOENT. For walking: continue at out->end. */
 int mm_vma_at_or_after(struct mm *mm, uint64_t addr, struct vma_info *out) MUST_CHECK;
