@@ -70,6 +70,7 @@ struct init_args {
     struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
     uint32_t umask;
     struct tty *tty;       /* controlling terminal or NULL */
+    bool ordinary;         /* no protection of pid 1 from signals (`runsc do`) */
 };
 /* Starts pid 1. -ENOENT, -EACCES, -ENOEXEC ... from exec. */
 int kernel_start_init(struct kernel *k, const struct init_args *args) MUST_CHECK;

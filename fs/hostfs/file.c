@@ -1,0 +1,179 @@
+/* hostfs: open files and directories. Data moves by pread and pwrite on a host descriptor per open file; no locks of hostfs's own. */
+#include "fs/hostfs/hostfs_int.h"
+#include "fs/uio_host.h"
+#include "sentry/base/slab.h"
+#include "sentry/base/string.h"
+
+/* private_data holds the host descriptor + 1. */
+static int host_fd(struct file *f)
+{
+    return (int)(intptr_t)f->private_data - 1;
+}
+
+int hostfs_file_open(struct inode *inode, struct file *file)
+{
+    uint32_t type = inode->mode & LX_S_IFMT;
+    int flags = LX_O_RDONLY;
+    int64_t fd;
+
+    if (type != LX_S_IFREG && type != LX_S_IFDIR)
+        return 0;
+    if (file->mode & FMODE_WRITE)
+        flags = LX_O_RDWR;
+    if (type == LX_S_IFDIR)
+        flags = LX_O_RDONLY | LX_O_DIRECTORY;
+    fd = hostfs_open_host(hostfs_inode(inode), flags);
+    if (fd == -EACCES && flags == LX_O_RDWR)
+        fd = hostfs_open_host(hostfs_inode(inode), LX_O_WRONLY);
+    if (fd < 0)
+        return (int)fd;
+    file->private_data = (void *)(intptr_t)(fd + 1);
+    return 0;
+}
+
+static int64_t hostfs_read(struct file *f, struct uio *uio, int64_t *pos)
+{
+    int64_t n = uio_host_pread(host_fd(f), uio, *pos);
+
+    if (n > 0)
+        *pos += n;
+    return n;
+}
+
+static int64_t hostfs_write(struct file *f, struct uio *uio, int64_t *pos)
+{
+    struct inode *inode = f->inode;
+    int64_t n;
+
+    mutex_lock(&inode->lock);
+    uint64_t size = inode->size;
+    mutex_unlock(&inode->lock);
+    if (f->flags & LX_O_APPEND)
+        *pos = (int64_t)size;
+    n = uio_host_pwrite(host_fd(f), uio, *pos);
+    if (n <= 0)
+        return n;
+    *pos += n;
+    mutex_lock(&inode->lock);
+    if ((uint64_t)*pos > inode->size)
+        inode->size = (uint64_t)*pos;
+    inode->mtime_ns = inode->ctime_ns = vfs_now_ns();
+    mutex_unlock(&inode->lock);
+    return n;
+}
+
+static int hostfs_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
+                             uint64_t *out_offset, bool *out_close)
+{
+    *out_fd = host_fd(f);
+    *out_offset = offset;
+    *out_close = false;
+    return 0;
+}
+
+static int64_t hostfs_llseek(struct file *f, int64_t offset, int whence)
+{
+    if (whence == LX_SEEK_DATA || whence == LX_SEEK_HOLE) {
+        int64_t r = host_lseek(host_fd(f), offset, whence);
+
+        if (r >= 0)
+            f->pos = r;
+        return r;
+    }
+    return generic_file_llseek(f, offset, whence, (int64_t)f->inode->size);
+}
+
+static int hostfs_fsync(struct file *f, bool data_only)
+{
+    return (int)host_fsync(host_fd(f), data_only);
+}
+
+static int hostfs_fallocate(struct file *f, int mode, int64_t offset, int64_t size)
+{
+    struct host_stat st;
+    int r = (int)host_fallocate(host_fd(f), mode, offset, size);
+
+    if (r == 0 && host_fstat(host_fd(f), &st) == 0) {
+        mutex_lock(&f->inode->lock);
+        hostfs_refresh(hostfs_inode(f->inode), &st);
+        mutex_unlock(&f->inode->lock);
+    }
+    return r;
+}
+
+static void hostfs_release(struct file *f)
+{
+    if (f->private_data)
+        host_close(host_fd(f));
+}
+
+/* Host linux_dirent64 records. */
+struct host_dirent {
+    uint64_t ino;
+    int64_t off;
+    uint16_t reclen;
+    uint8_t type;
+    char name[];
+};
+
+#define DIRENT_HEADER offsetof(struct host_dirent, name)
+
+/* Passes one buffer on; false when the filler is full. */
+static bool fill_from(const char *buf, int64_t n, struct dir_filler *df, uint64_t *pos)
+{
+    for (int64_t at = 0; at + (int64_t)DIRENT_HEADER < n;) {
+        const struct host_dirent *d = (const void *)(buf + at);
+
+        if (!df->fill(df, d->name, strlen(d->name), d->ino, d->type, (uint64_t)d->off))
+            return false;
+        *pos = (uint64_t)d->off;
+        at += d->reclen;
+    }
+    return true;
+}
+
+#define DIR_BUFFER 32768
+
+static int hostfs_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
+{
+    char *buf AUTO_KFREE = kmalloc(DIR_BUFFER);
+    int64_t n = host_lseek(host_fd(f), (int64_t)*pos, LX_SEEK_SET);
+
+    if (!buf)
+        return -ENOMEM;
+    while (n >= 0) {
+        n = host_getdents(host_fd(f), buf, DIR_BUFFER);
+        if (n == 0 || (n > 0 && !fill_from(buf, n, df, pos)))
+            return 0;
+    }
+    return (int)n;
+}
+
+DEFINE_OPS(file_ops, hostfs_file_ops) = {
+    .read = hostfs_read,
+    .write = hostfs_write,
+    .llseek = hostfs_llseek,
+    .map_source = hostfs_map_source,
+    .fsync = hostfs_fsync,
+    .fallocate = hostfs_fallocate,
+    .release = hostfs_release,
+};
+
+static int64_t dir_llseek(struct file *f, int64_t offset, int whence)
+{
+    if (whence == LX_SEEK_CUR)
+        offset += f->pos;
+    else if (whence != LX_SEEK_SET)
+        return -EINVAL;
+    if (offset < 0)
+        return -EINVAL;
+    f->pos = offset;
+    return offset;
+}
+
+DEFINE_OPS(file_ops, hostfs_dir_ops) = {
+    .llseek = dir_llseek,
+    .readdir = hostfs_readdir,
+    .fsync = hostfs_fsync,
+    .release = hostfs_release,
+};

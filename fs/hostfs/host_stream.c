@@ -1,0 +1,236 @@
+/*
+ * A host descriptor given at start (stdin, stdout, stderr, preserved ones) as a guest file. Reads and writes happen only when the host
+ * says ready, so that a kernel thread does not block in the host. Terminals with job control are devpts's host backend, not here.
+ */
+#include "fs/hostfs/host_io.h"
+#include "platform/host/host.h"
+#include "sentry/abi/errno.h"
+#include "sentry/abi/tty.h"
+#include "sentry/base/slab.h"
+#include "sentry/base/string.h"
+
+#define CHUNK 65536
+#define PIPE_ATOMIC 4096
+
+struct host_stream {
+    struct inode inode; /* first: what fstat shows */
+    struct waitq queue;
+    struct host_watch watch;
+    int32_t fd;
+};
+
+SLAB_TYPE(host_stream_slab, struct host_stream);
+
+static struct host_stream *stream_of(struct file *f)
+{
+    return (struct host_stream *)f->inode;
+}
+
+static bool may_block(const struct host_stream *s)
+{
+    uint32_t type = s->inode.mode & LX_S_IFMT;
+
+    return type != LX_S_IFREG && type != LX_S_IFBLK;
+}
+
+static int64_t stream_read(struct file *f, struct uio *uio, int64_t *pos)
+{
+    struct host_stream *s = stream_of(f);
+    size_t want = MIN(uio->left, (uint64_t)CHUNK);
+    char *buf AUTO_KFREE = NULL;
+    int64_t n, put;
+
+    if (want == 0)
+        return 0;
+    if (may_block(s) && !(host_watch_poll(&s->watch, LX_POLLIN) & (LX_POLLIN | LX_POLLHUP | LX_POLLERR)))
+        return -EAGAIN;
+    buf = kmalloc(want);
+    if (!buf)
+        return -ENOMEM;
+    n = host_read(s->fd, buf, want);
+    if (n <= 0)
+        return n;
+    put = uio_put(uio, buf, (size_t)n);
+    return put;
+}
+
+static int64_t stream_write(struct file *f, struct uio *uio, int64_t *pos)
+{
+    struct host_stream *s = stream_of(f);
+    size_t want = MIN(uio->left, (uint64_t)(may_block(s) ? PIPE_ATOMIC : CHUNK));
+    char *buf AUTO_KFREE = NULL;
+    int64_t n, r;
+
+    if (want == 0)
+        return 0;
+    if (may_block(s) && !(host_watch_poll(&s->watch, LX_POLLOUT) & (LX_POLLOUT | LX_POLLHUP | LX_POLLERR)))
+        return -EAGAIN;
+    buf = kmalloc(want);
+    if (!buf)
+        return -ENOMEM;
+    n = uio_take(uio, buf, want);
+    if (n <= 0)
+        return n;
+    r = host_write(s->fd, buf, (size_t)n);
+    if (r < n)
+        uio_revert(uio, (uint64_t)(n - MAX(r, 0)));
+    return r;
+}
+
+static uint32_t stream_poll(struct file *f, uint32_t mask)
+{
+    struct host_stream *s = stream_of(f);
+
+    if (!may_block(s))
+        return mask & (LX_POLLIN | LX_POLLOUT | LX_POLLRDNORM | LX_POLLWRNORM);
+    return host_watch_poll(&s->watch, mask);
+}
+
+static struct waitq *stream_poll_queue(struct file *f)
+{
+    return &stream_of(f)->queue;
+}
+
+static int64_t stream_llseek(struct file *f, int64_t offset, int whence)
+{
+    return host_lseek(stream_of(f)->fd, offset, whence);
+}
+
+static int64_t stream_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request, uint64_t arg)
+{
+    int32_t n = 0;
+    int64_t r;
+
+    if (request != LX_FIONREAD)
+        return -ENOTTY;
+    r = host_ioctl(stream_of(f)->fd, LX_FIONREAD, &n);
+    return r < 0 ? r : copy_out(ctx->us, uaddr(arg), &n, sizeof(n));
+}
+
+static int stream_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
+                             uint64_t *out_offset, bool *out_close)
+{
+    struct host_stream *s = stream_of(f);
+
+    if ((s->inode.mode & LX_S_IFMT) != LX_S_IFREG)
+        return -ENODEV;
+    *out_fd = s->fd;
+    *out_offset = offset;
+    *out_close = false;
+    return 0;
+}
+
+static int stream_fsync(struct file *f, bool data_only)
+{
+    return (int)host_fsync(stream_of(f)->fd, data_only);
+}
+
+static void stream_describe(struct file *f, struct strbuf *out)
+{
+    static const char *const names[16] = {[1] = "pipe", [2] = "chardev", [8] = "file", [12] = "socket"};
+    const struct host_stream *s = stream_of(f);
+    const char *name = names[(s->inode.mode & LX_S_IFMT) >> 12];
+
+    strbuf_printf(out, "%s:[%llu]", name ? name : "host", (unsigned long long)s->inode.ino);
+}
+
+DEFINE_OPS(file_ops, host_stream_ops) = {
+    .read = stream_read,
+    .write = stream_write,
+    .poll = stream_poll,
+    .poll_queue = stream_poll_queue,
+    .llseek = stream_llseek,
+    .ioctl = stream_ioctl,
+    .map_source = stream_map_source,
+    .fsync = stream_fsync,
+    .describe = stream_describe,
+};
+
+static int stream_getattr(struct inode *inode, struct kstat *out)
+{
+    struct host_stream *s = (struct host_stream *)inode;
+    struct host_stat st;
+    int64_t r = host_fstat(s->fd, &st);
+
+    if (r < 0)
+        return (int)r;
+    *out = (struct kstat){st.dev,  st.ino, st.nlink,   st.size,     st.blocks,   st.rdev,     st.mode,
+                          st.uid,  st.gid, st.blksize, st.atime_ns, st.mtime_ns, st.ctime_ns, st.ctime_ns};
+    return 0;
+}
+
+static int stream_open(struct inode *inode, struct file *file)
+{
+    return 0;
+}
+
+DEFINE_OPS(inode_ops, host_stream_inode_ops) = {
+    .getattr = stream_getattr,
+    .open = stream_open,
+};
+
+static void stream_free_inode(struct inode *inode)
+{
+    struct host_stream *s = (struct host_stream *)inode;
+
+    host_watch_remove(&s->watch);
+    host_close(s->fd);
+    waitq_destroy(&s->queue);
+    slab_free(&host_stream_slab, s);
+}
+
+static void stream_free_sb(struct superblock *sb)
+{
+    kfree(sb);
+}
+
+DEFINE_OPS(sb_ops, host_stream_sb_ops) = {
+    .type_name = "hoststdio",
+    .free_inode = stream_free_inode,
+    .free_sb = stream_free_sb,
+};
+
+static struct host_stream *stream_alloc(struct host_io *io, int fd, const struct host_stat *st)
+{
+    struct superblock *sb = kmalloc(sizeof(*sb));
+    struct host_stream *s = slab_alloc(&host_stream_slab);
+
+    if (!sb || !s) {
+        kfree(sb);
+        if (s)
+            slab_free(&host_stream_slab, s);
+        return NULL;
+    }
+    sb_init(sb, &host_stream_sb_ops, st->dev);
+    inode_init(&s->inode, sb, &host_stream_inode_ops, &host_stream_ops, st->ino, st->mode);
+    sb_put(sb); /* the inode holds it */
+    waitq_init(&s->queue);
+    s->fd = fd;
+    host_watch_init(&s->watch, io, fd, &s->queue);
+    return s;
+}
+
+int host_stream_create(struct host_io *io, int fd, uint32_t flags, const struct cred *cred, struct file **out)
+{
+    struct host_stat st;
+    struct host_stream *s = NULL;
+    struct file *f;
+    int r = (int)host_fstat(fd, &st);
+
+    if (r == 0) {
+        s = stream_alloc(io, fd, &st);
+        r = s ? 0 : -ENOMEM;
+    }
+    if (r < 0) {
+        host_close(fd);
+        return r;
+    }
+    f = file_alloc_anon(&host_stream_ops, flags, NULL, cred);
+    if (!f) {
+        inode_put(&s->inode);
+        return -ENOMEM;
+    }
+    f->inode = &s->inode; /* takes the creation reference over */
+    *out = f;
+    return 0;
+}

@@ -1,0 +1,232 @@
+/* hostfs: looking up names, directory descriptors, attributes, links. Takes hostfs.lock; host calls are made outside it. */
+#include "fs/hostfs/hostfs_int.h"
+#include "sentry/base/slab.h"
+#include "sentry/base/string.h"
+
+/* Host flag values are the guest's: both are x86-64 Linux. */
+#define DIR_FLAGS (LX_O_PATH | LX_O_DIRECTORY | LX_O_NOFOLLOW)
+
+void hostfs_dir_forget(struct hostfs *fs, struct hostfs_inode *dir)
+{
+    if (dir->fd < 0)
+        return;
+    if (!list_empty(&dir->lru)) {
+        list_del(&dir->lru);
+        fs->open_dir_count--;
+    }
+    host_close(dir->fd);
+    dir->fd = -1;
+}
+
+static void evict_one_locked(struct hostfs *fs)
+{
+    struct hostfs_inode *old;
+
+    list_for_each(old, &fs->open_dirs, lru) {
+        if (old->pins == 0) {
+            hostfs_dir_forget(fs, old);
+            return;
+        }
+    }
+}
+
+/* With the lock held: dir->fd is open, pin it. */
+static int pin_locked(struct hostfs *fs, struct hostfs_inode *dir)
+{
+    inode_get(&dir->inode);
+    dir->pins++;
+    if (!list_empty(&dir->lru)) {
+        list_del(&dir->lru);
+        list_add_tail(&fs->open_dirs, &dir->lru);
+    }
+    return dir->fd;
+}
+
+static int publish_fd(struct hostfs *fs, struct hostfs_inode *dir, int fd)
+{
+    mutex_lock(&fs->lock);
+    if (dir->fd >= 0) { /* another thread opened it meanwhile */
+        host_close(fd);
+    } else {
+        dir->fd = fd;
+        list_add_tail(&fs->open_dirs, &dir->lru);
+        if (++fs->open_dir_count > HOSTFS_MAX_DIRS)
+            evict_one_locked(fs);
+    }
+    fd = pin_locked(fs, dir);
+    mutex_unlock(&fs->lock);
+    return fd;
+}
+
+/* Depth is that of the directory tree: closed ancestors are opened from the nearest open one down. */
+int hostfs_dir_pin(struct hostfs_inode *dir)
+{
+    struct hostfs *fs = hostfs_of(&dir->inode);
+    struct hostfs_inode *parent;
+    char *name;
+    int fd, parent_fd;
+
+    mutex_lock(&fs->lock);
+    fd = dir->fd >= 0 ? pin_locked(fs, dir) : -1;
+    mutex_unlock(&fs->lock);
+    if (fd >= 0)
+        return fd;
+    fd = hostfs_locate(dir, &parent, &parent_fd, &name);
+    if (fd < 0)
+        return fd;
+    fd = (int)host_open_beneath(parent_fd, name, DIR_FLAGS, 0);
+    hostfs_dir_unpin(parent);
+    kfree(name);
+    return fd < 0 ? fd : publish_fd(fs, dir, fd);
+}
+
+void hostfs_dir_unpin(struct hostfs_inode *dir)
+{
+    struct hostfs *fs = hostfs_of(&dir->inode);
+
+    mutex_lock(&fs->lock);
+    BUG_ON(dir->pins == 0);
+    dir->pins--;
+    mutex_unlock(&fs->lock);
+    inode_put(&dir->inode);
+}
+
+int hostfs_locate(struct hostfs_inode *hi, struct hostfs_inode **out_parent, int *out_fd, char **out_name)
+{
+    struct hostfs *fs = hostfs_of(&hi->inode);
+    struct hostfs_inode *parent;
+    char *name;
+    int fd;
+
+    mutex_lock(&fs->lock);
+    parent = hi->parent;
+    name = parent ? kstrdup(hi->name) : NULL;
+    if (name)
+        inode_get(&parent->inode); /* for the time without the lock */
+    mutex_unlock(&fs->lock);
+    if (!name)
+        return parent ? -ENOMEM : -EINVAL;
+    fd = hostfs_dir_pin(parent);
+    inode_put(&parent->inode);
+    if (fd < 0) {
+        kfree(name);
+        return fd;
+    }
+    *out_parent = parent;
+    *out_fd = fd;
+    *out_name = name;
+    return 0;
+}
+
+static int hostfs_lookup(struct inode *dir, const char *name, struct inode **out)
+{
+    struct hostfs_inode *hd = hostfs_inode(dir);
+    struct host_stat st;
+    int fd = hostfs_dir_pin(hd);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = (int)host_statat(fd, name, &st);
+    hostfs_dir_unpin(hd);
+    return r < 0 ? r : hostfs_inode_for(hd, name, &st, out);
+}
+
+static bool hostfs_revalidate(struct inode *dir, const char *name, struct inode *cached)
+{
+    struct hostfs_inode *hd = hostfs_inode(dir);
+    struct host_stat st;
+    int fd = hostfs_dir_pin(hd);
+    int r;
+
+    if (fd < 0)
+        return false;
+    r = (int)host_statat(fd, name, &st);
+    hostfs_dir_unpin(hd);
+    if (!cached)
+        return r == -ENOENT;
+    if (r < 0 || st.ino != cached->ino || st.dev != hostfs_inode(cached)->host_dev ||
+        ((st.mode ^ cached->mode) & LX_S_IFMT) != 0)
+        return false;
+    hostfs_refresh(hostfs_inode(cached), &st);
+    hostfs_set_name(hostfs_inode(cached), hd, name);
+    return true;
+}
+
+static int64_t hostfs_readlink(struct inode *inode, char *buf, size_t size)
+{
+    struct hostfs_inode *parent;
+    char *name;
+    int fd;
+    int64_t r = hostfs_locate(hostfs_inode(inode), &parent, &fd, &name);
+
+    if (r < 0)
+        return r;
+    r = host_readlinkat(fd, name, buf, size);
+    hostfs_dir_unpin(parent);
+    kfree(name);
+    return r;
+}
+
+static int hostfs_getattr(struct inode *inode, struct kstat *out)
+{
+    struct hostfs_inode *hi = hostfs_inode(inode);
+
+    *out = (struct kstat){
+        .dev = hi->host_dev,
+        .ino = inode->ino,
+        .nlink = inode->nlink,
+        .size = inode->size,
+        .blocks = hi->blocks,
+        .rdev = inode->rdev,
+        .mode = inode->mode,
+        .uid = inode->uid,
+        .gid = inode->gid,
+        .blksize = hi->blksize,
+        .atime_ns = inode->atime_ns,
+        .mtime_ns = inode->mtime_ns,
+        .ctime_ns = inode->ctime_ns,
+        .btime_ns = inode->ctime_ns,
+    };
+    return 0;
+}
+
+int64_t hostfs_open_host(struct hostfs_inode *hi, int flags)
+{
+    struct hostfs_inode *parent;
+    char *name;
+    int fd;
+    int64_t r;
+
+    if (!hi->parent) {
+        fd = hostfs_dir_pin(hi);
+        if (fd < 0)
+            return fd;
+        r = host_open_beneath(fd, ".", flags, 0);
+        hostfs_dir_unpin(hi);
+        return r;
+    }
+    r = hostfs_locate(hi, &parent, &fd, &name);
+    if (r < 0)
+        return r;
+    r = host_open_beneath(fd, name, flags | LX_O_NOFOLLOW | LX_O_NONBLOCK | LX_O_NOCTTY, 0);
+    hostfs_dir_unpin(parent);
+    kfree(name);
+    return r;
+}
+
+DEFINE_OPS(inode_ops, hostfs_inode_ops) = {
+    .lookup = hostfs_lookup,
+    .revalidate = hostfs_revalidate,
+    .create = hostfs_create_node,
+    .mkdir = hostfs_mkdir,
+    .symlink = hostfs_symlink,
+    .link = hostfs_link,
+    .unlink = hostfs_unlink,
+    .rmdir = hostfs_rmdir,
+    .rename = hostfs_rename,
+    .readlink = hostfs_readlink,
+    .getattr = hostfs_getattr,
+    .setattr = hostfs_setattr,
+    .open = hostfs_file_open,
+};

@@ -1,0 +1,62 @@
+/* runsc spec: a sample config.json, as runc's. */
+#include "runsc-cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char sample[] =
+    "{\n"
+    "    \"ociVersion\": \"1.2.0\",\n"
+    "    \"process\": {\n"
+    "        \"terminal\": true,\n"
+    "        \"user\": {\"uid\": 0, \"gid\": 0},\n"
+    "        \"args\": [\"sh\"],\n"
+    "        \"env\": [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\", \"TERM=xterm\"],\n"
+    "        \"cwd\": \"/\",\n"
+    "        \"capabilities\": {\n"
+    "            \"bounding\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"],\n"
+    "            \"effective\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"],\n"
+    "            \"permitted\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"]\n"
+    "        },\n"
+    "        \"rlimits\": [{\"type\": \"RLIMIT_NOFILE\", \"hard\": 1024, \"soft\": 1024}],\n"
+    "        \"noNewPrivileges\": true\n"
+    "    },\n"
+    "    \"root\": {\"path\": \"rootfs\", \"readonly\": true},\n"
+    "    \"hostname\": \"runsc\",\n"
+    "    \"mounts\": [\n"
+    "        {\"destination\": \"/proc\", \"type\": \"proc\", \"source\": \"proc\"},\n"
+    "        {\"destination\": \"/dev\", \"type\": \"tmpfs\", \"source\": \"tmpfs\",\n"
+    "         \"options\": [\"nosuid\", \"strictatime\", \"mode=755\", \"size=65536k\"]},\n"
+    "        {\"destination\": \"/dev/pts\", \"type\": \"devpts\", \"source\": \"devpts\",\n"
+    "         \"options\": [\"nosuid\", \"noexec\", \"newinstance\", \"ptmxmode=0666\", \"mode=0620\", \"gid=5\"]},\n"
+    "        {\"destination\": \"/dev/shm\", \"type\": \"tmpfs\", \"source\": \"shm\",\n"
+    "         \"options\": [\"nosuid\", \"noexec\", \"nodev\", \"mode=1777\", \"size=65536k\"]}\n"
+    "    ],\n"
+    "    \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"ipc\"}, {\"type\": \"uts\"}, {\"type\": \"mount\"}]}\n"
+    "}\n";
+
+int cmd_spec(const struct global_options *global, int argc, char **argv, struct cli_error *err)
+{
+    const char *bundle = ".";
+    char path[PATH_MAX];
+    int i = 1, fd;
+    ssize_t n;
+
+    while (i < argc) {
+        if (!option_value(argc, argv, &i, "bundle", &bundle) && !option_value(argc, argv, &i, "b", &bundle))
+            return fail(err, 1, "spec: unknown option %s", argv[i]);
+    }
+    snprintf(path, sizeof(path), "%s/config.json", bundle);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == EEXIST)
+        return fail(err, 1, "File config.json exists. Remove it first");
+    if (fd < 0)
+        return fail_errno(err, 1, errno, "cannot create %s", path);
+    n = write(fd, sample, sizeof(sample) - 1);
+    close(fd);
+    return n == (ssize_t)sizeof(sample) - 1 ? 0 : fail(err, 1, "cannot write %s", path);
+}

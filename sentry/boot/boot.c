@@ -1,0 +1,195 @@
+/* Boot's main line: arena, platform, kernel, files, init; then waiting for its end. Takes no locks. */
+#include "sentry/boot/boot_int.h"
+
+#include "fs/hostfs/host_io.h"
+#include "platform/host/host.h"
+#include "platform/platform_impl.h"
+#include "sentry/base/arena.h"
+#include "sentry/base/log.h"
+#include "sentry/base/slab.h"
+#include "sentry/kernel/timer.h"
+#include "syscalls/syscalls.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define ARENA_SIZE (32ULL << 30) /* reserved, sparse */
+
+int boot_fail(const struct boot *b, int status, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    ssize_t n;
+
+    text[0] = (char)status;
+    va_start(ap, fmt);
+    n = vsnprintf(text + 1, sizeof(text) - 1, fmt, ap);
+    va_end(ap);
+    if (n > (ssize_t)sizeof(text) - 2)
+        n = sizeof(text) - 2;
+    n = write(b->config->error_fd, text, (size_t)n + 1);
+    return status;
+}
+
+const char *boot_error(int64_t r)
+{
+    return strerror((int)-r);
+}
+
+static int start_thread(void (*fn)(void *), void *arg)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int r;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, KERNEL_STACK_SIZE);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    /* The kernel's thread bodies return nothing; pthread's result is unused. */
+    r = pthread_create(&thread, &attr, (void *(*)(void *))(void (*)(void))fn, arg);
+    pthread_attr_destroy(&attr);
+    return -r;
+}
+
+/* A random 2 MiB-aligned place far from where the host puts things. */
+static uint64_t arena_address(void)
+{
+    uint64_t r = 0;
+
+    if (getrandom(&r, sizeof(r), 0) != sizeof(r))
+        return 0;
+    return 0x200000000000ULL + (r & 0xffffffULL) * (2ULL << 20) % 0x200000000000ULL;
+}
+
+static int start_memory(struct boot *b)
+{
+    int r = arena_init(arena_address(), ARENA_SIZE);
+
+    if (r < 0)
+        return boot_fail(b, 1, "cannot reserve the kernel's memory: %s", boot_error(r));
+    if (getrandom(&ro_globals.hash_seed, sizeof(ro_globals.hash_seed), 0) < 0)
+        return boot_fail(b, 1, "no random numbers: %s", strerror(errno));
+    ro_globals.log_fd = b->config->log_fd;
+    ro_globals.log_json = b->config->log_json;
+    ro_globals.log_level = b->config->debug ? LOG_DEBUG : LOG_WARN;
+    return 0;
+}
+
+static int start_platform(struct boot *b)
+{
+    struct platform_config pc = {.unsafe_mpk = b->config->unsafe_mpk, .debug = b->config->debug};
+    const struct platform_ops *ops = platform_find(b->config->platform);
+    char why[256] = "";
+
+    if (!ops)
+        return boot_fail(b, 1, "unknown platform \"%s\" (there are systrap, ptrace, mpk)", b->config->platform);
+    if (platform_select(ops, &pc, why, sizeof(why)) < 0)
+        return boot_fail(b, 1, "platform %s cannot run here: %s", ops->name, why);
+    return 0;
+}
+
+static int64_t hook_syscall(struct task *t, uint64_t nr, const uint64_t args[6])
+{
+    return syscall_dispatch(t, nr, args);
+}
+
+DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall};
+
+static int start_kernel(struct boot *b)
+{
+    int r = kernel_create(&boot_hooks, &b->kernel);
+    int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (r == 0)
+        r = vfs_init();
+    if (r == 0 && wake < 0)
+        r = -errno;
+    if (r == 0)
+        r = host_io_create(wake, &b->host_io);
+    if (r < 0)
+        return boot_fail(b, 1, "cannot start the kernel: %s", boot_error(r));
+    b->kernel->host_io = b->host_io;
+    b->kernel->strace = b->config->strace;
+    if (b->config->hostname)
+        snprintf(b->kernel->hostname, sizeof(b->kernel->hostname), "%s", b->config->hostname);
+    return 0;
+}
+
+static void timer_thread(void *k)
+{
+    timer_thread_main(k);
+}
+
+/* Signals the CLI passes on, and those the terminal sends to us both. */
+static void signal_thread(void *arg)
+{
+    struct kernel *k = arg;
+    sigset_t set;
+    siginfo_t info;
+
+    sigfillset(&set);
+    for (;;) {
+        int signo = sigwaitinfo(&set, &info);
+
+        if (signo > 0 && signo != SIGCHLD)
+            (void)kernel_signal_init(k, signo);
+    }
+}
+
+static int start_threads(struct boot *b)
+{
+    int r = start_thread(timer_thread, b->kernel);
+
+    if (r == 0)
+        r = start_thread(host_io_thread, b->host_io);
+    if (r == 0)
+        r = start_thread(signal_thread, b->kernel);
+    if (r < 0)
+        return boot_fail(b, 1, "cannot start the kernel's threads: %s", boot_error(r));
+    return 0;
+}
+
+static int wait_for_init(struct kernel *k)
+{
+    int32_t status;
+
+    while (!load_acquire(&k->init_done))
+        (void)!park(&k->boot_parker, PARK_FOREVER);
+    status = k->init_status;
+    return (status & 0x7f) ? 128 + (status & 0x7f) : (status >> 8) & 0xff;
+}
+
+int boot_run(const struct boot_config *config)
+{
+    struct boot b = {.config = config};
+    sigset_t all;
+    int status;
+
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGABRT);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    if ((status = start_memory(&b)) || (status = start_platform(&b)))
+        return status;
+    /* From here on ro_globals is what its name says. */
+    status = ro_globals_seal() < 0 ? boot_fail(&b, 1, "cannot seal read-only data") : 0;
+    if (status || (status = start_kernel(&b)) || (status = boot_fs_create(&b)) || (status = boot_fs_mounts(&b)) ||
+        (status = start_threads(&b)) || (status = boot_start_init(&b))) {
+        platform_shutdown();
+        return status;
+    }
+    close(config->error_fd);
+    status = wait_for_init(b.kernel);
+    platform_shutdown();
+    return status;
+}

@@ -1,0 +1,128 @@
+/* The sandbox's file tree: the root, with or without an overlay, and the mounts on it. Takes no locks of its own. */
+#include "fs/dev/dev.h"
+#include "fs/devpts/devpts.h"
+#include "fs/hostfs/hostfs.h"
+#include "fs/overlay/overlay.h"
+#include "fs/proc/proc.h"
+#include "fs/tmpfs/tmpfs.h"
+#include "sentry/base/slab.h"
+#include "sentry/boot/boot_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int overlay_over(struct superblock **sb)
+{
+    struct tmpfs_options options = {.mode = 0755};
+    struct superblock *upper = NULL, *merged = NULL;
+    int r = tmpfs_create(&options, &upper);
+
+    if (r == 0)
+        r = overlay_create(upper, *sb, &merged);
+    if (upper)
+        sb_put(upper);
+    sb_put(*sb);
+    *sb = merged;
+    return r;
+}
+
+int boot_fs_create(struct boot *b)
+{
+    const struct boot_config *c = b->config;
+    struct hostfs_options options = {.readonly = c->root_readonly || c->root_overlay};
+    struct superblock *sb = NULL;
+    int r = hostfs_create(c->rootfs_fd, &options, &sb);
+
+    if (r == 0 && c->root_overlay)
+        r = overlay_over(&sb);
+    if (r == 0)
+        r = mount_ns_create(sb, "root", c->root_readonly ? LX_MS_RDONLY : 0, &b->mount_ns);
+    if (sb)
+        sb_put(sb);
+    if (r < 0)
+        return boot_fail(b, 1, "cannot use the root filesystem: %s", boot_error(r));
+    b->ctx = (struct vfs_ctx){.cred = cred_alloc_root(), .umask = 0, .fsize_limit = UINT64_MAX, .mount_ns = b->mount_ns};
+    b->ctx.root = (struct path){mount_get(b->mount_ns->root), dentry_get(b->mount_ns->root->root)};
+    b->ctx.cwd = path_get(&b->ctx.root);
+    b->kernel->mount_ns = b->mount_ns;
+    return b->ctx.cred ? 0 : boot_fail(b, 1, "out of memory");
+}
+
+/* mkdir -p, as far as the tree allows. */
+static int make_directories(struct boot *b, const char *path)
+{
+    char *copy = strdup(path);
+    int r = 0;
+
+    if (!copy)
+        return -ENOMEM;
+    for (char *p = copy + 1; r == 0 && *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        r = vfs_mkdir_at(&b->ctx, NULL, copy, 0755);
+        r = r == -EEXIST || r == -EROFS ? 0 : r;
+        *p = '/';
+    }
+    if (r == 0)
+        r = vfs_mkdir_at(&b->ctx, NULL, copy, 0755);
+    free(copy);
+    return r == -EEXIST || r == -EROFS ? 0 : r;
+}
+
+static int superblock_for(struct boot *b, const struct boot_mount *m, struct superblock **out)
+{
+    struct tmpfs_options tmpfs = {.mode = 01777};
+    struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY, .revalidate = true};
+    int r;
+
+    switch (m->type) {
+    case BOOT_MOUNT_BIND:
+        return hostfs_create(m->fd, &host, out);
+    case BOOT_MOUNT_TMPFS:
+        r = m->options ? tmpfs_parse_options(m->options, &tmpfs) : 0;
+        return r < 0 ? r : tmpfs_create(&tmpfs, out);
+    case BOOT_MOUNT_PROC:
+        return procfs_create(b->kernel, out);
+    case BOOT_MOUNT_DEV:
+        return devfs_create(b->kernel, out);
+    case BOOT_MOUNT_DEVPTS:
+        return devpts_create(b->kernel, out);
+    default:
+        return -ENODEV;
+    }
+}
+
+static int mount_one(struct boot *b, const struct boot_mount *m)
+{
+    struct superblock *sb = NULL;
+    struct path at;
+    int r = make_directories(b, m->destination);
+
+    if (r == 0)
+        r = vfs_walk(&b->ctx, NULL, m->destination, WALK_FOLLOW | WALK_DIRECTORY, &at);
+    if (r < 0)
+        return r;
+    r = superblock_for(b, m, &sb);
+    if (r == 0) {
+        r = mount_add(&at, sb, m->source, m->flags);
+        sb_put(sb);
+    }
+    path_put(&at);
+    return r;
+}
+
+int boot_fs_mounts(struct boot *b)
+{
+    for (size_t i = 0; i < b->config->mount_count; i++) {
+        const struct boot_mount *m = &b->config->mounts[i];
+        int r = mount_one(b, m);
+
+        if (r < 0)
+            return boot_fail(b, 1, "cannot mount %s on %s: %s", m->source, m->destination, boot_error(r));
+    }
+    /* The root path may have been mounted over; and cwd starts there. */
+    mount_descend(&b->ctx.root);
+    return 0;
+}
