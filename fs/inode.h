@@ -24,6 +24,7 @@ struct filelocks;
 struct sock;
 struct superblock;
 struct path;
+struct vfs_ctx;
 
 /* Times are int64_t ns since the epoch. */
 struct kstat {
@@ -125,7 +126,9 @@ struct inode_ops {
     /* Symlinks: the target's length (not terminated). */
     int64_t (*readlink)(struct inode *inode, char *buf, size_t size);
     /* Magic links (/proc/PID/exe, fd/N): the target as a path reference. Instead of readlink on a walk. */
-    int (*follow)(struct inode *inode, struct path *out);
+    int (*follow)(struct inode *inode, const struct vfs_ctx *ctx, struct path *out);
+    /* Used in place of readlink where there is one: what it says depends on who asks (/proc/self) or needs leave (/proc/PID/exe). */
+    int64_t (*readlink_for)(struct inode *inode, const struct vfs_ctx *ctx, char *buf, size_t size);
     int (*getattr)(struct inode *inode, struct kstat *out);
     /* After the VFS's checks; must update the common fields. Locked. */
     int (*setattr)(struct inode *inode, const struct setattr *attr);
@@ -133,6 +136,8 @@ struct inode_ops {
     int (*permission)(struct inode *inode, int mask, const struct cred *cred);
     /* On open, after checks: set file->private_data, or replace file->ops. */
     int (*open)(struct inode *inode, struct file *file);
+    /* The same where who asks matters; used in place of open. */
+    int (*open_for)(struct inode *inode, struct file *file, const struct vfs_ctx *ctx);
     int64_t (*getxattr)(struct inode *inode, const char *name, void *buf, size_t size);
     int (*setxattr)(struct inode *inode, const char *name, const void *value, size_t size, int flags);
     int64_t (*listxattr)(struct inode *inode, char *buf, size_t size);
@@ -150,6 +155,8 @@ struct inode *inode_get(struct inode *inode);
 void inode_put(struct inode *inode);
 /* 0 or -EACCES by mode bits, owner, groups and capabilities; then ops->permission. */
 int inode_permission(struct inode *inode, int mask, const struct cred *cred) MUST_CHECK;
+/* A symlink's target, as ops->readlink_for or readlink give it. -EINVAL when it is none. */
+int64_t inode_readlink(struct inode *inode, const struct vfs_ctx *ctx, char *buf, size_t size) MUST_CHECK;
 /* Fields, or ops->getattr. */
 int inode_getattr(struct inode *inode, struct kstat *out) MUST_CHECK;
 /*

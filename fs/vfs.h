@@ -15,6 +15,7 @@ struct vfs_ctx {
     uint32_t umask;
     uint64_t fsize_limit;
     struct mount_ns *mount_ns;
+    struct task *task; /* who asks; opaque here, for fs/proc and terminals; NULL: the kernel itself */
 };
 
 /* Where a path starts: an absolute one at ctx->root, a relative one at base (a directory descriptor's path, or ctx->cwd). */
@@ -81,7 +82,7 @@ int vfs_removexattr(const struct vfs_ctx *ctx, const struct path *path, const ch
  * private_data. The table lives in the arena; opens are found by offset.
  */
 struct dev_ops {
-    int (*open)(struct inode *inode, struct file *file);
+    int (*open)(struct inode *inode, struct file *file, const struct vfs_ctx *ctx);
 };
 int vfs_register_chrdev(uint32_t major, uint32_t minor_first, uint32_t minor_count, const void *dev_ops) MUST_CHECK;
 
