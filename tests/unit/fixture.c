@@ -1,6 +1,7 @@
 /* The common set-up and teardown of kernel unit tests. */
 #include "tests/unit/fixture.h"
 
+#include "platform/fake/fake.h"
 #include "sentry/base/arena.h"
 #include "sentry/base/log.h"
 #include "sentry/base/slab.h"
@@ -28,6 +29,18 @@ void fixture_teardown(void)
     slab_for_each_live(report_live, &types);
     arena_destroy();
     cr_assert_eq(types, 0, "objects of %u types were left alive", types);
+}
+
+void fixture_platform_setup(void)
+{
+    fixture_setup();
+    cr_assert_eq(fake_start(), 0, "no fake platform");
+}
+
+void fixture_platform_teardown(void)
+{
+    fake_stop();
+    fixture_teardown();
 }
 
 uint64_t random_next(struct random *r)

@@ -15,7 +15,13 @@
 void fixture_setup(void);
 void fixture_teardown(void);
 
+/* The same with the fake platform (platform/fake/fake.h), whose threads, spaces and contexts must be gone too. */
+void fixture_platform_setup(void);
+void fixture_platform_teardown(void);
+
 #define KERNEL_SUITE(suite) TestSuite(suite, .init = fixture_setup, .fini = fixture_teardown)
+#define PLATFORM_SUITE(suite)                                                                      \
+    TestSuite(suite, .init = fixture_platform_setup, .fini = fixture_platform_teardown)
 
 /* A reproducible stream of numbers for model tests. */
 struct random {
