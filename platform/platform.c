@@ -1,7 +1,7 @@
 /*
- * The platform functions: each forwards to the platform chosen at boot. The choice and the facts are written once and
- * then sealed with ro_globals. Freestanding, no locks. Mapping ranges are checked again here: a wrong one is a bug
- * of the kernel's that must not reach a host mmap.
+ * The platform functions: each forwards to the platform chosen at boot. The choice and the facts
+ * are written once and then sealed with ro_globals. Freestanding, no locks. Mapping ranges are
+ * checked again here: a wrong one is a bug of the kernel's that must not reach a host mmap.
  */
 #include "platform/platform.h"
 
@@ -113,8 +113,8 @@ int platform_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int
     return chosen.ops->protect(ctx, addr, size, prot);
 }
 
-int platform_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
-                   uint64_t new_size, bool dontunmap)
+int platform_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size,
+                   uint64_t new_addr, uint64_t new_size, bool dontunmap)
 {
     check_range(old_addr, old_size);
     check_range(new_addr, new_size);
@@ -175,7 +175,8 @@ int platform_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n
     return chosen.ops->copy_in(ctx, dst, src, n, done);
 }
 
-int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n, size_t *done)
+int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                      size_t *done)
 {
     return chosen.ops->copy_out(ctx, dst, src, n, done);
 }

@@ -1,17 +1,17 @@
 /*
- * The platform contract: what the kernel asks of whatever runs guest code. The same for every platform
- * (ptrace, systrap, mpk, fake); the kernel never knows which one it has. platform.c forwards each call through
- * the chosen struct platform_ops (platform_impl.h).
+ * The platform contract: what the kernel asks of whatever runs guest code. The same for every
+ * platform (ptrace, systrap, mpk, fake); the kernel never knows which one it has. platform.c
+ * forwards each call through the chosen struct platform_ops (platform_impl.h).
  *
- * An address space (AS) is one host process; a context is one host thread of it. A guest task owns exactly one
- * context. Every AS is born with one context. vfork and thread clones are new contexts of the same AS. Guest
- * identity (pids, credentials, files) is unknown here.
+ * An address space (AS) is one host process; a context is one host thread of it. A guest task owns
+ * exactly one context. Every AS is born with one context. vfork and thread clones are new contexts
+ * of the same AS. Guest identity (pids, credentials, files) is unknown here.
  *
- * Threads: unless said otherwise a context's calls come only from the kernel thread of the task that owns it,
- * while the guest is stopped (before or after platform_switch, never during).
+ * Threads: unless said otherwise a context's calls come only from the kernel thread of the task
+ * that owns it, while the guest is stopped (before or after platform_switch, never during).
  *
- * Errors: 0 or -errno. -EFAULT: the guest address is not mapped or not accessible that way. -ESRCH: the host
- * process is gone (killed from outside); the next platform_switch says PEV_DEAD.
+ * Errors: 0 or -errno. -EFAULT: the guest address is not mapped or not accessible that way. -ESRCH:
+ * the host process is gone (killed from outside); the next platform_switch says PEV_DEAD.
  */
 #pragma once
 
@@ -20,22 +20,29 @@
 struct platform_as;
 struct platform_ctx;
 
-/* A guest thread's general registers. Lives in the kernel; the platform reads and fills it in switch. */
+/*
+ * A guest thread's general registers. Lives in the kernel; the platform reads and fills it in
+ * switch.
+ */
 struct cpu_regs {
     uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
     uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
     uint64_t rip, rflags;
     uint64_t fs_base, gs_base;
-    /* Set by the kernel when rcx or r11 matter on return (signal frame entered or restored, exec, new thread,
-     * return from a fault or interrupt). When 0 the platform may clobber rcx and r11 as the syscall
-     * instruction does. Cleared by platform_switch. */
+    /*
+     * Set by the kernel when rcx or r11 matter on return (signal frame entered or restored, exec,
+     * new thread, return from a fault or interrupt). When 0 the platform may clobber rcx and r11 as
+     * the syscall instruction does. Cleared by platform_switch.
+     */
     uint32_t full;
     uint32_t unused;
 };
 
 enum platform_event_kind {
-    PEV_SYSCALL,     /* regs.rax is the number, rdi rsi rdx r10 r8 r9 the arguments; rip is after the instruction */
-    PEV_FAULT,       /* a hardware exception: signo etc. below; rip at the faulting instruction as on Linux */
+    /* regs.rax is the number, rdi rsi rdx r10 r8 r9 the arguments; rip is after the instruction */
+    PEV_SYSCALL,
+    /* a hardware exception: signo etc. below; rip at the faulting instruction as on Linux */
+    PEV_FAULT,
     PEV_INTERRUPTED, /* platform_interrupt was called; regs as they were, resumable */
     PEV_DEAD,        /* the host process is gone: the task can never run guest code again */
 };
@@ -60,28 +67,31 @@ struct platform_facts {
     uint64_t vvar_size;
     uint32_t fpu_size;    /* bytes of an XSAVE-format state (standard, non-compacted layout) */
     uint64_t fpu_features; /* XCR0 bits that it can hold */
-    bool isolates; /* false: guest code could reach the kernel's memory (mpk without keys or scanner) */
+    /* false: guest code could reach the kernel's memory (mpk without keys or scanner) */
+    bool isolates;
 };
 const struct platform_facts *platform_facts(void);
 
 /* ---- address spaces ---- */
 
 /*
- * A fresh AS (nothing mapped in [user_min, user_max) but the vDSO pages) with one stopped context whose FPU state
- * is the initial one. Ready ones may come from a pool. -EAGAIN, -ENOMEM. The AS has one reference, the caller's.
+ * A fresh AS (nothing mapped in [user_min, user_max) but the vDSO pages) with one stopped context
+ * whose FPU state is the initial one. Ready ones may come from a pool. -EAGAIN, -ENOMEM. The AS has
+ * one reference, the caller's.
  */
 int platform_as_create(struct platform_as **out_as, struct platform_ctx **out_ctx) MUST_CHECK;
 
 /*
- * exec: the calling kernel thread goes on with a fresh AS in place of *ctx. The old context is destroyed (the
- * old AS lives on if it is referenced). On error nothing changed. With mpk this moves the kernel thread to
- * another host process: nothing of the old process (fsbase, memory) may be assumed after it.
+ * exec: the calling kernel thread goes on with a fresh AS in place of *ctx. The old context is
+ * destroyed (the old AS lives on if it is referenced). On error nothing changed. With mpk this
+ * moves the kernel thread to another host process: nothing of the old process (fsbase, memory) may
+ * be assumed after it.
  */
 int platform_exec(struct platform_ctx **ctx, struct platform_as **out_as) MUST_CHECK;
 
 /*
- * fork: a copy-on-write copy of ctx's AS with one context, a copy of ctx (FPU state included; registers are
- * given to its first switch). Everything mapped MAP_SHARED stays shared.
+ * fork: a copy-on-write copy of ctx's AS with one context, a copy of ctx (FPU state included;
+ * registers are given to its first switch). Everything mapped MAP_SHARED stays shared.
  */
 int platform_as_fork(struct platform_ctx *ctx, struct platform_as **out_as,
                      struct platform_ctx **out_ctx) MUST_CHECK;
@@ -90,25 +100,38 @@ void platform_as_get(struct platform_as *as);
 /* The last put kills the host process at once, whatever its threads do, and frees its resources. */
 void platform_as_put(struct platform_as *as);
 
-/* Mapping calls act on ctx's AS; addr and size are page aligned, inside [user_min, user_max). prot is PROT_*. */
+/*
+ * Mapping calls act on ctx's AS; addr and size are page aligned, inside [user_min, user_max). prot
+ * is PROT_*.
+ */
 
-/* Replaces what is there. fd -1: private anonymous zero memory. Else the host file fd (the kernel's descriptor)
- * at offset; shared says MAP_SHARED or MAP_PRIVATE. flags: PLATFORM_MAP_*. */
-enum { PLATFORM_MAP_SHARED = 1, PLATFORM_MAP_NORESERVE = 2, PLATFORM_MAP_POPULATE = 4, PLATFORM_MAP_LOCKED = 8 };
-int platform_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags, int fd,
-                 uint64_t offset) MUST_CHECK;
+/*
+ * Replaces what is there. fd -1: private anonymous zero memory. Else the host file fd (the kernel's
+ * descriptor) at offset; shared says MAP_SHARED or MAP_PRIVATE. flags: PLATFORM_MAP_*.
+ */
+enum {
+    PLATFORM_MAP_SHARED = 1,
+    PLATFORM_MAP_NORESERVE = 2,
+    PLATFORM_MAP_POPULATE = 4,
+    PLATFORM_MAP_LOCKED = 8
+};
+int platform_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+                 int fd, uint64_t offset) MUST_CHECK;
 int platform_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size) MUST_CHECK;
 int platform_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot) MUST_CHECK;
-/* Moves and resizes: new_addr is chosen by the kernel and replaced (MREMAP_FIXED), or equals old_addr to resize in
- * place. dontunmap: MREMAP_DONTUNMAP. */
-int platform_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
-                   uint64_t new_size, bool dontunmap) MUST_CHECK;
+/*
+ * Moves and resizes: new_addr is chosen by the kernel and replaced (MREMAP_FIXED), or equals
+ * old_addr to resize in place. dontunmap: MREMAP_DONTUNMAP.
+ */
+int platform_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size,
+                   uint64_t new_addr, uint64_t new_size, bool dontunmap) MUST_CHECK;
 /* advice: MADV_* the kernel has already checked to be harmless. */
 int platform_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice) MUST_CHECK;
 /* MS_* */
 int platform_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags) MUST_CHECK;
 /* One byte a page in vec (kernel memory). */
-int platform_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec) MUST_CHECK;
+int platform_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size,
+                     uint8_t *vec) MUST_CHECK;
 
 /* ---- contexts ---- */
 
@@ -116,52 +139,72 @@ int platform_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uin
 int platform_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out) MUST_CHECK;
 
 /*
- * Gives a new context its kernel thread: runs entry(arg) on it (on a fresh kernel stack of KERNEL_STACK_SIZE
- * bytes, aligned to its size). Called once per context of as_create, as_fork and ctx_clone, from the creator's thread. entry never
- * returns: it ends with platform_ctx_exit.
+ * Gives a new context its kernel thread: runs entry(arg) on it (on a fresh kernel stack of
+ * KERNEL_STACK_SIZE bytes, aligned to its size). Called once per context of as_create, as_fork and
+ * ctx_clone, from the creator's thread. entry never returns: it ends with platform_ctx_exit.
  */
 #define KERNEL_STACK_SIZE 65536UL
 int platform_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg) MUST_CHECK;
 /* For a context that was never started. */
 void platform_ctx_discard(struct platform_ctx *ctx);
-/* Ends the calling kernel thread and its guest thread; ctx is freed. The AS reference is put by the kernel before. */
+/*
+ * Ends the calling kernel thread and its guest thread; ctx is freed. The AS reference is put by the
+ * kernel before.
+ */
 NORETURN void platform_ctx_exit(struct platform_ctx *ctx);
 
 /* Runs the guest with regs until an event; regs then holds its registers. */
 void platform_switch(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
 
 /*
- * From any thread: the running (or next) platform_switch of ctx returns PEV_INTERRUPTED soon, unless another event
- * comes first (then the request is kept for the next switch). The caller makes sure ctx is not freed meanwhile.
+ * From any thread: the running (or next) platform_switch of ctx returns PEV_INTERRUPTED soon,
+ * unless another event comes first (then the request is kept for the next switch). The caller makes
+ * sure ctx is not freed meanwhile.
  */
 void platform_interrupt(struct platform_ctx *ctx);
 
 /* ---- memory ---- */
 
-/* n bytes between kernel memory and the guest's. Whole or -EFAULT; *done (may be NULL) says how many were copied. */
-int platform_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done) MUST_CHECK;
-int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n, size_t *done) MUST_CHECK;
-/* Atomic on the aligned 32-bit word at addr: *old is what was there; desired stored if *old == expected. */
+/*
+ * n bytes between kernel memory and the guest's. Whole or -EFAULT; *done (may be NULL) says how
+ * many were copied.
+ */
+int platform_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n,
+                     size_t *done) MUST_CHECK;
+int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                      size_t *done) MUST_CHECK;
+/*
+ * Atomic on the aligned 32-bit word at addr: *old is what was there; desired stored if *old ==
+ * expected.
+ */
 int platform_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
                    uint32_t *old) MUST_CHECK;
 int platform_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out) MUST_CHECK;
 
-/* Another (or one's own) AS, from any thread that holds a reference: same result convention as copy_in. force: ignore the page
- * protections as ptrace does. */
-int platform_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done) MUST_CHECK;
-int platform_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done) MUST_CHECK;
+/*
+ * Another (or one's own) AS, from any thread that holds a reference: same result convention as
+ * copy_in. force: ignore the page protections as ptrace does.
+ */
+int platform_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n,
+                     size_t *done) MUST_CHECK;
+int platform_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n,
+                      size_t *done) MUST_CHECK;
 
 /* Resident set in pages, from the host's accounting; 0 when unknown. shared_pages may be NULL. */
 uint64_t platform_as_rss(struct platform_as *as, uint64_t *shared_pages);
 /* Host CPU time this context has used in guest code and for it, ns. */
 void platform_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
 /* Host scheduling of the guest thread: affinity mask words as sched_setaffinity(2), nice value. */
-int platform_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
+int platform_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask,
+                              size_t words) MUST_CHECK;
 /* The CPU the guest thread last ran on. */
 unsigned platform_ctx_cpu(struct platform_ctx *ctx);
 
 /* ---- FPU: platform_facts.fpu_size bytes at buf (64-aligned), XSAVE standard format ---- */
 int platform_fpu_save(struct platform_ctx *ctx, void *buf) MUST_CHECK;
-/* buf is the kernel's copy with its header already checked (XSTATE_BV within fpu_features, reserved bytes 0). */
+/*
+ * buf is the kernel's copy with its header already checked (XSTATE_BV within fpu_features, reserved
+ * bytes 0).
+ */
 int platform_fpu_load(struct platform_ctx *ctx, const void *buf) MUST_CHECK;
 int platform_fpu_reset(struct platform_ctx *ctx) MUST_CHECK;

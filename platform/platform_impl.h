@@ -1,4 +1,7 @@
-/* For platform implementations: the operations table each one fills, and how one is chosen. Not for the kernel. */
+/*
+ * For platform implementations: the operations table each one fills, and how one is chosen. Not for
+ * the kernel.
+ */
 #pragma once
 
 #include "platform/platform.h"
@@ -20,11 +23,12 @@ struct platform_ops {
     /* The rest as the platform_ functions of the same names in platform.h. */
     int (*as_create)(struct platform_as **out_as, struct platform_ctx **out_ctx);
     int (*exec)(struct platform_ctx **ctx, struct platform_as **out_as);
-    int (*as_fork)(struct platform_ctx *ctx, struct platform_as **out_as, struct platform_ctx **out_ctx);
+    int (*as_fork)(struct platform_ctx *ctx, struct platform_as **out_as,
+                   struct platform_ctx **out_ctx);
     void (*as_get)(struct platform_as *as);
     void (*as_put)(struct platform_as *as);
-    int (*map)(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags, int fd,
-               uint64_t offset);
+    int (*map)(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+               int fd, uint64_t offset);
     int (*unmap)(struct platform_ctx *ctx, uint64_t addr, uint64_t size);
     int (*protect)(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot);
     int (*remap)(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
@@ -39,8 +43,10 @@ struct platform_ops {
     void (*run)(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
     void (*interrupt)(struct platform_ctx *ctx);
     int (*copy_in)(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
-    int (*copy_out)(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n, size_t *done);
-    int (*cas32)(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired, uint32_t *old);
+    int (*copy_out)(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                    size_t *done);
+    int (*cas32)(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
+                 uint32_t *old);
     int (*load32)(struct platform_ctx *ctx, uint64_t addr, uint32_t *out);
     int (*as_read)(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done);
     int (*as_write)(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done);
@@ -53,7 +59,8 @@ struct platform_ops {
     int (*fpu_reset)(struct platform_ctx *ctx);
 };
 
-extern const struct platform_ops ptrace_platform_ops, systrap_platform_ops, mpk_platform_ops, fake_platform_ops;
+extern const struct platform_ops ptrace_platform_ops, systrap_platform_ops, mpk_platform_ops,
+    fake_platform_ops;
 
 /* By name ("systrap", "ptrace", "mpk"); NULL when there is none. */
 const struct platform_ops *platform_find(const char *name);

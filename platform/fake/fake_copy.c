@@ -1,4 +1,7 @@
-/* The fake platform's memory access: page by page, with the protections the host would apply. Lock: platform_as.lock. */
+/*
+ * The fake platform's memory access: page by page, with the protections the host would apply. Lock:
+ * platform_as.lock.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +49,9 @@ int fake_touch(struct fake_page *page)
     return 0;
 }
 
-/* need: PROT_ bits, 0 for none. The bytes at addr and how many follow in the page; NULL: a fault. */
+/*
+ * need: PROT_ bits, 0 for none. The bytes at addr and how many follow in the page; NULL: a fault.
+ */
 static unsigned char *access_page(struct platform_as *as, uint64_t addr, int need, size_t *room)
 {
     struct fake_page *p = fake_find(as, addr);
@@ -57,8 +62,8 @@ static unsigned char *access_page(struct platform_as *as, uint64_t addr, int nee
     return p->bytes->data + addr % PAGE_SIZE;
 }
 
-static int copy(struct platform_as *as, uint64_t addr, void *in, const void *out, size_t n, int need,
-                size_t *done)
+static int copy(struct platform_as *as, uint64_t addr, void *in, const void *out, size_t n,
+                int need, size_t *done)
 {
     size_t copied = 0, room;
     unsigned char *p;
@@ -99,7 +104,10 @@ int fake_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t 
     return copy(as, dst, NULL, src, n, 0, done);
 }
 
-/* Atomic against other threads of the fake, and, the page being truly shared, against other address spaces. */
+/*
+ * Atomic against other threads of the fake, and, the page being truly shared, against other address
+ * spaces.
+ */
 int fake_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
                uint32_t *old)
 {

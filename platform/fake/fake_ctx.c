@@ -1,6 +1,6 @@
 /*
- * The fake platform's contexts: their scripts, threads and lifetimes, and the operations table. Lock: fake_lock for
- * everything but an address space's pages. Callbacks run without it.
+ * The fake platform's contexts: their scripts, threads and lifetimes, and the operations table.
+ * Lock: fake_lock for everything but an address space's pages. Callbacks run without it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -159,7 +159,8 @@ static int exec(struct platform_ctx **ctx, struct platform_as **out_as)
     return 0;
 }
 
-static int as_fork(struct platform_ctx *ctx, struct platform_as **out_as, struct platform_ctx **out_ctx)
+static int as_fork(struct platform_ctx *ctx, struct platform_as **out_as,
+                   struct platform_ctx **out_ctx)
 {
     int err = fake_injected();
 
@@ -285,7 +286,8 @@ void fake_push_fault(struct platform_ctx *ctx, int signo, int code, uint64_t add
 {
     struct fake_event *e = fake_calloc(sizeof(*e));
 
-    e->event = (struct platform_event){.kind = PEV_FAULT, .signo = signo, .code = code, .addr = addr};
+    e->event =
+        (struct platform_event){.kind = PEV_FAULT, .signo = signo, .code = code, .addr = addr};
     push(ctx, e);
 }
 

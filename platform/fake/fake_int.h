@@ -58,7 +58,10 @@ struct platform_ctx {
     void *entry_arg;
 };
 
-/* Guards contexts and reference counts; fake_changed is signalled for every push, interrupt and death. */
+/*
+ * Guards contexts and reference counts; fake_changed is signalled for every push, interrupt and
+ * death.
+ */
 extern pthread_mutex_t fake_lock;
 extern pthread_cond_t fake_changed;
 
@@ -70,8 +73,8 @@ void *fake_calloc(size_t size);
 struct fake_page *fake_find(struct platform_as *as, uint64_t addr);
 void fake_pages_free(struct platform_as *as);
 int fake_pages_copy(struct platform_as *to, struct platform_as *from);
-int fake_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags, int fd,
-             uint64_t offset);
+int fake_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+             int fd, uint64_t offset);
 int fake_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size);
 int fake_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot);
 int fake_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,

@@ -1,6 +1,6 @@
 /*
- * The fake platform's address spaces: a hash of pages by address, filled when touched. Lock: platform_as.lock, and
- * no two at once but in fake_pages_copy, whose target nobody else knows yet.
+ * The fake platform's address spaces: a hash of pages by address, filled when touched. Lock:
+ * platform_as.lock, and no two at once but in fake_pages_copy, whose target nobody else knows yet.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -137,8 +137,8 @@ int fake_pages_copy(struct platform_as *to, struct platform_as *from)
     return 0;
 }
 
-int fake_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags, int fd,
-             uint64_t offset)
+int fake_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+             int fd, uint64_t offset)
 {
     struct fake_file *file = NULL;
     int err = fake_injected();
@@ -190,7 +190,8 @@ int fake_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int pro
 }
 
 /* Pages past what was moved: more of the same mapping. */
-static void extend(struct platform_as *as, const struct fake_page *last, uint64_t addr, uint64_t size)
+static void extend(struct platform_as *as, const struct fake_page *last, uint64_t addr,
+                   uint64_t size)
 {
     for (uint64_t at = 0; at < size; at += PAGE_SIZE)
         add_page(as, addr + at, last->prot, last->shared, last->file,
@@ -262,7 +263,8 @@ int fake_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advi
 
 int fake_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags)
 {
-    return fake_advise(ctx, addr, size, MADV_NORMAL); /* shared pages are the file's own: only holes matter */
+    /* shared pages are the file's own: only holes matter */
+    return fake_advise(ctx, addr, size, MADV_NORMAL);
 }
 
 int fake_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec)

@@ -1,4 +1,7 @@
-/* Host calls that take a name, always relative to a donated directory, and what they say about files. */
+/*
+ * Host calls that take a name, always relative to a donated directory, and what they say about
+ * files.
+ */
 #include <asm/fcntl.h>
 #include <asm/stat.h>
 #include <asm/statfs.h>

@@ -1,25 +1,31 @@
 /*
- * Every host call the sentry can make, one wrapper each: this list is the sentry's seccomp filter. Raw calls, no libc,
- * no errno: results are the kernel's, >= 0 or -errno. EINTR is not retried here unless said.
- * Kernel code uses host structs only through the types below.
+ * Every host call the sentry can make, one wrapper each: this list is the sentry's seccomp filter.
+ * Raw calls, no libc, no errno: results are the kernel's, >= 0 or -errno. EINTR is not retried here
+ * unless said. Kernel code uses host structs only through the types below.
  */
 #pragma once
 
 #include "sentry/base/compiler.h"
 
 /* Any call by number: only for wrappers in host/ and the platforms, never for the kernel. */
-int64_t host_syscall(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+int64_t host_syscall(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                     uint64_t f);
 
 /* ---- sleeping ---- */
-/* FUTEX_WAIT_BITSET shared, absolute CLOCK_MONOTONIC deadline or UINT64_MAX. 0, -EAGAIN, -ETIMEDOUT, -EINTR. */
+/*
+ * FUTEX_WAIT_BITSET shared, absolute CLOCK_MONOTONIC deadline or UINT64_MAX. 0, -EAGAIN,
+ * -ETIMEDOUT, -EINTR.
+ */
 int64_t host_futex_wait(uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 int64_t host_futex_wake(uint32_t *word, int count);
 
 /* ---- time ---- */
 /* clock ids as clock_gettime(2); ns since its epoch. May use the vDSO. */
 uint64_t host_clock_ns(int clock);
-/* The address of clock_gettime in the vDSO image at ehdr (getauxval(AT_SYSINFO_EHDR)), for boot to put into
- * ro_globals.vdso_clock; 0 when it has none. */
+/*
+ * The address of clock_gettime in the vDSO image at ehdr (getauxval(AT_SYSINFO_EHDR)), for boot to
+ * put into ro_globals.vdso_clock; 0 when it has none.
+ */
 uint64_t host_vdso_clock(uint64_t ehdr);
 
 /* ---- files: descriptors are the sentry's own ---- */
@@ -28,7 +34,10 @@ struct host_stat {
     uint32_t mode, uid, gid, blksize;
     int64_t atime_ns, mtime_ns, ctime_ns;
 };
-/* openat2 beneath dirfd: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS always; O_CLOEXEC added. */
+/*
+ * openat2 beneath dirfd: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS always;
+ * O_CLOEXEC added.
+ */
 int64_t host_open_beneath(int dirfd, const char *path, int flags, uint32_t mode);
 int64_t host_close(int fd);
 int64_t host_read(int fd, void *buf, size_t n);
@@ -53,7 +62,8 @@ int64_t host_symlinkat(const char *target, int dirfd, const char *name);
 int64_t host_renameat2(int olddir, const char *old, int newdir, const char *new, uint32_t flags);
 int64_t host_fchmod(int fd, uint32_t mode);
 int64_t host_fchownat(int dirfd, const char *name, uint32_t uid, uint32_t gid, int flags);
-int64_t host_utimensat(int dirfd, const char *name, const int64_t times[4], int flags); /* sec,nsec pairs or NULL */
+/* sec,nsec pairs or NULL */
+int64_t host_utimensat(int dirfd, const char *name, const int64_t times[4], int flags);
 struct host_statfs {
     uint64_t type, bsize, blocks, bfree, bavail, files, ffree, namelen, frsize;
 };

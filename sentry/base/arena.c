@@ -1,6 +1,6 @@
 /*
- * The arena's set-up and the sealing of what is read-only after boot. The page allocator is pages.c, typed
- * objects are slab.c. Called before there are threads: takes no locks.
+ * The arena's set-up and the sealing of what is read-only after boot. The page allocator is
+ * pages.c, typed objects are slab.c. Called before there are threads: takes no locks.
  */
 #include "sentry/base/arena.h"
 

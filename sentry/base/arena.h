@@ -1,8 +1,10 @@
 /*
- * The arena: one region of shared memory (a sealed memfd, sparse) that holds all mutable kernel state, mapped
- * at one address. This header: its set-up and its page allocator. Typed objects come from slab.h.
+ * The arena: one region of shared memory (a sealed memfd, sparse) that holds all mutable kernel
+ * state, mapped at one address. This header: its set-up and its page allocator. Typed objects come
+ * from slab.h.
  *
- * ro_globals is the one thing outside it the kernel reads: written once by boot, then made read-only.
+ * ro_globals is the one thing outside it the kernel reads: written once by boot, then made
+ * read-only.
  */
 #pragma once
 
@@ -20,17 +22,21 @@ struct ro_globals {
     int32_t log_json;    /* 0 text, 1 JSON lines */
     uint64_t hash_seed;  /* random, for hash tables keyed by guest data */
     struct vfs_state *vfs; /* in the arena; set by vfs_init, before the seal */
-    uint64_t vdso_clock; /* host_vdso_clock()'s result, callable wherever the kernel runs; 0: none */
+    /* host_vdso_clock()'s result, callable wherever the kernel runs; 0: none */
+    uint64_t vdso_clock;
 } ALIGNED(4096); /* whole pages, so that sealing it seals nothing else */
 
 extern struct ro_globals ro_globals; /* in its own page-aligned section cv_ro */
 
-/* Makes cv_ops and cv_ro read-only; called once boot has filled ro_globals. Negative errno on failure. */
+/*
+ * Makes cv_ops and cv_ro read-only; called once boot has filled ro_globals. Negative errno on
+ * failure.
+ */
 int ro_globals_seal(void) MUST_CHECK;
 
 /*
- * Creates the memfd, maps size bytes (a multiple of 2 MiB) at addr (0: anywhere) and fills ro_globals.arena*.
- * Everything in it reads as zero. Returns 0 or -errno.
+ * Creates the memfd, maps size bytes (a multiple of 2 MiB) at addr (0: anywhere) and fills
+ * ro_globals.arena*. Everything in it reads as zero. Returns 0 or -errno.
  */
 int arena_init(uint64_t addr, uint64_t size) MUST_CHECK;
 /* Unmaps and closes; for tests' teardown. */
@@ -40,8 +46,9 @@ void arena_set_root(void *root);
 void *arena_root(void);
 
 /*
- * 2^order contiguous zeroed pages, aligned to their size; NULL when the arena is full. Takes the page lock.
- * page_free takes the same order; the memory goes back to the host when a run of 2^4 pages or more is freed.
+ * 2^order contiguous zeroed pages, aligned to their size; NULL when the arena is full. Takes the
+ * page lock. page_free takes the same order; the memory goes back to the host when a run of 2^4
+ * pages or more is freed.
  */
 void *page_alloc(unsigned order) MUST_CHECK;
 void page_free(void *p, unsigned order);

@@ -1,4 +1,7 @@
-/* For base only: the arena's header, which lies at its start. The byte-a-page table and the pages follow it. */
+/*
+ * For base only: the arena's header, which lies at its start. The byte-a-page table and the pages
+ * follow it.
+ */
 #pragma once
 
 #include "sentry/base/arena.h"
@@ -11,8 +14,10 @@
 #define HELD_THREADS_MAX 256
 #define HELD_LOCKS_MAX 14
 
-/* A page's byte in arena.page_info. Only the first page of a block has it, but all pages of a slab. 0: inside a
- * block, or never used. */
+/*
+ * A page's byte in arena.page_info. Only the first page of a block has it, but all pages of a slab.
+ * 0: inside a block, or never used.
+ */
 enum {
     PAGE_ORDER_MASK = 0x0f,
     PAGE_IN_SLAB = 0x10,

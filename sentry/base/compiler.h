@@ -35,8 +35,8 @@
 #define PAGE_ALIGN_UP(x) (((x) + PAGE_SIZE - 1) & PAGE_MASK)
 
 /*
- * A broken invariant of ours (never of the guest's): logs file, line and expression, then ends the whole
- * sandbox. Kept in release builds.
+ * A broken invariant of ours (never of the guest's): logs file, line and expression, then ends the
+ * whole sandbox. Kept in release builds.
  */
 NORETURN void bug(const char *file, int line, const char *what);
 #define BUG() bug(__FILE__, __LINE__, "BUG")

@@ -1,6 +1,6 @@
 /*
- * Credentials: reference-counted, immutable once shared. Checks of who may become what are the kernel's, not here.
- * Takes no locks.
+ * Credentials: reference-counted, immutable once shared. Checks of who may become what are the
+ * kernel's, not here. Takes no locks.
  */
 #include "sentry/base/cred.h"
 

@@ -1,6 +1,7 @@
 /*
- * Credentials: immutable once published, shared by reference; a change makes a copy (cred_copy, edit, swap).
- * The same struct serves tasks, open files and the VFS's checks. Source: credentials(7), capabilities(7).
+ * Credentials: immutable once published, shared by reference; a change makes a copy (cred_copy,
+ * edit, swap). The same struct serves tasks, open files and the VFS's checks. Source:
+ * credentials(7), capabilities(7).
  */
 #pragma once
 
@@ -14,7 +15,8 @@ struct cred {
     struct ref ref;
     uint32_t uid, euid, suid, fsuid;
     uint32_t gid, egid, sgid, fsgid;
-    uint64_t cap_permitted, cap_effective, cap_inheritable, cap_bounding, cap_ambient; /* bit n: capability n */
+    /* bit n: capability n */
+    uint64_t cap_permitted, cap_effective, cap_inheritable, cap_bounding, cap_ambient;
     uint32_t securebits;
     bool no_new_privs;
     uint32_t group_count;

@@ -1,4 +1,7 @@
-/* Formatted output without libc. Only integers, characters, strings and pointers: kernels print no floats. */
+/*
+ * Formatted output without libc. Only integers, characters, strings and pointers: kernels print no
+ * floats.
+ */
 #include "sentry/base/fmt.h"
 
 #include "sentry/base/string.h"
@@ -70,7 +73,10 @@ static void put_number(struct sink *s, const struct spec *spec, uint64_t value, 
         put_many(s, ' ', pad);
 }
 
-/* va_list is passed by address so that the caller's advances; it must be wrapped for that to be portable. */
+/*
+ * va_list is passed by address so that the caller's advances; it must be wrapped for that to be
+ * portable.
+ */
 struct args {
     va_list ap;
 };

@@ -1,6 +1,7 @@
 /*
- * Formatting without libc: %d %i %u %x %X %o %c %s %p %% with width, 0, -, precision and h l ll z j.
- * strbuf: a growing (kmalloc) or fixed text buffer; errors stick and are checked once at the end.
+ * Formatting without libc: %d %i %u %x %X %o %c %s %p %% with width, 0, -, precision and h l ll z
+ * j. strbuf: a growing (kmalloc) or fixed text buffer; errors stick and are checked once at the
+ * end.
  */
 #pragma once
 

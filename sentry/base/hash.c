@@ -1,4 +1,6 @@
-/* Seeded hashing: each word is mixed in by a 64x64->128 multiplication folded to 64 bits. No locks. */
+/*
+ * Seeded hashing: each word is mixed in by a 64x64->128 multiplication folded to 64 bits. No locks.
+ */
 #include "sentry/base/hash.h"
 
 #include "sentry/base/arena.h"

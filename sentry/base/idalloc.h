@@ -1,4 +1,6 @@
-/* Small-integer allocator over a growing bitmap: the lowest free id at or above a floor, or cyclic. */
+/*
+ * Small-integer allocator over a growing bitmap: the lowest free id at or above a floor, or cyclic.
+ */
 #pragma once
 
 #include "sentry/base/compiler.h"

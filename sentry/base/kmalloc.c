@@ -1,6 +1,6 @@
 /*
- * Untyped memory: slab caches of powers of two, and whole page blocks above them. The size of an object is read
- * from what it lies in, so there are no headers. Takes the caches' locks.
+ * Untyped memory: slab caches of powers of two, and whole page blocks above them. The size of an
+ * object is read from what it lies in, so there are no headers. Takes the caches' locks.
  */
 #include "sentry/base/slab.h"
 #include "sentry/base/slab_int.h"

@@ -1,6 +1,6 @@
 /*
- * Intrusive doubly linked list. A head and a node are the same struct; an initialised or removed node points
- * to itself, so list_empty(node) says "not on a list". No locking here.
+ * Intrusive doubly linked list. A head and a node are the same struct; an initialised or removed
+ * node points to itself, so list_empty(node) says "not on a list". No locking here.
  */
 #pragma once
 

@@ -1,13 +1,15 @@
 /*
- * Mutexes on futex words: 0 free, 1 held, 2 held and someone may sleep. The rank checks of debug builds are
- * lock_debug.c. bug() takes no locks, so it may be called under any.
+ * Mutexes on futex words: 0 free, 1 held, 2 held and someone may sleep. The rank checks of debug
+ * builds are lock_debug.c. bug() takes no locks, so it may be called under any.
  */
 #include "sentry/base/lock.h"
 
 #include "platform/host/host.h"
 #include "sentry/base/lock_debug.h"
 
-/* Critical sections are short: this long a wait (about 1 us) is cheaper than a sleep and a wake-up. */
+/*
+ * Critical sections are short: this long a wait (about 1 us) is cheaper than a sleep and a wake-up.
+ */
 #define SPIN_PAUSES 30
 
 void mutex_init(struct mutex *m, enum lock_rank rank)

@@ -1,9 +1,10 @@
 /*
- * Mutexes on futex words: they live in the arena and work across threads and processes. Zeroed memory is an
- * unlocked mutex of rank 0 (unranked); give shared ones a rank with mutex_init.
+ * Mutexes on futex words: they live in the arena and work across threads and processes. Zeroed
+ * memory is an unlocked mutex of rank 0 (unranked); give shared ones a rank with mutex_init.
  *
- * A task takes locks in ascending rank (lock_rank.def); debug builds check it, BUG on a violation. Two locks of
- * one rank may be held only through mutex_lock_pair. Nothing blocks (waits for guests or the host) under a lock.
+ * A task takes locks in ascending rank (lock_rank.def); debug builds check it, BUG on a violation.
+ * Two locks of one rank may be held only through mutex_lock_pair. Nothing blocks (waits for guests
+ * or the host) under a lock.
  */
 #pragma once
 
@@ -33,7 +34,10 @@ void mutex_init(struct mutex *m, enum lock_rank rank);
 void mutex_lock(struct mutex *m) TSA(acquire_capability(*m));
 void mutex_unlock(struct mutex *m) TSA(release_capability(*m));
 bool mutex_trylock(struct mutex *m) MUST_CHECK TSA(try_acquire_capability(true, *m));
-/* A lock of a rank already held; the caller's own order (named where it is called) keeps it free of deadlock. */
+/*
+ * A lock of a rank already held; the caller's own order (named where it is called) keeps it free of
+ * deadlock.
+ */
 void mutex_lock_nested(struct mutex *m) TSA(acquire_capability(*m));
 /* Both, lower address first; a == b takes it once. */
 void mutex_lock_pair(struct mutex *a, struct mutex *b);

@@ -1,6 +1,7 @@
 /*
- * Rank checks of debug builds. The locks a host thread holds are in the arena's table of threads that hold any,
- * found by host tid; an entry is used by its own thread only. Takes no locks. Without an arena nothing is checked.
+ * Rank checks of debug builds. The locks a host thread holds are in the arena's table of threads
+ * that hold any, found by host tid; an entry is used by its own thread only. Takes no locks.
+ * Without an arena nothing is checked.
  */
 #include "sentry/base/lock_debug.h"
 
@@ -15,7 +16,10 @@ static const char *const rank_names[] = {
 #undef LOCK_RANK
 };
 
-/* The thread's entry; NULL when it has none and, with create, the table is full (then it goes unchecked). */
+/*
+ * The thread's entry; NULL when it has none and, with create, the table is full (then it goes
+ * unchecked).
+ */
 static struct held_locks *entry_of(uint32_t tid, bool create)
 {
     struct arena *a = ro_globals.arena;

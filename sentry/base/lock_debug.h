@@ -4,7 +4,10 @@
 #include "sentry/base/lock.h"
 
 #ifdef CVISOR_DEBUG_LOCKS
-/* BUG when the calling thread holds m, or a ranked lock not below it. same_rank: an equal rank is fine. */
+/*
+ * BUG when the calling thread holds m, or a ranked lock not below it. same_rank: an equal rank is
+ * fine.
+ */
 void lock_debug_check(struct mutex *m, bool same_rank);
 void lock_debug_taken(struct mutex *m);
 /* BUG when the calling thread does not hold m. */

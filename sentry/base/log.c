@@ -1,4 +1,6 @@
-/* The kernel's log: formats into the stack and writes a line by one host call, so it needs no lock. */
+/*
+ * The kernel's log: formats into the stack and writes a line by one host call, so it needs no lock.
+ */
 #include "sentry/base/log.h"
 
 #include "platform/host/host.h"
@@ -85,9 +87,9 @@ void log_write(enum log_level level, const char *fmt, ...)
     /* Room for the end of the line is kept back: an over-long text is cut, not lost. */
     strbuf_init_fixed(&sb, line, sizeof(line) - 4);
     if (ro_globals.log_json) {
-        strbuf_printf(&sb, "{\"time\":\"%04u-%02u-%02uT%02u:%02u:%02u.%06uZ\",\"level\":\"%s\",\"msg\":\"",
-                      t.year, t.month, t.day, t.hour, t.minute, t.second, t.micros,
-                      level_names[level]);
+        strbuf_printf(
+            &sb, "{\"time\":\"%04u-%02u-%02uT%02u:%02u:%02u.%06uZ\",\"level\":\"%s\",\"msg\":\"",
+            t.year, t.month, t.day, t.hour, t.minute, t.second, t.micros, level_names[level]);
         add_json_text(&sb, text);
     } else {
         strbuf_printf(&sb, "%c%02u%02u %02u:%02u:%02u.%06u ", level_letters[level], t.month, t.day,

@@ -1,4 +1,7 @@
-/* The kernel's log: one line a call to ro_globals.log_fd, text or JSON. %-formats of fmt.h. Never guest secrets. */
+/*
+ * The kernel's log: one line a call to ro_globals.log_fd, text or JSON. %-formats of fmt.h. Never
+ * guest secrets.
+ */
 #pragma once
 
 #include "sentry/base/compiler.h"

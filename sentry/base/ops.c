@@ -1,4 +1,7 @@
-/* Operation tables by offset. An offset is 16 + the distance from the section's start, so that 0 is "none". */
+/*
+ * Operation tables by offset. An offset is 16 + the distance from the section's start, so that 0 is
+ * "none".
+ */
 #include "sentry/base/ops.h"
 
 #include "sentry/base/sections.h"

@@ -1,7 +1,7 @@
 /*
- * Operation tables by offset. Objects in the arena never hold code pointers: they hold a 32-bit ops_ref, the
- * offset of a const table inside the read-only section cv_ops. Define every table with DEFINE_OPS and fetch
- * it with OPS_GET; both a forged offset and a null one end the sandbox.
+ * Operation tables by offset. Objects in the arena never hold code pointers: they hold a 32-bit
+ * ops_ref, the offset of a const table inside the read-only section cv_ops. Define every table with
+ * DEFINE_OPS and fetch it with OPS_GET; both a forged offset and a null one end the sandbox.
  *
  *     DEFINE_OPS(file_ops, pipe_read_ops) = { .read = pipe_read };
  *     f->ops = ops_ref(&pipe_read_ops);

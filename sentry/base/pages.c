@@ -1,7 +1,8 @@
 /*
- * The arena's page allocator: blocks of 2^order pages, split and joined with their buddies (the block whose address
- * differs in one bit). A free block's list node lies in its first bytes; the rest of a clean one is zero. Pages
- * beyond page_fresh were never used and cost nothing. Lock: arena.page_lock (rank PAGES).
+ * The arena's page allocator: blocks of 2^order pages, split and joined with their buddies (the
+ * block whose address differs in one bit). A free block's list node lies in its first bytes; the
+ * rest of a clean one is zero. Pages beyond page_fresh were never used and cost nothing. Lock:
+ * arena.page_lock (rank PAGES).
  */
 #include "platform/host/host.h"
 #include "sentry/base/arena_int.h"
@@ -42,7 +43,10 @@ static bool take_block(uint64_t addr, uint8_t *info)
     return clean;
 }
 
-/* Joins the block with its free buddies; *clean becomes whether all of it is. Returns the order reached. */
+/*
+ * Joins the block with its free buddies; *clean becomes whether all of it is. Returns the order
+ * reached.
+ */
 static unsigned join_buddies(uint64_t *addr, unsigned order, bool *clean)
 {
     for (; order + 1 < PAGE_ORDERS; order++) {
@@ -63,7 +67,10 @@ static void put_block(struct arena *a, uint64_t addr, unsigned order, bool clean
     list_add(&a->free[order], (struct list *)addr);
 }
 
-/* Adds fresh pages to the free lists until one block of order is there; false when the arena is full. */
+/*
+ * Adds fresh pages to the free lists until one block of order is there; false when the arena is
+ * full.
+ */
 static bool add_fresh(struct arena *a, unsigned order)
 {
     unsigned got;

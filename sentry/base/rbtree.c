@@ -81,7 +81,10 @@ void rb_insert(struct rb_root *root, struct rb_node *node, struct rb_node *paren
     root->node->red = 0;
 }
 
-/* One step for the left side: node (maybe NULL) lacks a black. Returns the next node to treat, NULL when done. */
+/*
+ * One step for the left side: node (maybe NULL) lacks a black. Returns the next node to treat, NULL
+ * when done.
+ */
 static struct rb_node *fix_left(struct rb_root *root, struct rb_node *parent)
 {
     struct rb_node *sib = parent->right;

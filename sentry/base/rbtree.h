@@ -1,8 +1,12 @@
 /*
- * Intrusive red-black tree. The caller searches and picks the link; the tree balances. No locking here.
+ * Intrusive red-black tree. The caller searches and picks the link; the tree balances. No locking
+ * here.
  *
  *     struct rb_node **link = &root->node, *parent = NULL;
- *     while (*link) { parent = *link; link = key < entry(parent)->key ? &parent->left : &parent->right; }
+ *     while (*link) {
+ *         parent = *link;
+ *         link = key < entry(parent)->key ? &parent->left : &parent->right;
+ *     }
  *     rb_insert(root, &new->node, parent, link);
  */
 #pragma once
@@ -18,7 +22,8 @@ struct rb_root {
     struct rb_node *node; /* NULL: empty */
 };
 
-void rb_insert(struct rb_root *root, struct rb_node *node, struct rb_node *parent, struct rb_node **link);
+void rb_insert(struct rb_root *root, struct rb_node *node, struct rb_node *parent,
+               struct rb_node **link);
 void rb_erase(struct rb_root *root, struct rb_node *node);
 /* NULL when there is none. */
 struct rb_node *rb_first(const struct rb_root *root);

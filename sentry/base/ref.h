@@ -20,7 +20,9 @@ static inline void ref_get(struct ref *r)
     BUG_ON(old <= 0 || old == INT32_MAX);
 }
 
-/* For look-ups in a table that holds no reference of its own: fails once the count has reached 0. */
+/*
+ * For look-ups in a table that holds no reference of its own: fails once the count has reached 0.
+ */
 static inline MUST_CHECK bool ref_get_unless_zero(struct ref *r)
 {
     int32_t old = __atomic_load_n(&r->count, __ATOMIC_RELAXED);

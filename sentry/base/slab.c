@@ -1,7 +1,7 @@
 /*
- * Typed object caches. A slab is a block of pages: a header with a bitmap of its free objects, then the objects.
- * Nothing is stored in free objects, and freeing twice or through the wrong cache is a BUG. Untyped memory is
- * kmalloc.c. Lock: slab_state.lock (rank SLAB), then the page allocator's.
+ * Typed object caches. A slab is a block of pages: a header with a bitmap of its free objects, then
+ * the objects. Nothing is stored in free objects, and freeing twice or through the wrong cache is a
+ * BUG. Untyped memory is kmalloc.c. Lock: slab_state.lock (rank SLAB), then the page allocator's.
  */
 #include "sentry/base/slab.h"
 
@@ -217,7 +217,8 @@ uint64_t slab_live(const struct slab_type *type)
     return READ_ONCE(slab_state_of(type)->live);
 }
 
-void slab_for_each_live(void (*fn)(const struct slab_type *type, uint64_t live, void *arg), void *arg)
+void slab_for_each_live(void (*fn)(const struct slab_type *type, uint64_t live, void *arg),
+                        void *arg)
 {
     for (uint32_t i = 0; i < type_count(); i++) {
         uint64_t live = READ_ONCE(ro_globals.arena->slabs[i].live);

@@ -1,6 +1,7 @@
 /*
- * Typed object caches over the arena's pages. A cache is named by a const descriptor in section cv_slabs; its
- * mutable half (free list, live count, lock) lives in the arena at the descriptor's index.
+ * Typed object caches over the arena's pages. A cache is named by a const descriptor in section
+ * cv_slabs; its mutable half (free list, live count, lock) lives in the arena at the descriptor's
+ * index.
  *
  *     SLAB_TYPE(task_slab, struct task);          in one .c file
  *     struct task *t = slab_alloc(&task_slab);    zeroed; NULL when out of memory
@@ -25,10 +26,14 @@ void slab_free(const struct slab_type *type, void *obj);
 uint64_t slab_live(const struct slab_type *type);
 
 /* Calls fn for every cache with live objects; tests' teardown fails if it is called at all. */
-void slab_for_each_live(void (*fn)(const struct slab_type *type, uint64_t live, void *arg), void *arg);
+void slab_for_each_live(void (*fn)(const struct slab_type *type, uint64_t live, void *arg),
+                        void *arg);
 
-/* Untyped memory: zeroed, 16-aligned, from power-of-two caches up to 2 KiB and runs of 2^n pages above (aligned to
- * their size), at most KMALLOC_MAX; else NULL. The size is remembered. kfree(NULL) is fine. */
+/*
+ * Untyped memory: zeroed, 16-aligned, from power-of-two caches up to 2 KiB and runs of 2^n pages
+ * above (aligned to their size), at most KMALLOC_MAX; else NULL. The size is remembered.
+ * kfree(NULL) is fine.
+ */
 #define KMALLOC_MAX (16UL << 20)
 void *kmalloc(size_t size) MUST_CHECK;
 void *krealloc(void *p, size_t old_size, size_t new_size) MUST_CHECK;

@@ -1,4 +1,7 @@
-/* A growing or fixed text buffer: errors stick in failed, callers check once at the end. No locks of its own. */
+/*
+ * A growing or fixed text buffer: errors stick in failed, callers check once at the end. No locks
+ * of its own.
+ */
 #include "sentry/base/fmt.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"

@@ -1,6 +1,7 @@
 /*
- * Memory and string functions for freestanding code, and the targets of the compiler's implicit calls.
- * General registers only. The loops must not be turned back into calls of themselves: NO_IDIOM.
+ * Memory and string functions for freestanding code, and the targets of the compiler's implicit
+ * calls. General registers only. The loops must not be turned back into calls of themselves:
+ * NO_IDIOM.
  */
 #include "sentry/base/string.h"
 

@@ -1,6 +1,7 @@
 /*
- * Memory and string functions for freestanding code (string.c defines them under cv_ names; the kernel's
- * partial link renames the compiler's implicit memcpy and friends to these, so no libc vector code runs here).
+ * Memory and string functions for freestanding code (string.c defines them under cv_ names; the
+ * kernel's partial link renames the compiler's implicit memcpy and friends to these, so no libc
+ * vector code runs here).
  */
 #pragma once
 
@@ -32,7 +33,10 @@ char *cv_strchr(const char *s, int c);
 char *cv_strrchr(const char *s, int c);
 void *cv_memchr(const void *s, int c, size_t n);
 
-/* Copies at most size-1 bytes and always terminates; returns the length of src (truncated if >= size). */
+/*
+ * Copies at most size-1 bytes and always terminates; returns the length of src (truncated if >=
+ * size).
+ */
 size_t str_copy(char *dst, const char *src, size_t size);
 bool str_starts(const char *s, const char *prefix);
 /* Decimal digits only, whole string, no sign; -EINVAL otherwise or on overflow. */

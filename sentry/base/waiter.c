@@ -1,4 +1,7 @@
-/* Wait queues. Lock: waitq.lock (rank WAITQ), under which waiters' notify functions run. Sleeping is park.c. */
+/*
+ * Wait queues. Lock: waitq.lock (rank WAITQ), under which waiters' notify functions run. Sleeping
+ * is park.c.
+ */
 #include "sentry/base/waiter.h"
 
 void waitq_init(struct waitq *q)
@@ -40,8 +43,9 @@ void waitq_remove(struct waiter *w)
 }
 
 /*
- * Whether anyone waits, ordered after the caller's change of state: a read-modify-write, so that either this sees a
- * waiter being added, or that waiter's check of the state, made after adding itself, sees the change.
+ * Whether anyone waits, ordered after the caller's change of state: a read-modify-write, so that
+ * either this sees a waiter being added, or that waiter's check of the state, made after adding
+ * itself, sees the change.
  */
 static bool anyone_waits(struct waitq *q)
 {

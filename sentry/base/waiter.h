@@ -1,7 +1,8 @@
 /*
- * Wait queues. An object that can become ready owns a struct waitq and calls waitq_wake(q, events) after its
- * state changed, outside or inside its own lock (the queue's lock ranks after it). Who waits adds a struct
- * waiter. Nothing in fs/ or netstack/ ever blocks: operations return -EAGAIN and callers wait here.
+ * Wait queues. An object that can become ready owns a struct waitq and calls waitq_wake(q, events)
+ * after its state changed, outside or inside its own lock (the queue's lock ranks after it). Who
+ * waits adds a struct waiter. Nothing in fs/ or netstack/ ever blocks: operations return -EAGAIN
+ * and callers wait here.
  *
  * events are poll bits (abi/poll.h); a waiter is notified when (mask & events) != 0.
  */
@@ -14,7 +15,10 @@
 struct waiter;
 
 struct waiter_ops {
-    /* Runs under the queue's lock, on the waker's thread: may unpark, may take locks ranked after WAITQ only. */
+    /*
+     * Runs under the queue's lock, on the waker's thread: may unpark, may take locks ranked after
+     * WAITQ only.
+     */
     void (*notify)(struct waiter *w, uint32_t events);
 };
 

@@ -1,7 +1,8 @@
 /*
- * What every unit suite of kernel code starts and ends with: an arena and ro_globals before each test; after it, no
- * live slab object may be left. Use KERNEL_SUITE(name) once a file, then Test(name, case). Suites with set-up
- * of their own call the two functions from it. Code expected to hit BUG: Test(name, case, .exit_code = BUG_STATUS).
+ * What every unit suite of kernel code starts and ends with: an arena and ro_globals before each
+ * test; after it, no live slab object may be left. Use KERNEL_SUITE(name) once a file, then
+ * Test(name, case). Suites with set-up of their own call the two functions from it. Code expected
+ * to hit BUG: Test(name, case, .exit_code = BUG_STATUS).
  */
 #pragma once
 
@@ -15,7 +16,10 @@
 void fixture_setup(void);
 void fixture_teardown(void);
 
-/* The same with the fake platform (platform/fake/fake.h), whose threads, spaces and contexts must be gone too. */
+/*
+ * The same with the fake platform (platform/fake/fake.h), whose threads, spaces and contexts must
+ * be gone too.
+ */
 void fixture_platform_setup(void);
 void fixture_platform_teardown(void);
 

@@ -1,4 +1,6 @@
-/* The page allocator: random blocks, never overlapping, always zero, all joined again at the end. */
+/*
+ * The page allocator: random blocks, never overlapping, always zero, all joined again at the end.
+ */
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>

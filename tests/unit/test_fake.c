@@ -97,7 +97,8 @@ Test(fake, file_mappings)
     cr_assert_eq(platform_map(s.ctx, AT + 0x10000, PAGE_SIZE, RW, 0, fd, PAGE_SIZE), 0);
     cr_assert_eq(platform_copy_in(s.ctx, buf, AT + PAGE_SIZE, 4, NULL), 0);
     cr_assert_str_eq(buf, "data");
-    cr_assert_eq(platform_copy_in(s.ctx, buf, AT + 2 * PAGE_SIZE, 1, NULL), -EFAULT, "past the end");
+    cr_assert_eq(platform_copy_in(s.ctx, buf, AT + 2 * PAGE_SIZE, 1, NULL), -EFAULT,
+                 "past the end");
     cr_assert_eq(platform_copy_out(s.ctx, AT + 0x10000, "xxxx", 4, NULL), 0);
     cr_assert_eq(platform_copy_out(s.ctx, AT + PAGE_SIZE + 1, "o", 1, NULL), 0);
     cr_assert_eq(pread(fd, buf, 4, PAGE_SIZE), 4);

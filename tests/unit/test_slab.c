@@ -1,4 +1,6 @@
-/* Typed caches and kmalloc: random allocation against tags written in the objects; misuse is a BUG. */
+/*
+ * Typed caches and kmalloc: random allocation against tags written in the objects; misuse is a BUG.
+ */
 #include <pthread.h>
 #include <string.h>
 

@@ -25,7 +25,8 @@ Test(string, copies_match_libc)
 
     for (int step = 0; step < 40000; step++) {
         uint32_t limit = random_below(&r, 3) ? 40 : 500;
-        size_t n = random_below(&r, limit), from = random_below(&r, 600), to = random_below(&r, 600);
+        size_t n = random_below(&r, limit), from = random_below(&r, 600),
+               to = random_below(&r, 600);
 
         fill(&r, src, 8);
         if (step % 100 == 0)
@@ -45,7 +46,8 @@ Test(string, copies_match_libc)
             cr_assert_eq(cv_memset(got + to, (int)from, n), got + to);
             memset(want + to, (int)from, n);
         }
-        cr_assert(memcmp(got, want, AREA) == 0, "step %d: n %zu from %zu to %zu", step, n, from, to);
+        cr_assert(memcmp(got, want, AREA) == 0, "step %d: n %zu from %zu to %zu", step, n, from,
+                  to);
     }
 }
 

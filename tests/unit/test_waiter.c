@@ -1,4 +1,7 @@
-/* Wait queues and parking: who is woken, in what order, and that no wake-up is lost between threads. */
+/*
+ * Wait queues and parking: who is woken, in what order, and that no wake-up is lost between
+ * threads.
+ */
 #include <pthread.h>
 
 #include "platform/host/host.h"
