@@ -9,3 +9,21 @@ target_compile_options(platform_freestanding PRIVATE ${FREESTANDING_FLAGS})
 add_library(platform_hosted OBJECT ${PLATFORM_HOSTED_SOURCES})
 target_compile_options(platform_hosted PRIVATE ${HOSTED_FLAGS})
 add_library(platform_fake OBJECT ${PLATFORM_FAKE_SOURCES})
+
+# The systrap stub: freestanding code for guest processes, linked apart into one flat blob that blob.S embeds.
+set(STUB_DIR ${CMAKE_SOURCE_DIR}/platform/systrap/stub)
+set(STUB_BLOB ${CMAKE_BINARY_DIR}/systrap_stub.bin)
+set(STUB_FLAGS -std=gnu17 -O2 -ffreestanding -nostdlib -fno-stack-protector -mgeneral-regs-only -U_FORTIFY_SOURCE
+  -fno-asynchronous-unwind-tables -fcf-protection=none -fPIE -fvisibility=hidden -fno-common -fno-strict-aliasing
+  -fno-jump-tables -mno-red-zone -Wall -Wextra -Werror -Wvla -Wmissing-prototypes -Wno-unused-parameter)
+file(GLOB STUB_SOURCES CONFIGURE_DEPENDS ${STUB_DIR}/*.c ${STUB_DIR}/*.S)
+file(GLOB STUB_HEADERS CONFIGURE_DEPENDS ${STUB_DIR}/*.h ${CMAKE_SOURCE_DIR}/platform/systrap/*.h)
+add_custom_command(OUTPUT ${STUB_BLOB}
+  COMMAND ${CMAKE_C_COMPILER} ${STUB_FLAGS} -I${CMAKE_SOURCE_DIR} -static -Wl,--build-id=none -Wl,-T,${STUB_DIR}/stub.lds
+    -o ${CMAKE_BINARY_DIR}/systrap_stub.elf ${STUB_SOURCES}
+  COMMAND ${CMAKE_OBJCOPY} -O binary -j .blob ${CMAKE_BINARY_DIR}/systrap_stub.elf ${STUB_BLOB}
+  DEPENDS ${STUB_SOURCES} ${STUB_HEADERS} ${STUB_DIR}/stub.lds VERBATIM)
+add_custom_target(systrap_stub DEPENDS ${STUB_BLOB})
+add_dependencies(platform_hosted systrap_stub)
+set_source_files_properties(platform/systrap/blob.S PROPERTIES OBJECT_DEPENDS ${STUB_BLOB}
+  COMPILE_OPTIONS "-Wa,-I${CMAKE_BINARY_DIR}")

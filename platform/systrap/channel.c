@@ -1,0 +1,232 @@
+/*
+ * The channel to a stub: one word per thread says whose turn it is. This file hands the turn over
+ * and waits for it to come back; when to spin and when to sleep is decided here. What is read from
+ * a slot is hostile: the word is only compared, results are the callers' to check. No locks.
+ */
+#include "platform/systrap/systrap.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <x86intrin.h>
+
+/* A kicked stub that has not answered after this long is a hostile one. */
+#define KICK_TIMEOUT_NS 5000000000UL
+
+#define SPIN_US         40 /* about what waking a sleeper on another core costs */
+#define SHORT_GAP_US    25
+#define ESTIMATE_CAP_US 100
+
+/* Who needs a core now: guests being run, and sides that spin. */
+static struct {
+    atomic_int guests ALIGNED(64);
+    atomic_int spinners ALIGNED(64);
+} load;
+
+void channel_init(void)
+{
+    atomic_store(&load.guests, 0);
+    atomic_store(&load.spinners, 0);
+}
+
+static uint64_t ticks(uint64_t us)
+{
+    return us * systrap.ticks_per_us;
+}
+
+/* Moves estimate a quarter of the way to sample. */
+static void estimate(uint64_t *value, uint64_t sample)
+{
+    sample = MIN(sample, ticks(ESTIMATE_CAP_US));
+    *value += sample / 4 - *value / 4;
+}
+
+static bool crowded(int extra)
+{
+    return atomic_load_explicit(&load.guests, memory_order_relaxed) +
+               atomic_load_explicit(&load.spinners, memory_order_relaxed) + extra >
+           (int)systrap.cores;
+}
+
+static uint32_t turn_of(struct platform_ctx *ctx)
+{
+    return __atomic_load_n(&ctx->slot->turn, __ATOMIC_ACQUIRE);
+}
+
+static bool is_dead(struct platform_ctx *ctx)
+{
+    return atomic_load_explicit(&ctx->as->dead, memory_order_relaxed);
+}
+
+/* Everything but the stub's "my turn is over" and "not yet" means it is gone or hostile. */
+static bool pending(uint32_t turn)
+{
+    return (turn & ~TURN_ASLEEP) == TURN_STUB;
+}
+
+bool channel_awake(struct platform_ctx *ctx)
+{
+    return ctx->ready && turn_of(ctx) == TURN_SENTRY;
+}
+
+/* Gives the stub its turn. -ESRCH if it is not waiting for one. */
+static int post(struct platform_ctx *ctx)
+{
+    uint32_t seen = TURN_SENTRY;
+
+    if (!__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_RELAXED)) {
+        if (seen != (TURN_SENTRY | TURN_ASLEEP))
+            return -ESRCH;
+        if (!__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB, false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+            return -ESRCH;
+        host_futex_wake(&ctx->slot->turn, 1);
+    }
+    return 0;
+}
+
+static bool spin(struct platform_ctx *ctx)
+{
+    uint64_t start = __rdtsc();
+    bool arrived = false;
+
+    atomic_fetch_add_explicit(&load.spinners, 1, memory_order_relaxed);
+    do {
+        for (int i = 0; i < 16 && !arrived; i++) {
+            arrived = !pending(turn_of(ctx));
+            _mm_pause();
+        }
+    } while (!arrived && !crowded(0) && __rdtsc() - start < ticks(SPIN_US));
+    atomic_fetch_sub_explicit(&load.spinners, 1, memory_order_relaxed);
+    return arrived;
+}
+
+/* A stub that does not answer a kick: its process dies. */
+static void give_up(struct platform_ctx *ctx)
+{
+    process_kill(ctx->as);
+    atomic_store(&ctx->as->dead, true);
+}
+
+static void sleep_for_turn(struct platform_ctx *ctx)
+{
+    uint64_t deadline = UINT64_MAX;
+
+    while (!is_dead(ctx)) {
+        uint32_t seen = TURN_STUB;
+
+        if (!__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB | TURN_ASLEEP, false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+            seen != (TURN_STUB | TURN_ASLEEP))
+            return;
+        if (atomic_load(&ctx->in_guest) && atomic_load(&ctx->interrupt) && deadline == UINT64_MAX)
+            deadline = host_clock_ns(CLOCK_MONOTONIC) + KICK_TIMEOUT_NS;
+        if (host_futex_wait(&ctx->slot->turn, TURN_STUB | TURN_ASLEEP, deadline) == -ETIMEDOUT)
+            give_up(ctx);
+    }
+}
+
+/* Waits until the stub has given the turn back. */
+static int await(struct platform_ctx *ctx, bool may_spin)
+{
+    if (pending(turn_of(ctx)) && !(may_spin && spin(ctx)))
+        sleep_for_turn(ctx);
+    if (is_dead(ctx) || (turn_of(ctx) & ~TURN_ASLEEP) != TURN_SENTRY)
+        return -ESRCH;
+    return 0;
+}
+
+int channel_ready(struct platform_ctx *ctx)
+{
+    int err;
+
+    if (ctx->ready)
+        return 0;
+    err = await(ctx, !crowded(2));
+    if (!err)
+        ctx->ready = true;
+    return err;
+}
+
+int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out)
+{
+    int err = channel_ready(ctx);
+
+    if (err)
+        return err;
+    ctx->slot->command = command;
+    err = post(ctx);
+    if (!err)
+        err = await(ctx, !crowded(2));
+    if (!err)
+        *out = READ_ONCE(ctx->slot->result);
+    return err;
+}
+
+int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6])
+{
+    int64_t result;
+    int err;
+
+    ctx->slot->arg[0] = nr;
+    for (int i = 0; i < 6; i++)
+        ctx->slot->arg[i + 1] = args[i];
+    err = channel_command(ctx, STUB_CALL, &result);
+    return err ? err : result;
+}
+
+void channel_send_exit(struct platform_ctx *ctx)
+{
+    if (channel_ready(ctx))
+        return;
+    ctx->slot->command = STUB_EXIT;
+    if (post(ctx))
+        return;
+}
+
+/* How long the guest ran, by the stub's own clock readings; clamped, as all it says. */
+static void learn_gap(struct platform_ctx *ctx)
+{
+    uint64_t entered = READ_ONCE(ctx->slot->resume_tsc), left = READ_ONCE(ctx->slot->event_tsc);
+
+    estimate(&ctx->gap, left > entered ? left - entered : 0);
+}
+
+int channel_resume(struct platform_ctx *ctx, bool full)
+{
+    uint64_t now = __rdtsc();
+    bool may_spin;
+    int err = channel_ready(ctx);
+
+    if (err)
+        return err;
+    if (ctx->event_tsc)
+        estimate(&ctx->service, now - ctx->event_tsc);
+    ctx->slot->spin =
+        ctx->service < ticks(SHORT_GAP_US) && !crowded(2) ? (uint32_t)ticks(SPIN_US) : 0;
+    ctx->slot->command = full ? STUB_RESUME_FULL : STUB_RESUME;
+    atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
+    may_spin = ctx->gap < ticks(SHORT_GAP_US) && !crowded(1);
+    err = post(ctx);
+    if (!err)
+        err = await(ctx, may_spin);
+    atomic_fetch_sub_explicit(&load.guests, 1, memory_order_relaxed);
+    ctx->event_tsc = __rdtsc();
+    if (!err)
+        learn_gap(ctx);
+    return err;
+}
+
+void channel_wake_dead(struct platform_as *as)
+{
+    pthread_mutex_lock(&as->lock);
+    for (unsigned i = 0; i < ZONE_SLOTS; i++) {
+        if (!slot_bit(as->used, i))
+            continue;
+        __atomic_store_n(&as->slots[i].turn, TURN_GONE, __ATOMIC_SEQ_CST);
+        host_futex_wake(&as->slots[i].turn, INT32_MAX);
+    }
+    pthread_mutex_unlock(&as->lock);
+}

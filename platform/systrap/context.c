@@ -1,0 +1,226 @@
+/*
+ * Contexts: one thread of a guest process each. Making and ending them, kicks, their FPU state,
+ * host scheduling. Takes as.lock for slots, as.life for reading where the pid is used.
+ */
+#include "platform/systrap/systrap.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define MXCSR_DEFAULT  0x1f80
+#define FCW_DEFAULT    0x37f
+#define MXCSR_OFFSET   24
+#define XHEADER_OFFSET 512
+#define XHEADER_SIZE   64
+
+struct platform_ctx *ctx_alloc(struct platform_as *as, unsigned index)
+{
+    struct platform_ctx *ctx = aligned_alloc(64, (sizeof(*ctx) + 63) & ~63UL);
+
+    if (!ctx)
+        return NULL;
+    memset(ctx, 0, sizeof(*ctx));
+    ctx->as = as;
+    ctx->index = index;
+    ctx->slot = &as->slots[index];
+    as_hold(as);
+    return ctx;
+}
+
+/* A slot nobody uses and whose last thread is gone; -1: none. */
+static int slot_take(struct platform_as *as, bool *out_stacked)
+{
+    int found = -1;
+
+    pthread_mutex_lock(&as->lock);
+    for (unsigned w = 0; w < ZONE_SLOTS / 64 && found < 0; w++) {
+        for (uint64_t clear = ~as->used[w]; clear; clear &= clear - 1) {
+            unsigned i = w * 64 + (unsigned)__builtin_ctzl(clear);
+
+            if (slot_bit(as->stacked, i) && READ_ONCE(as->slots[i].turn) != TURN_GONE)
+                continue;
+            found = (int)i;
+            *out_stacked = slot_bit(as->stacked, i);
+            slot_bit_set(as->used, i);
+            slot_bit_set(as->stacked, i);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&as->lock);
+    return found;
+}
+
+static void slot_give(struct platform_as *as, unsigned index, bool stacked)
+{
+    pthread_mutex_lock(&as->lock);
+    slot_bit_clear(as->used, index);
+    if (!stacked)
+        slot_bit_clear(as->stacked, index);
+    pthread_mutex_unlock(&as->lock);
+}
+
+void ctx_drop(struct platform_ctx *ctx)
+{
+    struct platform_as *as = ctx->as;
+
+    slot_give(as, ctx->index, true);
+    free(ctx);
+    as_release(as);
+}
+
+void ctx_free(struct platform_ctx *ctx)
+{
+    if (atomic_load(&ctx->as->refs)) /* else the process is being killed anyway */
+        channel_send_exit(ctx);
+    ctx_drop(ctx);
+}
+
+int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out)
+{
+    struct platform_as *as = ctx->as;
+    struct platform_ctx *new;
+    bool stacked = false;
+    int64_t tid = 0;
+    int index, err;
+
+    err = channel_ready(ctx);
+    if (err)
+        return err;
+    index = slot_take(as, &stacked);
+    if (index < 0)
+        return -EAGAIN;
+    new = ctx_alloc(as, (unsigned)index);
+    if (!new) {
+        slot_give(as, (unsigned)index, stacked);
+        return -ENOMEM;
+    }
+    __atomic_store_n(&new->slot->turn, TURN_STUB, __ATOMIC_SEQ_CST);
+    ctx->slot->arg[0] = (uint64_t)index;
+    ctx->slot->arg[1] = !stacked;
+    err = channel_command(ctx, STUB_CLONE, &tid);
+    if (!err && (tid <= 0 || tid > INT32_MAX))
+        err = tid == -ENOMEM ? -ENOMEM : -EAGAIN;
+    if (err) {
+        __atomic_store_n(&new->slot->turn, TURN_GONE, __ATOMIC_SEQ_CST);
+        slot_give(as, (unsigned)index, stacked);
+        free(new);
+        as_release(as);
+        return err;
+    }
+    new->tid = (pid_t)tid;
+    *out = new;
+    return 0;
+}
+
+/*
+ * The owner sets in_guest before it looks at interrupt, this side the other way round: one of the
+ * two sees the other. A kick too many only makes the stub report once more.
+ */
+void systrap_interrupt(struct platform_ctx *ctx)
+{
+    struct platform_as *as = ctx->as;
+
+    atomic_store(&ctx->interrupt, 1);
+    if (!atomic_load(&ctx->in_guest))
+        return;
+    pthread_rwlock_rdlock(&as->life);
+    if (!as->reaped)
+        host_syscall(SYS_tgkill, (uint64_t)as->pid, (uint64_t)ctx->tid, KICK_SIGNAL, 0, 0, 0);
+    pthread_rwlock_unlock(&as->life);
+    /* The owner starts a deadline when it sees the request. */
+    host_futex_wake(&ctx->slot->turn, 1);
+}
+
+/* The tid is the stub's word: only used when it is a thread of that process. */
+static int own_thread(struct platform_ctx *ctx)
+{
+    if (ctx->as->reaped)
+        return -ESRCH;
+    return (int)host_syscall(SYS_tgkill, (uint64_t)ctx->as->pid, (uint64_t)ctx->tid, 0, 0, 0, 0);
+}
+
+int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words)
+{
+    struct platform_as *as = ctx->as;
+    int64_t r;
+
+    pthread_rwlock_rdlock(&as->life);
+    r = own_thread(ctx);
+    if (!r)
+        r = host_syscall(SYS_sched_setaffinity, (uint64_t)ctx->tid, words * 8, (uint64_t)mask, 0, 0,
+                         0);
+    pthread_rwlock_unlock(&as->life);
+    return (int)r;
+}
+
+unsigned systrap_ctx_cpu(struct platform_ctx *ctx)
+{
+    return ctx->cpu;
+}
+
+/* From another thread than the owner's: what was last seen, as the guest cannot be asked. */
+void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns)
+{
+    struct platform_as *as = ctx->as;
+    uint64_t ns = 0;
+    struct timespec ts;
+
+    pthread_rwlock_rdlock(&as->life);
+    /* The process's clock, by the kernel's encoding of it: exact when it has one thread. */
+    if (!as->reaped && host_syscall(SYS_clock_gettime, (uint64_t)(int64_t)(((~as->pid) << 3) | 2),
+                                    (uint64_t)&ts, 0, 0, 0, 0) == 0)
+        ns = (uint64_t)ts.tv_sec * 1000000000UL + (uint64_t)ts.tv_nsec;
+    pthread_rwlock_unlock(&as->life);
+    *user_ns = ns;
+    *system_ns = 0;
+}
+
+/* ---- FPU ---- */
+
+int systrap_fpu_save(struct platform_ctx *ctx, void *buf)
+{
+    uint64_t header[XHEADER_SIZE / 8] = {0};
+    int64_t r;
+    int err;
+
+    err = channel_ready(ctx);
+    if (err)
+        return err;
+    memset(ctx->slot->buffer, 0, systrap.fpu_size);
+    err = channel_command(ctx, STUB_FPU_SAVE, &r);
+    if (err)
+        return err;
+    memcpy(buf, ctx->slot->buffer, systrap.fpu_size);
+    /* Whatever the stub wrote: a header that can be loaded again. */
+    memcpy(header, (char *)buf + XHEADER_OFFSET, 8);
+    header[0] &= systrap.xfeatures;
+    memcpy((char *)buf + XHEADER_OFFSET, header, sizeof(header));
+    return 0;
+}
+
+int systrap_fpu_load(struct platform_ctx *ctx, const void *buf)
+{
+    int64_t r;
+    int err = channel_ready(ctx);
+
+    if (err)
+        return err;
+    memcpy(ctx->slot->buffer, buf, systrap.fpu_size);
+    return channel_command(ctx, STUB_FPU_LOAD, &r);
+}
+
+int systrap_fpu_reset(struct platform_ctx *ctx)
+{
+    char state[STUB_BUFFER_SIZE] ALIGNED(64);
+    uint32_t mxcsr = MXCSR_DEFAULT;
+    uint16_t fcw = FCW_DEFAULT;
+
+    memset(state, 0, systrap.fpu_size);
+    memcpy(state, &fcw, sizeof(fcw));
+    memcpy(state + MXCSR_OFFSET, &mxcsr, sizeof(mxcsr));
+    return systrap_fpu_load(ctx, state);
+}

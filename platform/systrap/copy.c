@@ -1,0 +1,190 @@
+/*
+ * Copies to and from guest memory. Small ones go through the hands of the stub when it is awake;
+ * the rest by process_vm_readv and writev, or, where the host forbids these (Yama), through the
+ * stub as well. Guest addresses outside the guest's range never get that far. Takes as.life for
+ * reading.
+ */
+#define _GNU_SOURCE
+#include "platform/systrap/systrap.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+/* Up to here a hand-over by shared memory beats a host call. */
+#define HANDS_MAX 1024
+
+/* Set once the host has refused process_vm_readv: it will go on to. */
+static atomic_bool remote_refused;
+
+/* Bytes of [addr, addr+n) that lie in the guest's range. */
+static size_t clip(uint64_t addr, size_t n)
+{
+    if (addr >= systrap.user_max)
+        return 0;
+    return MIN(n, systrap.user_max - addr);
+}
+
+static int finish(size_t copied, size_t wanted, size_t *done)
+{
+    if (done)
+        *done = copied;
+    return copied == wanted ? 0 : -EFAULT;
+}
+
+/* By host call: bytes copied, or -EPERM, -ESRCH, -EFAULT when none were. */
+static int64_t remote(struct platform_as *as, uint64_t nr, void *local, uint64_t guest, size_t n)
+{
+    size_t copied = 0;
+    int64_t r = 0;
+
+    if (n == 0)
+        return 0;
+    pthread_rwlock_rdlock(&as->life);
+    while (copied < n) {
+        struct iovec mine = {(char *)local + copied, n - copied};
+        struct iovec theirs = {(void *)(guest + copied), n - copied};
+
+        r = as->reaped
+                ? -ESRCH
+                : host_syscall(nr, (uint64_t)as->pid, (uint64_t)&mine, 1, (uint64_t)&theirs, 1, 0);
+        if (r <= 0)
+            break;
+        copied += (size_t)r;
+    }
+    pthread_rwlock_unlock(&as->life);
+    return copied || r == 0 ? (int64_t)copied : r;
+}
+
+/* Through the slot's buffer; bytes copied, or -ESRCH. */
+static int64_t by_hand(struct platform_ctx *ctx, void *local, uint64_t guest, size_t n, bool out)
+{
+    struct stub_slot *slot = ctx->slot;
+    size_t copied = 0;
+
+    while (copied < n) {
+        size_t part = MIN(n - copied, (size_t)STUB_BUFFER_SIZE);
+        int64_t left;
+        int err;
+
+        err = channel_ready(ctx);
+        if (err)
+            return err;
+        slot->arg[0] = guest + copied;
+        slot->arg[1] = part;
+        if (out)
+            memcpy(slot->buffer, (char *)local + copied, part);
+        err = channel_command(ctx, out ? STUB_COPY_OUT : STUB_COPY_IN, &left);
+        if (err)
+            return err;
+        if (left < 0 || (uint64_t)left > part)
+            left = (int64_t)part;
+        if (!out)
+            memcpy((char *)local + copied, slot->buffer, part - (size_t)left);
+        copied += part - (size_t)left;
+        if (left)
+            break;
+    }
+    return (int64_t)copied;
+}
+
+static int copy(struct platform_ctx *ctx, void *local, uint64_t guest, size_t n, bool out,
+                size_t *done)
+{
+    size_t allowed = clip(guest, n);
+    int64_t r = -EPERM;
+
+    if ((allowed > HANDS_MAX || !channel_awake(ctx)) &&
+        !atomic_load_explicit(&remote_refused, memory_order_relaxed)) {
+        r = remote(ctx->as, out ? SYS_process_vm_writev : SYS_process_vm_readv, local, guest,
+                   allowed);
+        if (r == -EPERM || r == -ENOSYS)
+            atomic_store(&remote_refused, true);
+    }
+    if (r == -EPERM || r == -ENOSYS)
+        r = by_hand(ctx, local, guest, allowed, out);
+    if (r == -ESRCH)
+        return finish(0, 1, done) ? -ESRCH : 0;
+    return finish(r < 0 ? 0 : (size_t)r, n, done);
+}
+
+int systrap_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done)
+{
+    return copy(ctx, dst, src, n, false, done);
+}
+
+int systrap_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                     size_t *done)
+{
+    return copy(ctx, (void *)src, dst, n, true, done);
+}
+
+static int word(struct platform_ctx *ctx, uint32_t command, uint64_t addr, uint32_t *old)
+{
+    int64_t r;
+    int err;
+
+    if (addr & 3)
+        return -EINVAL;
+    if (clip(addr, 4) != 4)
+        return -EFAULT;
+    ctx->slot->arg[0] = addr;
+    err = channel_command(ctx, command, &r);
+    if (err)
+        return err;
+    if (r != 0)
+        return -EFAULT;
+    *old = (uint32_t)READ_ONCE(ctx->slot->arg[2]);
+    return 0;
+}
+
+int systrap_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
+                  uint32_t *old)
+{
+    int err = channel_ready(ctx);
+
+    if (err)
+        return err;
+    ctx->slot->arg[1] = expected;
+    ctx->slot->arg[2] = desired;
+    return word(ctx, STUB_CAS32, addr, old);
+}
+
+int systrap_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out)
+{
+    int err = channel_ready(ctx);
+
+    return err ? err : word(ctx, STUB_LOAD32, addr, out);
+}
+
+static int as_copy(struct platform_as *as, uint64_t nr, void *local, uint64_t guest, size_t n,
+                   size_t *done)
+{
+    int64_t r = remote(as, nr, local, guest, clip(guest, n));
+
+    if (r == -ESRCH || r == -EPERM || r == -ENOSYS) {
+        if (done)
+            *done = 0;
+        return (int)r;
+    }
+    return finish(r < 0 ? 0 : (size_t)r, n, done);
+}
+
+int systrap_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done)
+{
+    return as_copy(as, SYS_process_vm_readv, dst, src, n, done);
+}
+
+int systrap_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done)
+{
+    return as_copy(as, SYS_process_vm_writev, (void *)src, dst, n, done);
+}
+
+uint64_t systrap_as_rss(struct platform_as *as, uint64_t *shared_pages)
+{
+    (void)as;
+    if (shared_pages)
+        *shared_pages = 0;
+    return 0;
+}

@@ -1,0 +1,144 @@
+/*
+ * Mappings: each is one host call that the stub makes in its process, at addresses checked here to
+ * lie in the guest's range. Descriptors are sent over the process's socket. Takes as.fd_lock for
+ * those.
+ */
+#define _GNU_SOURCE
+#include "platform/systrap/systrap.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+static bool in_range(uint64_t addr, uint64_t size)
+{
+    return size && !((addr | size) & ~PAGE_MASK) && addr < systrap.user_max &&
+           size <= systrap.user_max - addr;
+}
+
+/* For calls that return 0 or an error. */
+static int simple(struct platform_ctx *ctx, uint64_t nr, uint64_t a, uint64_t b, uint64_t c)
+{
+    const uint64_t args[6] = {a, b, c};
+    int64_t r;
+
+    if (!in_range(a, b))
+        return -EINVAL;
+    r = channel_call(ctx, nr, args);
+    if (r > 0 || r < -4095)
+        return -EIO;
+    return (int)r;
+}
+
+/* What mmap or mremap said: an address that is the one asked for, or an error. */
+static int placed(int64_t r, uint64_t want)
+{
+    if (r < 0 && r >= -4095)
+        return (int)r;
+    return (uint64_t)r == want ? 0 : -EIO;
+}
+
+static int map_fd(struct platform_ctx *ctx, const uint64_t args[6], int fd)
+{
+    struct platform_as *as = ctx->as;
+    int64_t r = 0;
+    int err;
+
+    err = channel_ready(ctx);
+    if (err)
+        return err;
+    pthread_mutex_lock(&as->fd_lock);
+    err = process_send_fds(as, &fd, 1);
+    if (!err) {
+        ctx->slot->arg[0] = (uint64_t)as->stub_socket;
+        for (int i = 0; i < 6; i++)
+            ctx->slot->arg[i + 1] = args[i];
+        err = channel_command(ctx, STUB_MAP_FD, &r);
+    }
+    pthread_mutex_unlock(&as->fd_lock);
+    return err ? err : placed(r, args[0]);
+}
+
+int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+                int fd, uint64_t offset)
+{
+    uint64_t host = MAP_FIXED;
+    int64_t r;
+
+    if (!in_range(addr, size) || (offset & ~PAGE_MASK))
+        return -EINVAL;
+    host |= flags & PLATFORM_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
+    host |= flags & PLATFORM_MAP_NORESERVE ? MAP_NORESERVE : 0;
+    host |= flags & PLATFORM_MAP_POPULATE ? MAP_POPULATE : 0;
+    host |= flags & PLATFORM_MAP_LOCKED ? MAP_LOCKED : 0;
+    host |= fd < 0 ? MAP_ANONYMOUS : 0;
+
+    const uint64_t args[6] = {addr, size, (uint64_t)prot, host, (uint64_t)-1, fd < 0 ? 0 : offset};
+
+    if (fd >= 0)
+        return map_fd(ctx, args, fd);
+    r = channel_call(ctx, SYS_mmap, args);
+    return placed(r, addr);
+}
+
+int systrap_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size)
+{
+    return simple(ctx, SYS_munmap, addr, size, 0);
+}
+
+int systrap_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot)
+{
+    return simple(ctx, SYS_mprotect, addr, size, (uint64_t)prot);
+}
+
+int systrap_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
+                  uint64_t new_size, bool dontunmap)
+{
+    uint64_t flags = 0;
+
+    /* An old size of 0 is Linux's way to map shared pages a second time. */
+    if (!in_range(old_addr, old_size ? old_size : PAGE_SIZE) || !in_range(new_addr, new_size))
+        return -EINVAL;
+    if (new_addr != old_addr)
+        flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    if (dontunmap)
+        flags |= MREMAP_DONTUNMAP;
+
+    const uint64_t args[6] = {old_addr, old_size, new_size, flags, new_addr};
+
+    return placed(channel_call(ctx, SYS_mremap, args), new_addr);
+}
+
+int systrap_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice)
+{
+    return simple(ctx, SYS_madvise, addr, size, (uint64_t)advice);
+}
+
+int systrap_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags)
+{
+    return simple(ctx, SYS_msync, addr, size, (uint64_t)flags);
+}
+
+/* The stub writes the vector to its buffer, a buffer full of pages at a time. */
+int systrap_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec)
+{
+    uint64_t buffer = systrap.zone + ZONE_SHARED_OFFSET + ctx->index * (uint64_t)SLOT_SIZE +
+                      offsetof(struct stub_slot, buffer);
+
+    if (!in_range(addr, size))
+        return -EINVAL;
+    while (size) {
+        uint64_t part = MIN(size, STUB_BUFFER_SIZE * PAGE_SIZE);
+        const uint64_t args[6] = {addr, part, buffer};
+        int64_t r = channel_call(ctx, SYS_mincore, args);
+
+        if (r)
+            return r < 0 && r >= -4095 ? (int)r : -EIO;
+        memcpy(vec, ctx->slot->buffer, part / PAGE_SIZE);
+        vec += part / PAGE_SIZE;
+        addr += part;
+        size -= part;
+    }
+    return 0;
+}

@@ -1,0 +1,504 @@
+/*
+ * Host processes: each address space is one, forked from another's stub or from the zygote's; a
+ * small pool of fresh ones is kept ready. The reaper thread is the parent of all (their PDEATHSIG
+ * looks at that very thread) and notices deaths. A pid that a stub reports is believed only when it
+ * is an unreaped child of ours that no address space has yet, and while the fork lock is held.
+ * Locks: see systrap.h.
+ */
+#define _GNU_SOURCE
+#include "platform/systrap/systrap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define PID_BUCKETS      256
+#define POOL_SIZE        2
+#define START_TIMEOUT_NS 10000000000UL
+#define LAYOUT_TRIES     8
+
+static struct {
+    pthread_mutex_t fork_lock;
+
+    pthread_mutex_t table_lock;
+    struct platform_as *bucket[PID_BUCKETS];
+
+    struct platform_as *zygote_as;
+    struct platform_ctx *zygote;
+
+    pthread_mutex_t pool_lock;
+    pthread_cond_t pool_changed;
+    struct platform_as *pool_as[POOL_SIZE];
+    struct platform_ctx *pool_ctx[POOL_SIZE];
+    unsigned pool_count;
+    bool stopping;
+
+    pthread_mutex_t start_lock;
+    pthread_cond_t started;
+    int start_result; /* 1: not yet known */
+    pthread_t reaper, filler;
+} procs = {
+    .fork_lock = PTHREAD_MUTEX_INITIALIZER,
+    .table_lock = PTHREAD_MUTEX_INITIALIZER,
+    .pool_lock = PTHREAD_MUTEX_INITIALIZER,
+    .pool_changed = PTHREAD_COND_INITIALIZER,
+    .start_lock = PTHREAD_MUTEX_INITIALIZER,
+    .started = PTHREAD_COND_INITIALIZER,
+};
+
+/* ---- the object ---- */
+
+void as_hold(struct platform_as *as)
+{
+    atomic_fetch_add(&as->holds, 1);
+}
+
+void as_release(struct platform_as *as)
+{
+    if (atomic_fetch_sub(&as->holds, 1) != 1)
+        return;
+    if (as->socket >= 0)
+        host_close(as->socket);
+    if (as->slots)
+        host_munmap(as->slots, ZONE_SHARED_SIZE);
+    pthread_rwlock_destroy(&as->life);
+    pthread_mutex_destroy(&as->fd_lock);
+    pthread_mutex_destroy(&as->lock);
+    free(as);
+}
+
+/* The memfd of an address space's slots, which nobody can shrink under the sentry's feet. */
+static int make_slots(struct platform_as *as)
+{
+    int64_t fd = host_memfd_create("slots", MFD_CLOEXEC | MFD_ALLOW_SEALING), p;
+    int64_t err;
+
+    if (fd < 0)
+        return (int)fd;
+    err = host_ftruncate((int)fd, ZONE_SHARED_SIZE);
+    if (!err)
+        err = host_fcntl((int)fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    if (!err) {
+        p = host_mmap(NULL, ZONE_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
+        err = p < 0 && p >= -4095 ? p : 0;
+        if (!err)
+            as->slots = (struct stub_slot *)p;
+    }
+    if (err) {
+        host_close((int)fd);
+        return (int)err;
+    }
+    return (int)fd;
+}
+
+/* fds: the memfd and the stub's end of the socket, for the new process; the caller closes them. */
+static int as_alloc(struct platform_as **out, int fds[2])
+{
+    struct platform_as *as = calloc(1, sizeof(*as));
+    int pair[2];
+    int64_t r;
+
+    if (!as)
+        return -ENOMEM;
+    as->socket = -1;
+    atomic_store(&as->refs, 1);
+    atomic_store(&as->holds, 1);
+    pthread_rwlock_init(&as->life, NULL);
+    pthread_mutex_init(&as->fd_lock, NULL);
+    pthread_mutex_init(&as->lock, NULL);
+    as->reaped = true; /* no process yet */
+    fds[0] = make_slots(as);
+    if (fds[0] < 0) {
+        as_release(as);
+        return fds[0];
+    }
+    r = host_syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, (uint64_t)pair, 0,
+                     0);
+    if (r) {
+        host_close(fds[0]);
+        as_release(as);
+        return (int)r;
+    }
+    as->socket = pair[0];
+    fds[1] = pair[1];
+    *out = as;
+    return 0;
+}
+
+int process_send_fds(struct platform_as *as, const int *fds, unsigned count)
+{
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
+    struct cmsghdr *head;
+    int64_t r;
+
+    memset(&control, 0, sizeof(control));
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(head), fds, count * sizeof(int));
+    r = host_syscall(SYS_sendmsg, (uint64_t)as->socket, (uint64_t)&message,
+                     MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0, 0);
+    if (r < 0)
+        return r == -EPIPE || r == -ECONNRESET ? -ESRCH : (int)r;
+    return 0;
+}
+
+/* ---- the table of processes ---- */
+
+static struct platform_as **find_locked(pid_t pid)
+{
+    struct platform_as **p = &procs.bucket[(unsigned)pid % PID_BUCKETS];
+
+    while (*p && (*p)->pid != pid)
+        p = &(*p)->next;
+    return p;
+}
+
+/* Gives as its process, if pid can be believed. The process holds as until it is reaped. */
+static int adopt(struct platform_as *as, int64_t pid)
+{
+    siginfo_t info = {0};
+    int err = -EAGAIN;
+
+    if (pid <= 1 || pid > INT32_MAX)
+        return pid == -ENOMEM ? -ENOMEM : -EAGAIN;
+    pthread_mutex_lock(&procs.table_lock);
+    if (host_syscall(SYS_waitid, P_PID, (uint64_t)pid, (uint64_t)&info,
+                     WEXITED | WNOHANG | WNOWAIT | __WALL, 0, 0) == 0 &&
+        !*find_locked((pid_t)pid)) {
+        as->pid = (pid_t)pid;
+        as->reaped = false;
+        as_hold(as);
+        as->next = procs.bucket[(unsigned)pid % PID_BUCKETS];
+        procs.bucket[(unsigned)pid % PID_BUCKETS] = as;
+        err = 0;
+    }
+    pthread_mutex_unlock(&procs.table_lock);
+    return err;
+}
+
+void process_kill(struct platform_as *as)
+{
+    pthread_rwlock_rdlock(&as->life);
+    if (!as->reaped)
+        host_syscall(SYS_kill, (uint64_t)as->pid, SIGKILL, 0, 0, 0, 0);
+    pthread_rwlock_unlock(&as->life);
+}
+
+/* A dead child: its address space hears of it before the pid can be used again. */
+static void bury(pid_t pid)
+{
+    struct platform_as **p, *as;
+
+    pthread_mutex_lock(&procs.table_lock);
+    p = find_locked(pid);
+    as = *p;
+    if (as)
+        *p = as->next;
+    pthread_mutex_unlock(&procs.table_lock);
+    if (as)
+        pthread_rwlock_wrlock(&as->life);
+    host_syscall(SYS_wait4, (uint64_t)pid, 0, __WALL, 0, 0, 0);
+    if (!as)
+        return;
+    as->reaped = true;
+    pthread_rwlock_unlock(&as->life);
+    atomic_store(&as->dead, true);
+    channel_wake_dead(as);
+    as_release(as);
+}
+
+/* ---- fork ---- */
+
+/* Asks parent's stub to fork; the new process's pid is checked and as made its address space. */
+static int fork_into(struct platform_ctx *parent, struct platform_as *as, const int fds[2])
+{
+    struct platform_as *from = parent->as;
+    int64_t pid = 0;
+    int err;
+
+    err = channel_ready(parent);
+    if (err)
+        return err;
+    pthread_mutex_lock(&procs.fork_lock);
+    pthread_mutex_lock(&from->fd_lock);
+    err = process_send_fds(from, fds, 2);
+    if (!err) {
+        parent->slot->arg[0] = (uint64_t)from->stub_socket;
+        err = channel_command(parent, STUB_FORK, &pid);
+    }
+    if (!err) {
+        as->stub_socket = (int64_t)READ_ONCE(parent->slot->arg[1]);
+        err = adopt(as, pid);
+    }
+    pthread_mutex_unlock(&from->fd_lock);
+    pthread_mutex_unlock(&procs.fork_lock);
+    return err;
+}
+
+int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
+                 struct platform_ctx **out_ctx)
+{
+    struct platform_as *as;
+    struct platform_ctx *ctx;
+    int fds[2], err;
+
+    err = as_alloc(&as, fds);
+    if (err)
+        return err;
+    ctx = ctx_alloc(as, parent->index);
+    if (!ctx) {
+        err = -ENOMEM;
+    } else {
+        slot_bit_set(as->used, ctx->index);
+        slot_bit_set(as->stacked, ctx->index);
+        __atomic_store_n(&ctx->slot->turn, TURN_STUB, __ATOMIC_SEQ_CST);
+        err = fork_into(parent, as, fds);
+    }
+    host_close(fds[0]);
+    host_close(fds[1]);
+    if (err) {
+        if (ctx)
+            ctx_drop(ctx);
+        as_release(as);
+        return err;
+    }
+    ctx->tid = as->pid;
+    *out_as = as;
+    *out_ctx = ctx;
+    return 0;
+}
+
+/* ---- the pool of fresh ones ---- */
+
+int process_fresh(struct platform_as **out_as, struct platform_ctx **out_ctx)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&procs.pool_lock);
+    while (procs.pool_count && !found) {
+        unsigned i = --procs.pool_count;
+
+        *out_as = procs.pool_as[i];
+        *out_ctx = procs.pool_ctx[i];
+        found = !atomic_load(&(*out_as)->dead);
+        if (!found) {
+            ctx_drop(*out_ctx);
+            as_release(*out_as);
+        }
+    }
+    pthread_cond_signal(&procs.pool_changed);
+    pthread_mutex_unlock(&procs.pool_lock);
+    return found ? 0 : process_fork(procs.zygote, out_as, out_ctx);
+}
+
+static bool pool_add(struct platform_as *as, struct platform_ctx *ctx)
+{
+    bool room;
+
+    pthread_mutex_lock(&procs.pool_lock);
+    room = procs.pool_count < POOL_SIZE && !procs.stopping;
+    if (room) {
+        procs.pool_as[procs.pool_count] = as;
+        procs.pool_ctx[procs.pool_count++] = ctx;
+    }
+    pthread_mutex_unlock(&procs.pool_lock);
+    return room;
+}
+
+static void *filler_main(void *arg)
+{
+    struct platform_as *as;
+    struct platform_ctx *ctx;
+
+    (void)arg;
+    for (;;) {
+        pthread_mutex_lock(&procs.pool_lock);
+        while (procs.pool_count >= POOL_SIZE && !procs.stopping)
+            pthread_cond_wait(&procs.pool_changed, &procs.pool_lock);
+        pthread_mutex_unlock(&procs.pool_lock);
+        if (procs.stopping)
+            return NULL;
+        if (process_fork(procs.zygote, &as, &ctx)) {
+            /* The host is short of something: the next exec tries by itself. */
+            struct timespec pause = {0, 100000000};
+
+            nanosleep(&pause, NULL);
+        } else if (!pool_add(as, ctx)) {
+            process_kill(as);
+            ctx_drop(ctx);
+            as_release(as);
+        }
+    }
+}
+
+/* ---- the zygote and the reaper ---- */
+
+static int start_zygote(void)
+{
+    struct platform_as *as;
+    struct platform_ctx *ctx;
+    int fds[2], err;
+    int64_t pid;
+
+    err = as_alloc(&as, fds);
+    if (err)
+        return err;
+    ctx = ctx_alloc(as, 0);
+    if (!ctx) {
+        err = -ENOMEM;
+    } else {
+        slot_bit_set(as->used, 0);
+        slot_bit_set(as->stacked, 0);
+        ctx->slot->turn = TURN_STUB;
+        pid = zygote_spawn(fds[0], fds[1]);
+        err = adopt(as, pid);
+    }
+    host_close(fds[0]);
+    host_close(fds[1]);
+    if (err)
+        return err;
+    ctx->tid = as->pid;
+    as->stub_socket = ZYGOTE_SOCKET;
+    procs.zygote_as = as;
+    procs.zygote = ctx;
+    return 0;
+}
+
+/* The zygote's first report; if it dies instead, nobody reaps it yet. */
+static int await_zygote(void)
+{
+    struct platform_as *as = procs.zygote_as;
+    uint64_t deadline = host_clock_ns(CLOCK_MONOTONIC) + START_TIMEOUT_NS;
+    siginfo_t info;
+
+    for (;;) {
+        uint32_t turn = __atomic_load_n(&as->slots[0].turn, __ATOMIC_ACQUIRE);
+
+        if (turn != TURN_STUB)
+            return 0;
+        memset(&info, 0, sizeof(info));
+        host_syscall(SYS_waitid, P_PID, (uint64_t)as->pid, (uint64_t)&info,
+                     WEXITED | WNOHANG | WNOWAIT, 0, 0);
+        if (info.si_pid)
+            return -EEXIST;
+        if (host_clock_ns(CLOCK_MONOTONIC) > deadline)
+            return -ETIMEDOUT;
+        host_futex_wait(&as->slots[0].turn, turn, host_clock_ns(CLOCK_MONOTONIC) + 1000000);
+    }
+}
+
+static void drop_zygote(void)
+{
+    struct platform_as *as = procs.zygote_as;
+
+    process_kill(as);
+    bury(as->pid);
+    ctx_drop(procs.zygote);
+    as_release(as);
+    procs.zygote_as = NULL;
+    procs.zygote = NULL;
+}
+
+static int make_zygote(void)
+{
+    int err = -EEXIST;
+
+    for (int i = 0; i < LAYOUT_TRIES && err == -EEXIST; i++) {
+        if (i)
+            err = zygote_find_layout();
+        if (i && err)
+            return err;
+        err = start_zygote();
+        if (err)
+            return err;
+        err = await_zygote();
+        if (err)
+            drop_zygote();
+    }
+    return err;
+}
+
+static void *reaper_main(void *arg)
+{
+    int err = make_zygote();
+    pid_t group = err ? 0 : procs.zygote_as->pid;
+    siginfo_t info;
+
+    (void)arg;
+    pthread_mutex_lock(&procs.start_lock);
+    procs.start_result = err;
+    pthread_cond_signal(&procs.started);
+    pthread_mutex_unlock(&procs.start_lock);
+    if (err)
+        return NULL;
+    for (;;) {
+        int64_t r;
+
+        memset(&info, 0, sizeof(info));
+        r = host_syscall(SYS_waitid, P_PGID, (uint64_t)group, (uint64_t)&info,
+                         WEXITED | WNOWAIT | __WALL, 0, 0);
+        if (r == -EINTR)
+            continue;
+        if (r < 0)
+            return NULL;
+        bury(info.si_pid);
+    }
+}
+
+int process_init(void)
+{
+    int err;
+
+    procs.start_result = 1;
+    procs.stopping = false;
+    if (pthread_create(&procs.reaper, NULL, reaper_main, NULL))
+        return -EAGAIN;
+    pthread_mutex_lock(&procs.start_lock);
+    while (procs.start_result == 1)
+        pthread_cond_wait(&procs.started, &procs.start_lock);
+    err = procs.start_result;
+    pthread_mutex_unlock(&procs.start_lock);
+    if (err)
+        pthread_join(procs.reaper, NULL);
+    else if (pthread_create(&procs.filler, NULL, filler_main, NULL))
+        err = -EAGAIN;
+    return err;
+}
+
+void process_shutdown(void)
+{
+    pthread_mutex_lock(&procs.pool_lock);
+    procs.stopping = true;
+    pthread_cond_signal(&procs.pool_changed);
+    pthread_mutex_unlock(&procs.pool_lock);
+    pthread_join(procs.filler, NULL);
+    /* All of them are in the zygote's process group, those a hostile guest made on its own
+     * included. */
+    host_syscall(SYS_kill, (uint64_t) - (int64_t)procs.zygote_as->pid, SIGKILL, 0, 0, 0, 0);
+    pthread_join(procs.reaper, NULL);
+    while (procs.pool_count) {
+        procs.pool_count--;
+        ctx_drop(procs.pool_ctx[procs.pool_count]);
+        as_release(procs.pool_as[procs.pool_count]);
+    }
+    ctx_drop(procs.zygote);
+    as_release(procs.zygote_as);
+}

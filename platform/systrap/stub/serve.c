@@ -1,0 +1,173 @@
+/*
+ * The stub as the kernel's hands: waits for its turn and does what the sentry asks, until told to
+ * run the guest. Not here: new processes and threads (spawn.c), signals (signal.c).
+ */
+#include "platform/systrap/stub/stub.h"
+#include <linux/futex.h>
+#include <linux/signal.h>
+#include <linux/time.h>
+#include <linux/unistd.h>
+
+#define STUB_EFAULT 14
+#define STUB_ENOSYS 38
+
+/* Hands the turn to the sentry, which sees everything written before. */
+void stub_post(struct stub_slot *slot)
+{
+    uint32_t old = __atomic_exchange_n(&slot->turn, TURN_SENTRY, __ATOMIC_SEQ_CST);
+
+    if (old & TURN_ASLEEP)
+        stub_call(__NR_futex, (uint64_t)&slot->turn, FUTEX_WAKE, 1, 0, 0, 0);
+}
+
+static bool my_turn(struct stub_slot *slot)
+{
+    return (__atomic_load_n(&slot->turn, __ATOMIC_ACQUIRE) & ~TURN_ASLEEP) == TURN_STUB;
+}
+
+static bool spin(struct stub_slot *slot, uint32_t budget)
+{
+    uint64_t start = stub_tsc();
+
+    do {
+        for (int i = 0; i < 8; i++) {
+            if (my_turn(slot))
+                return true;
+            __builtin_ia32_pause();
+        }
+    } while (stub_tsc() - start < budget);
+    return false;
+}
+
+static void wait_turn(struct stub_slot *slot)
+{
+    uint32_t budget = READ_ONCE(slot->spin);
+    uint32_t seen;
+
+    if (budget && spin(slot, budget))
+        return;
+    while (!my_turn(slot)) {
+        seen = TURN_SENTRY;
+        if (!__atomic_compare_exchange_n(&slot->turn, &seen, TURN_SENTRY | TURN_ASLEEP, false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
+            seen != (TURN_SENTRY | TURN_ASLEEP)) {
+            if ((seen & ~TURN_ASLEEP) == TURN_STUB)
+                return;
+            stub_call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
+        }
+        stub_call(__NR_futex, (uint64_t)&slot->turn, FUTEX_WAIT, TURN_SENTRY | TURN_ASLEEP, 0, 0,
+                  0);
+    }
+}
+
+static NORETURN void resume(struct stub_slot *slot, bool full)
+{
+    struct stub_thread *self = stub_self();
+
+    if (slot->set_bases) {
+        __asm__ volatile("wrfsbase %0" ::"r"(slot->regs.fs_base));
+        __asm__ volatile("wrgsbase %0" ::"r"(slot->regs.gs_base));
+    }
+    slot->resume_tsc = stub_tsc();
+    if (!full && self->cs == 0x33)
+        stub_resume(slot, self);
+    /* A new rip means a 64-bit signal handler or the like: it gets the 64-bit segments. */
+    if (slot->regs.rip != self->event_rip || !self->cs) {
+        self->cs = 0x33;
+        self->ss = 0x2b;
+    }
+    stub_resume_full(slot, self);
+}
+
+/* A resume given up because of a kick that came just before: the registers are still in the slot.
+ */
+void stub_kicked(struct stub_slot *slot, struct stub_thread *self)
+{
+    self->kicked = 0;
+    slot->event = STUB_EV_INTERRUPTED;
+    slot->event_tsc = stub_tsc();
+    stub_post(slot);
+    stub_serve_fresh(slot);
+}
+
+static int64_t cpu_time(void)
+{
+    struct __kernel_timespec ts;
+
+    if (stub_call(__NR_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (uint64_t)&ts, 0, 0, 0, 0) < 0)
+        return 0;
+    return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int64_t copy(struct stub_slot *slot, bool out)
+{
+    uint64_t guest = slot->arg[0], n = slot->arg[1];
+
+    if (n > STUB_BUFFER_SIZE)
+        return (int64_t)n;
+    if (out)
+        return (int64_t)stub_copy((void *)guest, slot->buffer, n);
+    return (int64_t)stub_copy(slot->buffer, (const void *)guest, n);
+}
+
+static int64_t word(struct stub_slot *slot, bool cas)
+{
+    uint32_t value = 0;
+    int failed;
+
+    if (cas)
+        failed = stub_cas32(slot->arg[0], (uint32_t)slot->arg[1], (uint32_t)slot->arg[2], &value);
+    else
+        failed = stub_load32(slot->arg[0], &value);
+    slot->arg[2] = value;
+    return failed ? -STUB_EFAULT : 0;
+}
+
+static int64_t perform(struct stub_slot *slot, uint32_t command)
+{
+    switch (command) {
+    case STUB_CALL:
+        return stub_call(slot->arg[0], slot->arg[1], slot->arg[2], slot->arg[3], slot->arg[4],
+                         slot->arg[5], slot->arg[6]);
+    case STUB_COPY_IN:
+        return copy(slot, false);
+    case STUB_COPY_OUT:
+        return copy(slot, true);
+    case STUB_LOAD32:
+        return word(slot, false);
+    case STUB_CAS32:
+        return word(slot, true);
+    case STUB_MAP_FD:
+        return stub_map_fd(slot);
+    case STUB_FORK:
+        return stub_fork(slot);
+    case STUB_CLONE:
+        return stub_clone(slot);
+    case STUB_EXIT:
+        stub_call(__NR_exit, 0, 0, 0, 0, 0, 0);
+        return 0;
+    case STUB_FPU_SAVE:
+        stub_xsave(slot->buffer);
+        return 0;
+    case STUB_FPU_LOAD:
+        stub_xrstor(slot->buffer);
+        return 0;
+    case STUB_CPU_TIME:
+        return cpu_time();
+    }
+    return -STUB_ENOSYS;
+}
+
+void stub_serve(struct stub_slot *slot)
+{
+    for (;;) {
+        uint32_t command;
+
+        wait_turn(slot);
+        command = READ_ONCE(slot->command);
+        if (command == STUB_RESUME || command == STUB_RESUME_FULL)
+            resume(slot, command == STUB_RESUME_FULL);
+        slot->result = perform(slot, command);
+        stub_post(slot);
+    }
+}

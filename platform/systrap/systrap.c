@@ -1,0 +1,313 @@
+/*
+ * The systrap platform's operations: probe, init, and the switch into guest code. Not here: the
+ * channel to the stubs (channel.c), host processes (process.c, zygote.c), mappings (memory.c),
+ * copies (copy.c). No locks.
+ */
+#include "platform/systrap/systrap.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#define RFLAGS_TF           0x100UL
+#define TRAP_GP             13
+#define INT80_ERROR         0x402 /* the general protection error code of int 0x80 without a gate */
+#define XFEATURE_PKRU       (1UL << 9)
+#define XFEATURES_AMX       (3UL << 17)
+#define XSAVE_HEADER        64
+#define XSAVE_LEGACY        512
+#define HWCAP2_FSGSBASE_BIT 2
+/* Highest address a 64-bit program can jump to without a general protection fault. */
+#define CANONICAL_MAX 0x7fffffffffffUL
+
+struct systrap_globals systrap;
+
+/* The size of an XSAVE area in standard format that holds features. */
+static uint32_t xsave_size(uint64_t features)
+{
+    uint32_t size = XSAVE_LEGACY + XSAVE_HEADER;
+
+    for (unsigned i = 2; i < 63; i++) {
+        uint32_t eax, ebx, ecx, edx;
+
+        if (!(features >> i & 1))
+            continue;
+        __cpuid_count(0xd, i, eax, ebx, ecx, edx);
+        size = MAX(size, eax + ebx);
+    }
+    return size;
+}
+
+static bool find_fpu(void)
+{
+    uint32_t eax, ebx, ecx, edx, low, high;
+
+    __cpuid(1, eax, ebx, ecx, edx);
+    if (!(ecx & bit_OSXSAVE))
+        return false;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    systrap.xfeatures = (((uint64_t)high << 32) | low) & ~(XFEATURE_PKRU | XFEATURES_AMX);
+    systrap.fpu_size = xsave_size(systrap.xfeatures);
+    return systrap.fpu_size <= STUB_BUFFER_SIZE;
+}
+
+static int probe(const struct platform_config *config, char *why, size_t size)
+{
+    (void)config;
+    if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT)) {
+        snprintf(
+            why, size,
+            "systrap needs the FSGSBASE instructions (a processor of 2012 or later, Linux 5.9)");
+        return -ENODEV;
+    }
+    if (!find_fpu()) {
+        snprintf(why, size, "systrap needs XSAVE, with a state of at most %u bytes",
+                 STUB_BUFFER_SIZE);
+        return -ENODEV;
+    }
+    if (getauxval(AT_MINSIGSTKSZ) > STACK_SIZE / 4) {
+        snprintf(why, size, "systrap: this host's signal frames are too large");
+        return -ENODEV;
+    }
+    return 0;
+}
+
+static uint64_t measure_ticks(void)
+{
+    uint64_t t0 = __rdtsc(), n0 = host_clock_ns(CLOCK_MONOTONIC), n1;
+
+    do {
+        n1 = host_clock_ns(CLOCK_MONOTONIC);
+    } while (n1 - n0 < 1000000);
+    return MAX((__rdtsc() - t0) * 1000 / (n1 - n0), 1UL);
+}
+
+static int init(const struct platform_config *config, struct platform_facts *facts)
+{
+    int err;
+
+    (void)config;
+    if (!find_fpu())
+        return -ENODEV;
+    systrap.cores = host_cpu_count();
+    systrap.ticks_per_us = measure_ticks();
+    err = zygote_find_layout();
+    if (err)
+        return err;
+    facts->name = "systrap";
+    facts->user_min = 0x10000;
+    facts->user_max = systrap.user_max;
+    facts->vdso_addr = systrap.facts.vdso_addr;
+    facts->vdso_size = systrap.facts.vdso_size;
+    facts->vvar_addr = systrap.facts.vvar_addr;
+    facts->vvar_size = systrap.facts.vvar_size;
+    facts->fpu_size = systrap.fpu_size;
+    facts->fpu_features = systrap.xfeatures;
+    facts->isolates = true;
+    channel_init();
+    return process_init();
+}
+
+static int as_create(struct platform_as **out_as, struct platform_ctx **out_ctx)
+{
+    return process_fresh(out_as, out_ctx);
+}
+
+static int exec(struct platform_ctx **ctx, struct platform_as **out_as)
+{
+    struct platform_ctx *fresh;
+    int err = process_fresh(out_as, &fresh);
+
+    if (err)
+        return err;
+    ctx_free(*ctx);
+    *ctx = fresh;
+    return 0;
+}
+
+static void as_get(struct platform_as *as)
+{
+    atomic_fetch_add(&as->refs, 1);
+    as_hold(as);
+}
+
+static void as_put(struct platform_as *as)
+{
+    if (atomic_fetch_sub(&as->refs, 1) == 1)
+        process_kill(as);
+    as_release(as);
+}
+
+static NORETURN void ctx_exit(struct platform_ctx *ctx)
+{
+    ctx_free(ctx);
+    kthread_exit();
+}
+
+/* ---- the switch ---- */
+
+static void write_registers(struct platform_ctx *ctx, const struct cpu_regs *regs)
+{
+    struct stub_slot *slot = ctx->slot;
+
+    memcpy(&slot->regs, regs, sizeof(slot->regs));
+    slot->set_bases =
+        !ctx->bases_known || regs->fs_base != ctx->fs_base || regs->gs_base != ctx->gs_base;
+}
+
+_Static_assert(offsetof(struct cpu_regs, gs_base) == offsetof(struct stub_regs, gs_base),
+               "same layout");
+
+/* One reading of the slot; any register value is possible in a real guest too. */
+static void read_registers(struct platform_ctx *ctx, struct cpu_regs *regs)
+{
+    memcpy(regs, &ctx->slot->regs, sizeof(ctx->slot->regs));
+    __asm__ volatile("" ::: "memory");
+    ctx->fs_base = regs->fs_base;
+    ctx->gs_base = regs->gs_base;
+    ctx->bases_known = true;
+}
+
+static void fault(struct platform_event *event, int signo, int code, uint64_t trapno, uint64_t err)
+{
+    *event = (struct platform_event){
+        .kind = PEV_FAULT, .signo = signo, .code = code, .trapno = trapno, .err = err};
+}
+
+static bool known_fault(uint32_t signo)
+{
+    return signo == SIGSEGV || signo == SIGBUS || signo == SIGFPE || signo == SIGILL ||
+           signo == SIGTRAP;
+}
+
+/* False: nothing to tell the kernel, the guest goes on. */
+static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
+                       struct platform_event *event)
+{
+    struct stub_slot *slot = ctx->slot;
+    uint32_t kind = READ_ONCE(slot->event);
+
+    read_registers(ctx, regs);
+    ctx->exact = kind != STUB_EV_SYSCALL;
+    memset(event, 0, sizeof(*event));
+    switch (kind) {
+    case STUB_EV_SYSCALL:
+        event->kind = PEV_SYSCALL;
+        return true;
+    case STUB_EV_SYSCALL32:
+        regs->rip -= 2;
+        fault(event, SIGSEGV, SI_KERNEL, TRAP_GP, INT80_ERROR);
+        return true;
+    case STUB_EV_FAULT:
+        event->kind = PEV_FAULT;
+        event->signo = (int32_t)READ_ONCE(slot->signo);
+        event->code = (int32_t)READ_ONCE(slot->code);
+        event->addr = READ_ONCE(slot->addr);
+        event->trapno = READ_ONCE(slot->trapno);
+        event->err = READ_ONCE(slot->err);
+        if (known_fault((uint32_t)event->signo))
+            return true;
+        break;
+    case STUB_EV_INTERRUPTED:
+        event->kind = PEV_INTERRUPTED;
+        return atomic_exchange(&ctx->interrupt, 0);
+    }
+    process_kill(ctx->as);
+    event->kind = PEV_DEAD;
+    return true;
+}
+
+/* A bad address to go on at faults where the guest would see it, not in the stub. */
+static bool bad_target(struct cpu_regs *regs, struct platform_event *event)
+{
+    if (likely(regs->rip <= CANONICAL_MAX))
+        return false;
+    fault(event, SIGSEGV, SI_KERNEL, TRAP_GP, 0);
+    return true;
+}
+
+static bool canonical(uint64_t addr)
+{
+    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+}
+
+static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
+{
+    bool exact = regs->full || ctx->exact || (regs->rflags & RFLAGS_TF);
+    bool done = false;
+    int err = 0;
+
+    regs->full = 0;
+    ctx->exact = exact;
+    if (bad_target(regs, event))
+        return;
+    if (unlikely(!canonical(regs->fs_base) || !canonical(regs->gs_base)))
+        regs->fs_base = regs->gs_base = 0;
+    atomic_store(&ctx->in_guest, 1);
+    while (!done) {
+        if (atomic_load_explicit(&ctx->interrupt, memory_order_seq_cst) &&
+            atomic_exchange(&ctx->interrupt, 0)) {
+            *event = (struct platform_event){.kind = PEV_INTERRUPTED};
+            break;
+        }
+        err = channel_ready(ctx);
+        if (!err) {
+            write_registers(ctx, regs);
+            err = channel_resume(ctx, ctx->exact);
+        }
+        if (err) {
+            *event = (struct platform_event){.kind = PEV_DEAD};
+            break;
+        }
+        done = read_event(ctx, regs, event);
+    }
+    atomic_store(&ctx->in_guest, 0);
+}
+
+static void shutdown(void)
+{
+    process_shutdown();
+}
+
+const struct platform_ops systrap_platform_ops = {
+    .name = "systrap",
+    .probe = probe,
+    .init = init,
+    .shutdown = shutdown,
+    .as_create = as_create,
+    .exec = exec,
+    .as_fork = process_fork,
+    .as_get = as_get,
+    .as_put = as_put,
+    .map = systrap_map,
+    .unmap = systrap_unmap,
+    .protect = systrap_protect,
+    .remap = systrap_remap,
+    .advise = systrap_advise,
+    .msync = systrap_msync,
+    .mincore = systrap_mincore,
+    .ctx_clone = systrap_ctx_clone,
+    .ctx_start = systrap_ctx_start,
+    .ctx_discard = ctx_free,
+    .ctx_exit = ctx_exit,
+    .run = run,
+    .interrupt = systrap_interrupt,
+    .copy_in = systrap_copy_in,
+    .copy_out = systrap_copy_out,
+    .cas32 = systrap_cas32,
+    .load32 = systrap_load32,
+    .as_read = systrap_as_read,
+    .as_write = systrap_as_write,
+    .as_rss = systrap_as_rss,
+    .ctx_cpu_time = systrap_ctx_cpu_time,
+    .ctx_set_affinity = systrap_ctx_set_affinity,
+    .ctx_cpu = systrap_ctx_cpu,
+    .fpu_save = systrap_fpu_save,
+    .fpu_load = systrap_fpu_load,
+    .fpu_reset = systrap_fpu_reset,
+};

@@ -1,0 +1,173 @@
+/*
+ * Private to the sentry side of systrap: address spaces, contexts, the channel to a stub.
+ *
+ * struct platform_as: one host process. holds counts the kernel's references, its contexts and the
+ * live process itself; refs the kernel's alone: at refs 0 the process is killed, at holds 0 the
+ * object is freed. life guards the pid: held for reading while the pid is used, for writing while
+ * the process is reaped. lock guards the slots. struct platform_ctx: one host thread of it, owned
+ * by one kernel thread; only interrupt and in_guest are shared.
+ *
+ * Locks, outermost first: fork lock (process.c), as.fd_lock, as.life, table lock (process.c),
+ * as.lock.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "platform/host/host.h"
+#include "platform/platform_impl.h"
+#include "platform/systrap/protocol.h"
+
+struct platform_as {
+    atomic_uint refs, holds;
+    pthread_rwlock_t life;
+    pid_t pid;
+    bool reaped;
+    atomic_bool dead;
+    struct platform_as *next; /* process table */
+
+    pthread_mutex_t fd_lock; /* one descriptor message at a time */
+    int socket;              /* the sentry's end */
+    int64_t stub_socket;     /* the stub's number of its end */
+
+    pthread_mutex_t lock;
+    struct stub_slot *slots;
+    uint64_t used[ZONE_SLOTS / 64];    /* slots that belong to a context */
+    uint64_t stacked[ZONE_SLOTS / 64]; /* slots whose stack was mapped once */
+};
+
+struct platform_ctx {
+    struct platform_as *as;
+    struct stub_slot *slot;
+    unsigned index;
+    pid_t tid;        /* as the stub says it */
+    bool ready;       /* the stub's first report has been taken */
+    bool exact;       /* the next resume restores every register */
+    bool bases_known; /* fs_base and gs_base are what the stub has */
+    uint64_t fs_base, gs_base;
+
+    atomic_uint interrupt; /* a request not yet answered */
+    atomic_uint in_guest;  /* the owner is in switch: a request needs a kick */
+
+    /* Waiting policy, in TSC ticks: how long the guest runs between calls, and how long a call is
+     * served. */
+    uint64_t gap, service, event_tsc;
+    uint64_t user_ns; /* last known host CPU time of the stub's thread */
+    unsigned cpu;
+};
+
+/* What init found out; constant afterwards. */
+struct systrap_globals {
+    uint64_t zone;     /* where the stub zone is in every guest process */
+    uint64_t user_max; /* guest addresses end here */
+    struct platform_facts facts;
+    uint64_t xfeatures;
+    uint32_t fpu_size;
+    uint64_t ticks_per_us;
+    unsigned cores;
+};
+extern struct systrap_globals systrap;
+
+#define KICK_SIGNAL 40 /* a host real-time signal */
+
+static inline bool slot_bit(const uint64_t *map, unsigned i)
+{
+    return map[i / 64] >> (i % 64) & 1;
+}
+static inline void slot_bit_set(uint64_t *map, unsigned i)
+{
+    map[i / 64] |= 1UL << (i % 64);
+}
+static inline void slot_bit_clear(uint64_t *map, unsigned i)
+{
+    map[i / 64] &= ~(1UL << (i % 64));
+}
+
+/* process.c: host processes */
+int process_init(void);
+void process_shutdown(void);
+/* A copy of parent's process with one context; the fork lock is taken inside. */
+int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
+                 struct platform_ctx **out_ctx);
+/* From the pool, or made now. */
+int process_fresh(struct platform_as **out_as, struct platform_ctx **out_ctx);
+void process_kill(struct platform_as *as);
+void as_hold(struct platform_as *as);
+void as_release(struct platform_as *as);
+/* Sends count descriptors to the stub of as. The caller holds fd_lock until the stub took them. */
+int process_send_fds(struct platform_as *as, const int *fds, unsigned count);
+
+/* zygote.c: makes the first guest process, from which all others are forked. Its pid; the rest
+ * through as. */
+pid_t zygote_spawn(int memfd, int socket);
+int zygote_find_layout(void);
+/* The socket's number in the zygote. */
+#define ZYGOTE_SOCKET 3
+
+/* filter.c */
+struct sock_filter;
+#define FILTER_MAX 128
+/* Writes the stubs' seccomp program for a call gate at gate_ip; returns its length. */
+unsigned filter_build(struct sock_filter *out, uint64_t gate_ip);
+
+/* context.c */
+struct platform_ctx *ctx_alloc(struct platform_as *as, unsigned index);
+/* Frees ctx; its stub's thread is not told. */
+void ctx_drop(struct platform_ctx *ctx);
+/* Tells the stub's thread to end, without waiting for it, and frees ctx. */
+void ctx_free(struct platform_ctx *ctx);
+int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out);
+void systrap_interrupt(struct platform_ctx *ctx);
+void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
+int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
+unsigned systrap_ctx_cpu(struct platform_ctx *ctx);
+int systrap_fpu_save(struct platform_ctx *ctx, void *buf);
+int systrap_fpu_load(struct platform_ctx *ctx, const void *buf);
+int systrap_fpu_reset(struct platform_ctx *ctx);
+
+/* kthread.c */
+int systrap_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg);
+/* Ends the calling kernel thread. */
+NORETURN void kthread_exit(void);
+
+/* channel.c */
+void channel_init(void);
+/* Has the stub of ctx do command; its result into *out. -ESRCH when the stub is gone. */
+int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out) MUST_CHECK;
+/* A host call in the guest's process: its result, or -ESRCH. */
+int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6]) MUST_CHECK;
+/* Runs the guest until the stub reports an event; -ESRCH when it is gone. The event is in the slot.
+ */
+int channel_resume(struct platform_ctx *ctx, bool full) MUST_CHECK;
+/* Gives the command EXIT and does not wait. */
+void channel_send_exit(struct platform_ctx *ctx);
+/* True when a command would be picked up without waking the stub. */
+bool channel_awake(struct platform_ctx *ctx);
+/* Waits for the first report of a new stub thread. */
+int channel_ready(struct platform_ctx *ctx) MUST_CHECK;
+/* Wakes all that wait for stubs of as; it is dead. */
+void channel_wake_dead(struct platform_as *as);
+
+/* memory.c */
+int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+                int fd, uint64_t offset);
+int systrap_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size);
+int systrap_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot);
+int systrap_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
+                  uint64_t new_size, bool dontunmap);
+int systrap_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice);
+int systrap_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags);
+int systrap_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec);
+
+/* copy.c */
+int systrap_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
+int systrap_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                     size_t *done);
+int systrap_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
+                  uint32_t *old);
+int systrap_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out);
+int systrap_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done);
+int systrap_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done);
+uint64_t systrap_as_rss(struct platform_as *as, uint64_t *shared_pages);

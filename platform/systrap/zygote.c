@@ -1,0 +1,235 @@
+/*
+ * The zygote: the first guest process, cloned from the sentry, that gives up everything it
+ * inherited but the stub zone and the host's vDSO, then locks itself in. It never runs guest code;
+ * every address space is forked from it. Also finds where things lie. The child's code below runs
+ * between clone and the jump into the blob: raw calls only.
+ */
+#define _GNU_SOURCE
+#include "platform/systrap/systrap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#define TASK_SIZE        0x7ffffffff000UL
+#define ZONE_LOWEST      0x7f8000000000UL
+#define RSEQ_SIG         0x53053053
+#define SA_RESTORER_FLAG 0x04000000UL
+
+extern const char stub_blob[], stub_blob_end[];
+
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+/* ---- where things are ---- */
+
+static void note_mapping(const char *line, struct platform_facts *facts)
+{
+    unsigned long start, end;
+
+    if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+        return;
+    if (strstr(line, "[vdso]")) {
+        facts->vdso_addr = start;
+        facts->vdso_size = end - start;
+    } else if (strstr(line, "[vvar")) {
+        if (!facts->vvar_addr)
+            facts->vvar_addr = start;
+        facts->vvar_size = end - facts->vvar_addr;
+    }
+}
+
+/* The vDSO and its data must be one range, or are not kept at all. */
+static int find_vdso(struct platform_facts *facts)
+{
+    char line[256];
+    FILE *f = fopen("/proc/self/maps", "re");
+
+    if (!f)
+        return -errno;
+    while (fgets(line, sizeof(line), f))
+        note_mapping(line, facts);
+    fclose(f);
+    if (!facts->vdso_addr || facts->vvar_addr + facts->vvar_size != facts->vdso_addr)
+        facts->vdso_addr = facts->vdso_size = facts->vvar_addr = facts->vvar_size = 0;
+    return 0;
+}
+
+/* A free place for the zone above the vDSO, at random; the sentry's own stack may be there and is
+ * no obstacle. */
+int zygote_find_layout(void)
+{
+    uint64_t low = ZONE_LOWEST, high = TASK_SIZE - ZONE_SIZE, random;
+    struct platform_facts *facts = &systrap.facts;
+    int err = find_vdso(facts);
+
+    if (err)
+        return err;
+    if (facts->vdso_addr && facts->vdso_addr + facts->vdso_size > low)
+        low = facts->vdso_addr + facts->vdso_size + ZONE_ALIGN;
+    if (low > high) { /* no room: do without it */
+        memset(facts, 0, sizeof(*facts));
+        low = ZONE_LOWEST;
+    }
+    if (host_getrandom(&random, sizeof(random)) != sizeof(random))
+        return -EIO;
+    systrap.zone = (low + random % (high - low + 1)) & ~(ZONE_ALIGN - 1UL);
+    if (systrap.zone < low)
+        systrap.zone += ZONE_ALIGN;
+    systrap.user_max = systrap.zone - ZONE_ALIGN;
+    return 0;
+}
+
+/* ---- in the child ---- */
+
+struct kernel_sigaction {
+    uint64_t handler, flags, restorer, mask;
+};
+
+static int64_t call(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    return host_syscall(nr, a, b, c, d, 0, 0);
+}
+
+static NORETURN void fail(int step)
+{
+    for (;;)
+        call(SYS_exit_group, (uint64_t)(64 + step), 0, 0, 0);
+}
+
+static void must(int64_t r, int step)
+{
+    if (r < 0 && r >= -4095)
+        fail(step);
+}
+
+/* Descriptors: the socket becomes ZYGOTE_SOCKET, the memfd the one after it, all others go. */
+static void keep_descriptors(int memfd, int socket)
+{
+    int high = 16;
+
+    memfd = (int)call(SYS_fcntl, (uint64_t)memfd, F_DUPFD, (uint64_t)high, 0);
+    socket = (int)call(SYS_fcntl, (uint64_t)socket, F_DUPFD, (uint64_t)high, 0);
+    must(memfd, 1);
+    must(socket, 1);
+    must(call(SYS_dup3, (uint64_t)socket, ZYGOTE_SOCKET, 0, 0), 1);
+    must(call(SYS_dup3, (uint64_t)memfd, ZYGOTE_SOCKET + 1, 0, 0), 1);
+    call(SYS_close_range, 0, ZYGOTE_SOCKET - 1, 0, 0);
+    must(call(SYS_close_range, ZYGOTE_SOCKET + 2, ~0U, 0, 0), 1);
+}
+
+/* Fails when the zone would lie over something of the sentry's: init then chooses another place. */
+static void build_zone(const struct stub_header *header)
+{
+    uint64_t zone = systrap.zone, stack = zone + ZONE_STACKS_OFFSET + STACK_GUARD;
+    uint64_t blob_size = header->size;
+    int64_t r;
+
+    r = host_syscall(SYS_mmap, zone, ZONE_TEXT_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
+    must(r, 2);
+    memcpy((void *)zone, stub_blob, blob_size);
+    memcpy((char *)zone + sizeof(struct stub_header), &systrap.xfeatures,
+           sizeof(systrap.xfeatures));
+    must(call(SYS_mprotect, zone, ZONE_TEXT_SIZE, PROT_READ | PROT_EXEC, 0), 2);
+    r = host_syscall(SYS_mmap, zone + ZONE_SHARED_OFFSET, ZONE_SHARED_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_FIXED_NOREPLACE, ZYGOTE_SOCKET + 1, 0);
+    must(r, 2);
+    must(call(SYS_madvise, zone + ZONE_SHARED_OFFSET, ZONE_SHARED_SIZE, MADV_DONTFORK, 0), 2);
+    r = host_syscall(SYS_mmap, stack, STACK_SIZE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
+    must(r, 2);
+    call(SYS_close, ZYGOTE_SOCKET + 1, 0, 0, 0);
+}
+
+static void set_handlers(const struct stub_header *header)
+{
+    static const int ours[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, KICK_SIGNAL};
+    struct kernel_sigaction action = {0};
+    uint64_t none = 0;
+
+    for (int signo = 1; signo <= 64; signo++)
+        call(SYS_rt_sigaction, (uint64_t)signo, (uint64_t)&action, 0, 8);
+    action.handler = systrap.zone + header->signal;
+    action.restorer = systrap.zone + header->restorer;
+    action.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_FLAG;
+    for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
+        must(call(SYS_rt_sigaction, (uint64_t)ours[i], (uint64_t)&action, 0, 8), 3);
+    must(call(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&none, 0, 8), 3);
+}
+
+static void drop_rights(void)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+    struct rlimit no_core = {0, 0};
+
+    must(call(SYS_capset, (uint64_t)&head, (uint64_t)none, 0, 0), 4);
+    must(call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0), 4);
+    /* The sentry reads guest memory with process_vm_readv: that needs it, and nobody else has our
+     * uid here. */
+    must(call(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0), 4);
+    call(SYS_setrlimit, RLIMIT_CORE, (uint64_t)&no_core, 0, 0);
+    if (&__rseq_size && __rseq_size)
+        call(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, 32, 1,
+             RSEQ_SIG);
+}
+
+static void lock_in(uint64_t gate_ip)
+{
+    struct sock_filter insns[FILTER_MAX];
+    struct sock_fprog program = {.filter = insns};
+
+    program.len = (unsigned short)filter_build(insns, gate_ip);
+    must(call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+              (uint64_t)&program, 0),
+         5);
+}
+
+static NORETURN void child(int memfd, int socket)
+{
+    const struct stub_header *header = (const struct stub_header *)stub_blob;
+    struct stub_slot *slot = (struct stub_slot *)(systrap.zone + ZONE_SHARED_OFFSET);
+    struct stub_boot *boot = (struct stub_boot *)slot->buffer;
+    uint64_t top = systrap.zone + ZONE_STACKS_OFFSET + STACK_STRIDE - THREAD_SIZE;
+
+    must(call(SYS_setsid, 0, 0, 0, 0), 0);
+    must(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0), 0);
+    keep_descriptors(memfd, socket);
+    build_zone(header);
+    set_handlers(header);
+    drop_rights();
+    boot->keep_start = systrap.facts.vvar_addr;
+    boot->keep_end = systrap.facts.vdso_addr + systrap.facts.vdso_size;
+    boot->task_size = TASK_SIZE;
+    lock_in(systrap.zone + header->gate_ip);
+    __asm__ volatile("mov %0, %%rsp\n\txor %%ebp, %%ebp\n\tjmp *%1"
+                     :
+                     : "r"(top), "r"(systrap.zone + header->start)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+pid_t zygote_spawn(int memfd, int socket)
+{
+    const struct stub_header *header = (const struct stub_header *)stub_blob;
+    int64_t pid;
+
+    if (header->magic != STUB_MAGIC || header->size > ZONE_TEXT_SIZE)
+        return -ENOEXEC;
+    pid = host_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+    if (pid == 0)
+        child(memfd, socket);
+    return (pid_t)pid;
+}
