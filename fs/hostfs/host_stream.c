@@ -3,6 +3,7 @@
  * says ready, so that a kernel thread does not block in the host. Terminals with job control are devpts's host backend, not here.
  */
 #include "fs/hostfs/host_io.h"
+#include "fs/inode.h"
 #include "platform/host/host.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/tty.h"

@@ -1,0 +1,53 @@
+/* overlay: finding names in the two trees. Takes the real directories' locks (INODE) one at a time. */
+#include "fs/overlay/overlay_int.h"
+
+int ovl_real_lookup(struct inode *dir, const char *name, struct inode **out)
+{
+    int r;
+
+    if (!dir)
+        return -ENOENT;
+    mutex_lock(&dir->lock);
+    r = inode_ops_of(dir)->lookup(dir, name, out);
+    mutex_unlock(&dir->lock);
+    return r;
+}
+
+bool ovl_lower_has(struct ovl_inode *dir, const char *name)
+{
+    struct inode *found;
+
+    if (dir->opaque || ovl_real_lookup(dir->lower, name, &found) < 0)
+        return false;
+    inode_put(found);
+    return true;
+}
+
+int ovl_lookup(struct inode *dir, const char *name, struct inode **out)
+{
+    struct ovl_inode *od = ovl_inode(dir);
+    struct inode *upper = NULL, *lower = NULL;
+    int r = ovl_real_lookup(ovl_upper(od), name, &upper);
+
+    if (r < 0 && r != -ENOENT)
+        return r;
+    if (upper && is_whiteout(upper)) {
+        inode_put(upper);
+        return -ENOENT;
+    }
+    if (!od->opaque && (!upper || mode_is_dir(upper->mode))) {
+        r = ovl_real_lookup(od->lower, name, &lower);
+        if (r < 0 && r != -ENOENT) {
+            if (upper)
+                inode_put(upper);
+            return r;
+        }
+    }
+    if (upper && lower && !mode_is_dir(lower->mode)) {
+        inode_put(lower); /* a directory made over a hidden file */
+        lower = NULL;
+    }
+    if (!upper && !lower)
+        return -ENOENT;
+    return ovl_inode_for(od, name, upper, lower, out);
+}

@@ -1,0 +1,245 @@
+/*
+ * overlay: reading directories. The merged list (upper's names, then lower's that upper neither has nor hides) is made when reading starts
+ * at position 0 and kept with the open file; positions are indexes into it. Takes no locks of its own: the reader holds the file's.
+ */
+#include "fs/overlay/overlay_int.h"
+#include "sentry/abi/errno.h"
+#include "sentry/base/slab.h"
+#include "sentry/base/string.h"
+
+struct entry {
+    uint32_t name; /* offset into names */
+    uint32_t name_size;
+    uint64_t ino;
+    uint32_t type;
+    bool hidden; /* a whiteout */
+};
+
+struct merged {
+    struct dir_filler filler; /* first: what the real directories fill */
+    struct entry *entries;    /* in the order found */
+    uint32_t *sorted;         /* indexes by name */
+    uint32_t count, capacity;
+    char *names;
+    uint32_t names_size, names_capacity;
+    struct inode *reading;
+    bool upper;
+    int error;
+};
+
+#define MAX_ENTRIES (1u << 20)
+
+static void merged_free(struct merged *m)
+{
+    kfree(m->entries);
+    kfree(m->sorted);
+    kfree(m->names);
+    kfree(m);
+}
+
+static int compare(const struct merged *m, const struct entry *e, const char *name, size_t size)
+{
+    size_t n = MIN((size_t)e->name_size, size);
+    int c = cv_memcmp(m->names + e->name, name, n);
+
+    return c ? c : (int)e->name_size - (int)size;
+}
+
+/* Where name is, or would go, in sorted order. */
+static uint32_t find(const struct merged *m, const char *name, size_t size, bool *found)
+{
+    uint32_t low = 0, high = m->count;
+
+    *found = false;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        int c = compare(m, &m->entries[m->sorted[mid]], name, size);
+
+        if (c == 0) {
+            *found = true;
+            return mid;
+        }
+        if (c < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static int reserve(struct merged *m, size_t name_size)
+{
+    if (m->count == m->capacity) {
+        uint32_t more = m->capacity ? m->capacity * 2 : 64;
+        struct entry *entries = more > MAX_ENTRIES ? NULL : krealloc(m->entries, m->capacity * sizeof(*entries), more * sizeof(*entries));
+        uint32_t *sorted;
+
+        if (!entries)
+            return -ENOMEM;
+        m->entries = entries;
+        sorted = krealloc(m->sorted, m->capacity * sizeof(*sorted), more * sizeof(*sorted));
+        if (!sorted)
+            return -ENOMEM;
+        m->sorted = sorted;
+        m->capacity = more;
+    }
+    if (m->names_size + name_size + 1 > m->names_capacity) {
+        uint32_t more = MAX(m->names_capacity * 2, 4096u);
+        char *names = krealloc(m->names, m->names_capacity, more);
+
+        if (!names)
+            return -ENOMEM;
+        m->names = names;
+        m->names_capacity = more;
+    }
+    return 0;
+}
+
+static bool upper_hides(struct merged *m, const char *name, uint32_t type)
+{
+    struct inode *found;
+    bool hides;
+
+    if (!m->upper || type != LX_S_IFCHR >> 12 || ovl_real_lookup(m->reading, name, &found) < 0)
+        return false;
+    hides = is_whiteout(found);
+    inode_put(found);
+    return hides;
+}
+
+static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t ino, uint32_t type, uint64_t cookie)
+{
+    struct merged *m = (struct merged *)df;
+    bool found;
+    uint32_t at = find(m, name, size, &found);
+    struct entry *e;
+
+    if (found)
+        return true;
+    m->error = reserve(m, size);
+    if (m->error < 0)
+        return false;
+    cv_memmove(m->sorted + at + 1, m->sorted + at, (m->count - at) * sizeof(*m->sorted));
+    m->sorted[at] = m->count;
+    e = &m->entries[m->count++];
+    *e = (struct entry){.name = m->names_size, .name_size = (uint32_t)size, .ino = ino, .type = type};
+    cv_memcpy(m->names + m->names_size, name, size);
+    m->names[m->names_size + size] = '\0';
+    m->names_size += (uint32_t)size + 1;
+    e->hidden = upper_hides(m, m->names + e->name, type);
+    return true;
+}
+
+static int read_real(struct merged *m, struct inode *real, bool upper, const struct cred *cred)
+{
+    struct file *f;
+    uint64_t pos = 0;
+    int r = ovl_open_real(real, LX_O_RDONLY | LX_O_DIRECTORY, cred, &f);
+
+    if (r < 0)
+        return r;
+    m->reading = real;
+    m->upper = upper;
+    r = file_ops_of(f)->readdir(f, &m->filler, &pos);
+    file_put(f);
+    return m->error < 0 ? m->error : r;
+}
+
+static int merge(struct ovl_inode *dir, bool with_lower, struct merged **out)
+{
+    struct ovl *o = ovl_of(&dir->inode);
+    struct merged *m = kmalloc(sizeof(*m));
+    int r = 0;
+
+    if (!m)
+        return -ENOMEM;
+    m->filler.fill = fill;
+    if (ovl_upper(dir))
+        r = read_real(m, ovl_upper(dir), true, o->cred);
+    if (r == 0 && with_lower && dir->lower && !dir->opaque)
+        r = read_real(m, dir->lower, false, o->cred);
+    if (r < 0) {
+        merged_free(m);
+        return r;
+    }
+    *out = m;
+    return 0;
+}
+
+static int walk(struct ovl_inode *dir, bool with_lower, bool with_hidden, int (*fn)(void *, const char *, struct inode *), void *arg)
+{
+    struct merged *m;
+    int r = merge(dir, with_lower, &m);
+
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; r == 0 && i < m->count; i++) {
+        if (with_hidden || !m->entries[i].hidden)
+            r = fn(arg, m->names + m->entries[i].name, ovl_upper(dir));
+    }
+    merged_free(m);
+    return r;
+}
+
+int ovl_for_each_name(struct ovl_inode *dir, int (*fn)(void *arg, const char *name, struct inode *dir), void *arg)
+{
+    return walk(dir, true, false, fn, arg);
+}
+
+int ovl_for_each_upper_name(struct ovl_inode *dir, int (*fn)(void *arg, const char *name, struct inode *dir), void *arg)
+{
+    return walk(dir, false, true, fn, arg);
+}
+
+static int ovl_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
+{
+    struct merged *m = f->private_data;
+    int r;
+
+    if (*pos == 0 || !m) {
+        if (m)
+            merged_free(m);
+        f->private_data = NULL;
+        r = merge(ovl_inode(f->inode), true, &m);
+        if (r < 0)
+            return r;
+        f->private_data = m;
+    }
+    for (; *pos < m->count; ++*pos) {
+        const struct entry *e = &m->entries[*pos];
+
+        if (!e->hidden && !df->fill(df, m->names + e->name, e->name_size, e->ino, e->type, *pos + 1))
+            return 0;
+    }
+    return 0;
+}
+
+static int64_t ovl_dir_llseek(struct file *f, int64_t offset, int whence)
+{
+    if (whence == LX_SEEK_CUR)
+        offset += f->pos;
+    else if (whence != LX_SEEK_SET)
+        return -EINVAL;
+    if (offset < 0)
+        return -EINVAL;
+    f->pos = offset;
+    return offset;
+}
+
+static int ovl_dir_fsync(struct file *f, bool data_only)
+{
+    return 0; /* upper is memory, lower never changes: nothing is owed to a disk */
+}
+
+static void ovl_dir_release(struct file *f)
+{
+    if (f->private_data)
+        merged_free(f->private_data);
+}
+
+DEFINE_OPS(file_ops, ovl_dir_ops) = {
+    .llseek = ovl_dir_llseek,
+    .readdir = ovl_readdir,
+    .fsync = ovl_dir_fsync,
+    .release = ovl_dir_release,
+};
