@@ -30,7 +30,7 @@ enum {
 
 struct ro_globals ro_globals __attribute__((section("cv_ro"))) = {.arena_fd = -1, .log_fd = -1};
 
-/* The section's whole pages. A link that pads the section to pages (kernel.ld) has no others. */
+/* The section's whole pages; linked by kernel.ld it has no others. */
 static int seal(const char *start, const char *stop)
 {
     uintptr_t from = PAGE_ALIGN_UP((uintptr_t)start), to = PAGE_ALIGN_DOWN((uintptr_t)stop);

@@ -11,7 +11,8 @@ if [ -n "$found" ]; then
     echo "$object has mutable globals:"
     for section in $found; do
         echo "  $section:"
-        nm "$object" | awk '$2 ~ /^[bBdDC]$/ && $3 !~ /^ro_globals$/ { print "    " $3 }'
+        objdump -t "$object" | awk -v section="$section" \
+            'index($0, " O " section "\t") { print "    " $NF }'
     done
     exit 1
 fi
