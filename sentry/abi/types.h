@@ -81,7 +81,7 @@ struct lx_siginfo {
                 uint64_t value; /* SI_QUEUE */
                 struct {
                     int32_t status; /* SIGCHLD */
-                    int32_t pad;
+                    int32_t status_pad;
                     int64_t utime, stime;
                 };
             };
