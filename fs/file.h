@@ -57,6 +57,9 @@ struct file_ops {
     void (*show_fdinfo)(struct file *f, struct strbuf *out);
     /* Changing O_NONBLOCK, O_ASYNC, O_APPEND ...: NULL is fine. */
     int (*set_flags)(struct file *f, uint32_t flags);
+    /* fcntl F_ADD_SEALS, F_GET_SEALS; NULL: EINVAL. */
+    int (*add_seals)(struct file *f, uint32_t seals);
+    int64_t (*get_seals)(struct file *f);
     /* The name for /proc/PID/fd when there is no path: "pipe:[123]", "anon_inode:[eventpoll]". */
     void (*describe)(struct file *f, struct strbuf *out);
 };

@@ -21,7 +21,9 @@ struct timer_queue;
 struct kernel_hooks {
     int64_t (*syscall)(struct task *t, uint64_t nr, const uint64_t args[6]);
     void (*task_exit)(struct task *t);             /* fs/task and others clean up what hangs off the task */
-    void (*session_leader_exit)(struct session *s); /* hang up its terminal */
+    void (*session_leader_exit)(struct session *s); /* hang up its terminal; no lock held */
+    /* A new descriptor for tg in t's table: its number, close-on-exec; flags: LX_O_NONBLOCK. */
+    int (*pidfd_create)(struct task *t, struct thread_group *tg, uint32_t flags);
 };
 
 struct kernel {
@@ -94,6 +96,24 @@ void session_put_locked(struct kernel *k, struct session *s);
 /* ---- task.c: making and unmaking the objects ---- */
 struct task *task_alloc(struct kernel *k) MUST_CHECK;
 struct thread_group *thread_group_alloc(struct kernel *k) MUST_CHECK;
+
+static inline const struct kernel_hooks *kernel_hooks_of(const struct kernel *k)
+{
+    return OPS_GET(kernel_hooks, k->hooks);
+}
+/* Enters a new task: pid, group, parent, process group; tasks_lock held. The task has its tg; parent NULL: pid 1. */
+int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pid) MUST_CHECK;
+void task_unlink_locked(struct task *t);
+/* An exited group is forgotten: its parent has waited, or does not want to. tasks_lock held. */
+void thread_group_release_locked(struct thread_group *tg);
+/* The program at path (from base, NULL: cwd) opened for execution. */
+int task_open_exec(struct task *t, const struct path *base, const char *path, uint32_t walk_flags, struct file **out) MUST_CHECK;
+/* The task's memory goes (exit, exec): robust list, CLONE_CHILD_CLEARTID. */
+void task_release_user_words(struct task *t);
+/* Lets the parent of a vfork go on. */
+void task_release_vfork(struct task *t);
+/* Publishes ctx for interrupts, or NULL to stop them. */
+void task_set_ctx_shared(struct task *t, struct platform_ctx *ctx);
 
 #define UTS_SYSNAME "Linux"
 #define UTS_RELEASE "6.12.0-cvisor"

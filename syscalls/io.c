@@ -1,0 +1,140 @@
+/*
+ * Blocking reads and writes over file operations that never block, and what path handlers share. No system call is here. Takes no
+ * locks itself; everything it calls may.
+ */
+#include "syscalls/io.h"
+
+#include "fs/sock/sock.h"
+#include "sentry/abi/signal_num.h"
+#include "sentry/base/string.h"
+
+struct io_try {
+    struct file *f;
+    struct uio *uio;
+    int64_t *pos;
+    uint64_t limit;
+};
+
+static int64_t try_read(void *arg)
+{
+    struct io_try *io = arg;
+
+    return file_read(io->f, io->uio, io->pos);
+}
+
+static int64_t try_write(void *arg)
+{
+    struct io_try *io = arg;
+
+    return file_write(io->f, io->uio, io->pos, io->limit);
+}
+
+static NOINLINE int64_t io_wait(struct task *t, struct io_try *io, bool write)
+{
+    struct waitq *q = file_poll_queue(io->f);
+    uint64_t timeout = sock_timeout_ns(io->f, write);
+    uint64_t deadline = timeout == UINT64_MAX ? PARK_FOREVER : deadline_after_ns(timeout);
+    uint32_t mask = LX_POLLERR | LX_POLLHUP;
+    int64_t r;
+
+    if (!q)
+        return -EAGAIN;
+    mask |= write ? LX_POLLOUT | LX_POLLWRNORM : LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
+    r = task_wait(t, q, mask, deadline, write ? try_write : try_read, io);
+    return r == -ETIMEDOUT ? -EAGAIN : r;
+}
+
+void io_raise(struct task *t, int signo)
+{
+    struct lx_siginfo info = {.signo = signo, .code = LX_SI_USER, .pid = t->tg->tgid, .uid = t->cred->uid};
+
+    signal_send_task(t, signo, &info);
+}
+
+int64_t io_read(struct task *t, struct file *f, struct uio *uio, int64_t *pos, bool nowait)
+{
+    int64_t r = file_read(f, uio, pos);
+
+    if (likely(r != -EAGAIN) || nowait || file_nonblock(f))
+        return r;
+    return io_wait(t, &(struct io_try){.f = f, .uio = uio, .pos = pos}, false);
+}
+
+int64_t io_write(struct task *t, struct file *f, struct uio *uio, int64_t *pos, bool nowait)
+{
+    uint64_t limit = io_fsize_limit(t);
+    int64_t total = 0, r;
+
+    for (;;) {
+        r = file_write(f, uio, pos, limit);
+        if (r == -EAGAIN && !nowait && !file_nonblock(f))
+            r = io_wait(t, &(struct io_try){f, uio, pos, limit}, true);
+        if (r <= 0)
+            break;
+        total += r;
+        if (!uio->left || !(f->mode & FMODE_STREAM) || nowait || file_nonblock(f))
+            return total;
+    }
+    if (unlikely(r == -EPIPE))
+        io_raise(t, LX_SIGPIPE);
+    else if (unlikely(r == -EFBIG && limit != UINT64_MAX))
+        io_raise(t, LX_SIGXFSZ);
+    return total ? total : r;
+}
+
+int at_path_get(struct task *t, int dirfd, uaddr_t name, bool allow_empty, struct at_path *out)
+{
+    int err;
+
+    memset(out, 0, sizeof(*out));
+    err = task_copy_path(t, name, allow_empty, &out->name);
+    if (err)
+        return err;
+    err = task_at_base(t, dirfd, out->name, &out->base);
+    if (err)
+        return err;
+    out->have_base = true;
+    task_vfs_get(t, &out->vfs);
+    out->have_vfs = true;
+    return 0;
+}
+
+void at_path_put(struct at_path *p)
+{
+    if (p->have_vfs)
+        task_vfs_put(&p->vfs);
+    if (p->have_base)
+        task_at_base_put(&p->base);
+    kfree(p->name);
+}
+
+int at_path_walk(const struct at_path *p, uint32_t walk_flags, struct path *out)
+{
+    return vfs_walk(&p->vfs.ctx, p->base.use, p->name, walk_flags, out);
+}
+
+int walk_at(struct task *t, int dirfd, uaddr_t name, uint32_t walk_flags, struct path *out)
+{
+    AUTO_AT_PATH p = {0};
+    int err = at_path_get(t, dirfd, name, walk_flags & WALK_EMPTY, &p);
+
+    return err ? err : at_path_walk(&p, walk_flags, out);
+}
+
+int file_getattr(struct file *f, struct kstat *out)
+{
+    if (f->path.dentry)
+        return vfs_getattr(&f->path, out);
+    if (f->inode)
+        return inode_getattr(f->inode, out);
+    *out = (struct kstat){
+        .dev = 0xe, /* the anonymous inodes' device */
+        .ino = f->ino,
+        .nlink = 1,
+        .mode = f->anon_mode ? f->anon_mode : 0600,
+        .blksize = 4096,
+        .uid = f->cred ? f->cred->fsuid : 0,
+        .gid = f->cred ? f->cred->fsgid : 0,
+    };
+    return 0;
+}
