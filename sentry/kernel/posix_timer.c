@@ -53,8 +53,9 @@ static void start_locked(struct posix_timer *pt, uint64_t at_ns)
         ktimer_arm(timer_queue_of(pt->tg), &pt->kt, at_ns);
 }
 
-void posix_timer_dequeued_locked(struct posix_timer *pt, struct lx_siginfo *info)
+void timers_signal_taken_locked(struct sigqueue_entry *e, struct lx_siginfo *info)
 {
+    struct posix_timer *pt = e->timer;
     uint64_t skipped = 0;
 
     pt->taken++;

@@ -136,7 +136,7 @@ void timers_cpu_limit_changed(struct thread_group *tg);
  * overrun count and lets an interval timer go on. The signal code calls it for every entry with
  * entry->timer.
  */
-void posix_timer_dequeued_locked(struct posix_timer *pt, struct lx_siginfo *info);
+void timers_signal_taken_locked(struct sigqueue_entry *e, struct lx_siginfo *info);
 
 /* itimer.c. which: LX_ITIMER_*. Times in ns. -ENOMEM. */
 struct itimer_value {
