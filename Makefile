@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-.PHONY: all build packages run test unit sanitize lint bench format clean
+.PHONY: all build packages run test sanitize clang tsan lint bench clean
 all: build
 
 packages:
@@ -26,6 +26,11 @@ sanitize: packages
 	ninja -C $(BUILD)-asan -j $(JOBS)
 	ctest --test-dir $(BUILD)-asan --output-on-failure -j $(JOBS) -L unit
 
+# The whole tree compiles without warnings with clang too.
+clang: packages
+	cmake -S . -B $(BUILD)-clang -G Ninja -DCMAKE_C_COMPILER=clang -DCVISOR_LTO=OFF
+	ninja -C $(BUILD)-clang -j $(JOBS) kernel_object platform_freestanding platform_hosted
+
 tsan: packages
 	cmake -S . -B $(BUILD)-tsan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCVISOR_SANITIZE=thread
 	ninja -C $(BUILD)-tsan -j $(JOBS)
@@ -39,4 +44,4 @@ bench: build
 	./bench/run $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang
