@@ -9,6 +9,13 @@
 
 #include "platform/fake/fake_int.h"
 
+/* The thread sanitizer keeps most of a megabyte of its own on each stack. */
+#if defined(__SANITIZE_THREAD__)
+#define FAKE_STACK_SIZE (2UL << 20)
+#else
+#define FAKE_STACK_SIZE KERNEL_STACK_SIZE
+#endif
+
 /* This is test code, never in the kernel: file-scope state is fine here. */
 pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t fake_changed = PTHREAD_COND_INITIALIZER;
@@ -223,10 +230,10 @@ static int ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *a
     ctx->entry = entry;
     ctx->entry_arg = arg;
     ctx->started = true;
-    t->stack = aligned_alloc(KERNEL_STACK_SIZE, KERNEL_STACK_SIZE);
+    t->stack = aligned_alloc(FAKE_STACK_SIZE, FAKE_STACK_SIZE);
     BUG_ON(!t->stack);
     pthread_attr_init(&attr);
-    err = pthread_attr_setstack(&attr, t->stack, KERNEL_STACK_SIZE);
+    err = pthread_attr_setstack(&attr, t->stack, FAKE_STACK_SIZE);
     if (!err)
         err = pthread_create(&t->thread, &attr, thread_main, ctx);
     pthread_attr_destroy(&attr);
