@@ -23,6 +23,7 @@ struct mount {
     struct list children, sibling, ns_node, hash_node;
     uint32_t peer_group;       /* 0: private */
     uint32_t writers;          /* files open for writing */
+    struct mount *copy;        /* while a tree is being copied */
     char *source;              /* kmalloc: first column of /proc/mounts */
 };
 

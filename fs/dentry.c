@@ -1,0 +1,434 @@
+/*
+ * The dentry cache: find, insert, move, drop. The hash holds a reference of each dentry in it, so a count of 1 says "cached and unused";
+ * what the cache holds beyond its limit goes oldest first, a second chance given to what was found meanwhile. Printing of paths is path.c,
+ * walking is namei.c.
+ *
+ * Locks: dcache_lock (rank DENTRY) around every look at tree and hash; dentry_lookup takes the directory's inode lock before it.
+ * References are dropped outside the lock, since the last one calls into the filesystem.
+ */
+#include "fs/vfs_int.h"
+#include "sentry/abi/errno.h"
+#include "sentry/base/fmt.h"
+#include "sentry/base/hash.h"
+#include "sentry/base/slab.h"
+#include "sentry/base/string.h"
+
+SLAB_TYPE(dentry_slab, struct dentry);
+
+#define SHRINK_SCAN 64 /* dentries looked at per insertion into a full cache */
+
+static uint32_t name_hash(const struct dentry *parent, const char *name, uint32_t size)
+{
+    return (uint32_t)hash_bytes(name, size, (uint64_t)(uintptr_t)parent);
+}
+
+static struct dentry *alloc_dentry(const char *name, uint32_t size)
+{
+    struct dentry *d = slab_alloc(&dentry_slab);
+
+    if (!d)
+        return NULL;
+    d->name = d->inline_name;
+    if (size >= DENTRY_INLINE_NAME) {
+        d->name = kmalloc(size + 1);
+        if (!d->name) {
+            slab_free(&dentry_slab, d);
+            return NULL;
+        }
+    }
+    memcpy(d->name, name, size);
+    d->name_size = size;
+    ref_init(&d->ref);
+    d->parent = d;
+    list_init(&d->hash_node);
+    list_init(&d->children);
+    list_init(&d->sibling);
+    list_init(&d->lru);
+    return d;
+}
+
+static void free_dentry(struct dentry *d)
+{
+    if (d->name != d->inline_name)
+        kfree(d->name);
+    slab_free(&dentry_slab, d);
+}
+
+struct dentry *dentry_alloc_root(struct inode *inode)
+{
+    struct dentry *d = alloc_dentry("", 0);
+
+    if (d)
+        d->inode = inode_get(inode);
+    return d;
+}
+
+struct dentry *dentry_alloc_unlinked(const char *name, struct inode *inode)
+{
+    struct dentry *d = alloc_dentry(name, (uint32_t)strlen(name));
+
+    if (!d)
+        return NULL;
+    d->flags = DENTRY_UNLINKED;
+    d->inode = inode;
+    return d;
+}
+
+struct dentry *dentry_alloc_unnamed(struct dentry *dir, struct inode *inode)
+{
+    char name[24];
+    struct dentry *d;
+
+    (void)cv_snprintf(name, sizeof(name), "#%llu", (unsigned long long)inode->ino);
+    d = dentry_alloc_unlinked(name, inode);
+    if (!d)
+        return NULL;
+    dcache_lock();
+    d->parent = dentry_get(dir);
+    list_add_tail(&dir->children, &d->sibling);
+    dcache_unlock();
+    return d;
+}
+
+struct dentry *dentry_get(struct dentry *d)
+{
+    ref_get(&d->ref);
+    return d;
+}
+
+void dentry_put(struct dentry *d)
+{
+    /* A loop, not recursion: a child's end may be its parent's, up a chain as long as the guest likes. */
+    while (d && ref_put(&d->ref)) {
+        struct dentry *parent = d->parent;
+
+        BUG_ON(d->flags & DENTRY_HASHED);
+        dcache_lock();
+        list_del(&d->sibling);
+        dcache_unlock();
+        if (d->inode)
+            inode_put(d->inode);
+        free_dentry(d);
+        d = parent == d ? NULL : parent;
+    }
+}
+
+static struct list *bucket_of(uint32_t hash)
+{
+    struct list *head = &vfs_state()->buckets[hash % DCACHE_BUCKETS];
+
+    if (!head->next)
+        list_init(head);
+    return head;
+}
+
+struct dentry *dcache_find_locked(struct dentry *parent, const char *name, uint32_t size)
+{
+    uint32_t hash = name_hash(parent, name, size);
+    struct list *head = bucket_of(hash);
+    struct dentry *d;
+
+    list_for_each(d, head, hash_node)
+    {
+        if (d->hash != hash || d->parent != parent || d->name_size != size ||
+            memcmp(d->name, name, size) != 0)
+            continue;
+        d->flags |= DENTRY_REFERENCED;
+        return d;
+    }
+    return NULL;
+}
+
+/* The hash takes its own reference. */
+static void hash_insert(struct dentry *d)
+{
+    struct vfs_state *v = vfs_state();
+
+    d->hash = name_hash(d->parent, d->name, d->name_size);
+    list_add(bucket_of(d->hash), &d->hash_node);
+    list_add_tail(&v->lru, &d->lru);
+    d->flags |= DENTRY_HASHED;
+    dentry_get(d);
+    v->cached++;
+}
+
+/* True: the caller now owns the reference the hash held. */
+static bool hash_remove(struct dentry *d)
+{
+    if (!(d->flags & DENTRY_HASHED))
+        return false;
+    list_del(&d->hash_node);
+    list_del(&d->lru);
+    d->flags &= ~(uint32_t)DENTRY_HASHED;
+    vfs_state()->cached--;
+    return true;
+}
+
+static void unhash(struct dentry *d, uint32_t add_flags)
+{
+    bool drop;
+
+    dcache_lock();
+    drop = hash_remove(d);
+    d->flags |= add_flags;
+    dcache_unlock();
+    if (drop)
+        dentry_put(d);
+}
+
+static void put_all(struct list *victims)
+{
+    while (!list_empty(victims)) {
+        struct dentry *d = list_first(victims, struct dentry, lru);
+
+        list_del(&d->lru);
+        dentry_put(d);
+    }
+}
+
+/* Picks unused dentries to make room; they are put once the lock is gone. */
+static void shrink_locked(struct list *victims)
+{
+    struct vfs_state *v = vfs_state();
+
+    for (int i = 0; i < SHRINK_SCAN && v->cached > DCACHE_LIMIT; i++) {
+        struct dentry *d = list_first(&v->lru, struct dentry, lru);
+
+        if (READ_ONCE(d->ref.count) > 1 || d->mounts || (d->flags & DENTRY_REFERENCED)) {
+            d->flags &= ~(uint32_t)DENTRY_REFERENCED;
+            list_del(&d->lru);
+            list_add_tail(&v->lru, &d->lru);
+            continue;
+        }
+        (void)hash_remove(d);
+        list_add_tail(victims, &d->lru);
+    }
+}
+
+/* Enters a new dentry beneath parent; cached unless the filesystem's names are to be looked up each time. */
+static void attach(struct dentry *parent, struct dentry *d)
+{
+    struct list victims;
+
+    list_init(&victims);
+    dcache_lock();
+    d->parent = dentry_get(parent);
+    list_add_tail(&parent->children, &d->sibling);
+    if (parent->inode->sb->flags & SB_NO_DCACHE)
+        d->flags |= DENTRY_NO_CACHE;
+    else
+        hash_insert(d);
+    shrink_locked(&victims);
+    dcache_unlock();
+    put_all(&victims);
+}
+
+static struct dentry *find_counted(struct dentry *parent, const char *name, uint32_t size)
+{
+    struct dentry *d;
+
+    dcache_lock();
+    d = dcache_find_locked(parent, name, size);
+    if (d)
+        dentry_get(d);
+    dcache_unlock();
+    return d;
+}
+
+static bool still_right(struct inode *dir, struct dentry *d)
+{
+    if (d->mounts || !(dir->sb->flags & (SB_REVALIDATE | SB_NO_DCACHE)))
+        return true;
+    if (dir->sb->flags & SB_NO_DCACHE)
+        return false;
+    return !inode_ops_of(dir)->revalidate || inode_ops_of(dir)->revalidate(dir, d->name, d->inode);
+}
+
+int dentry_lookup_locked(struct dentry *parent, const char *name, uint32_t size, struct dentry **out)
+{
+    struct inode *dir = parent->inode, *inode = NULL;
+    struct dentry *d;
+    int err = -ENOENT;
+
+    if (size > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    d = find_counted(parent, name, size);
+    if (d && still_right(dir, d)) {
+        *out = d;
+        return 0;
+    }
+    if (d) {
+        unhash(d, 0);
+        dentry_put(d);
+    }
+    d = alloc_dentry(name, size);
+    if (!d)
+        return -ENOMEM;
+    if (!(parent->flags & DENTRY_UNLINKED) && inode_ops_of(dir)->lookup)
+        err = inode_ops_of(dir)->lookup(dir, d->name, &inode);
+    if (err < 0 && err != -ENOENT) {
+        free_dentry(d);
+        return err;
+    }
+    d->inode = inode;
+    attach(parent, d);
+    *out = d;
+    return 0;
+}
+
+int dentry_lookup(struct dentry *parent, const char *name, uint32_t size, struct dentry **out)
+{
+    struct inode *dir = parent->inode;
+    int err;
+
+    if (size > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    if (!(dir->sb->flags & (SB_REVALIDATE | SB_NO_DCACHE))) {
+        struct dentry *d = find_counted(parent, name, size);
+
+        if (d) {
+            *out = d;
+            return 0;
+        }
+    }
+    mutex_lock(&dir->lock);
+    err = dentry_lookup_locked(parent, name, size, out);
+    mutex_unlock(&dir->lock);
+    return err;
+}
+
+void dentry_instantiate(struct dentry *d, struct inode *inode)
+{
+    dcache_lock();
+    BUG_ON(d->inode);
+    d->inode = inode;
+    dcache_unlock();
+}
+
+void dentry_set_unlinked(struct dentry *d)
+{
+    unhash(d, DENTRY_UNLINKED);
+}
+
+static void set_parent_locked(struct dentry *d, struct dentry *parent)
+{
+    list_del(&d->sibling);
+    d->parent = parent;
+    list_add_tail(&parent->children, &d->sibling);
+}
+
+void dentry_move(struct dentry *d, struct dentry *target, char *name)
+{
+    struct dentry *old_parent = d->parent;
+    char *old_name = d->name != d->inline_name ? d->name : NULL;
+    bool drop_target, was_hashed;
+
+    dcache_lock();
+    drop_target = hash_remove(target);
+    target->flags |= DENTRY_UNLINKED;
+    was_hashed = hash_remove(d);
+    dentry_get(target->parent);
+    set_parent_locked(d, target->parent);
+    if (name) {
+        d->name = name;
+    } else {
+        d->name = d->inline_name;
+        memcpy(d->inline_name, target->name, target->name_size + 1);
+    }
+    d->name_size = target->name_size;
+    if (was_hashed)
+        hash_insert(d);
+    dcache_unlock();
+    kfree(old_name);
+    if (was_hashed)
+        dentry_put(d);
+    if (drop_target)
+        dentry_put(target);
+    dentry_put(old_parent);
+}
+
+static void swap_names(struct dentry *a, struct dentry *b)
+{
+    char inline_name[DENTRY_INLINE_NAME];
+    char *a_long = a->name != a->inline_name ? a->name : NULL;
+    char *b_long = b->name != b->inline_name ? b->name : NULL;
+    uint32_t size = a->name_size;
+
+    memcpy(inline_name, a->inline_name, sizeof(inline_name));
+    memcpy(a->inline_name, b->inline_name, sizeof(inline_name));
+    memcpy(b->inline_name, inline_name, sizeof(inline_name));
+    a->name = b_long ? b_long : a->inline_name;
+    b->name = a_long ? a_long : b->inline_name;
+    a->name_size = b->name_size;
+    b->name_size = size;
+}
+
+void dentry_exchange(struct dentry *a, struct dentry *b)
+{
+    struct dentry *a_parent = a->parent;
+    bool a_hashed, b_hashed;
+
+    dcache_lock();
+    a_hashed = hash_remove(a);
+    b_hashed = hash_remove(b);
+    set_parent_locked(a, b->parent); /* each parent keeps one child, so their counts stay */
+    set_parent_locked(b, a_parent);
+    swap_names(a, b);
+    if (a_hashed)
+        hash_insert(a);
+    if (b_hashed)
+        hash_insert(b);
+    dcache_unlock();
+    if (a_hashed)
+        dentry_put(a);
+    if (b_hashed)
+        dentry_put(b);
+}
+
+bool dentry_is_ancestor(struct dentry *a, struct dentry *d)
+{
+    bool found;
+
+    dcache_lock();
+    while (d != a && d->parent != d)
+        d = d->parent;
+    found = d == a;
+    dcache_unlock();
+    return found;
+}
+
+void dentry_pin_mount_locked(struct dentry *d)
+{
+    d->mounts++;
+    if (!(d->flags & (DENTRY_HASHED | DENTRY_UNLINKED)) && d->parent != d)
+        hash_insert(d);
+}
+
+void dcache_drop_tree(struct dentry *root)
+{
+    struct superblock *sb = root->inode->sb;
+    struct list victims;
+    struct dentry *d, *tmp;
+
+    list_init(&victims);
+    dcache_lock();
+    list_for_each_safe(d, tmp, &vfs_state()->lru, lru)
+    {
+        if (d->parent->inode->sb != sb)
+            continue;
+        (void)hash_remove(d);
+        list_add_tail(&victims, &d->lru);
+    }
+    dcache_unlock();
+    put_all(&victims);
+}
+
+void dcache_destroy(struct vfs_state *v)
+{
+    while (!list_empty(&v->lru)) {
+        struct dentry *d = list_first(&v->lru, struct dentry, lru);
+
+        (void)hash_remove(d);
+        dentry_put(d);
+    }
+}
