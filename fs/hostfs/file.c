@@ -33,7 +33,7 @@ int hostfs_file_open(struct inode *inode, struct file *file)
 
 static int64_t hostfs_read(struct file *f, struct uio *uio, int64_t *pos)
 {
-    int64_t n = uio_host_pread(host_fd(f), uio, *pos);
+    int64_t n = uio_host_pread(uio, host_fd(f), uio->left, *pos);
 
     if (n > 0)
         *pos += n;
@@ -50,7 +50,7 @@ static int64_t hostfs_write(struct file *f, struct uio *uio, int64_t *pos)
     mutex_unlock(&inode->lock);
     if (f->flags & LX_O_APPEND)
         *pos = (int64_t)size;
-    n = uio_host_pwrite(host_fd(f), uio, *pos);
+    n = uio_host_pwrite(uio, host_fd(f), uio->left, *pos);
     if (n <= 0)
         return n;
     *pos += n;
@@ -80,7 +80,7 @@ static int64_t hostfs_llseek(struct file *f, int64_t offset, int whence)
             f->pos = r;
         return r;
     }
-    return generic_file_llseek(f, offset, whence, (int64_t)f->inode->size);
+    return generic_file_llseek(f, offset, whence);
 }
 
 static int hostfs_fsync(struct file *f, bool data_only)

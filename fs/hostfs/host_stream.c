@@ -4,9 +4,11 @@
  */
 #include "fs/hostfs/host_io.h"
 #include "fs/inode.h"
+#include "fs/uio_host.h"
 #include "platform/host/host.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/tty.h"
+#include "sentry/base/fmt.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 
@@ -37,45 +39,19 @@ static bool may_block(const struct host_stream *s)
 static int64_t stream_read(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct host_stream *s = stream_of(f);
-    size_t want = MIN(uio->left, (uint64_t)CHUNK);
-    char *buf AUTO_KFREE = NULL;
-    int64_t n, put;
 
-    if (want == 0)
-        return 0;
     if (may_block(s) && !(host_watch_poll(&s->watch, LX_POLLIN) & (LX_POLLIN | LX_POLLHUP | LX_POLLERR)))
         return -EAGAIN;
-    buf = kmalloc(want);
-    if (!buf)
-        return -ENOMEM;
-    n = host_read(s->fd, buf, want);
-    if (n <= 0)
-        return n;
-    put = uio_put(uio, buf, (size_t)n);
-    return put;
+    return uio_host_read(uio, s->fd, MIN(uio->left, (uint64_t)CHUNK));
 }
 
 static int64_t stream_write(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct host_stream *s = stream_of(f);
-    size_t want = MIN(uio->left, (uint64_t)(may_block(s) ? PIPE_ATOMIC : CHUNK));
-    char *buf AUTO_KFREE = NULL;
-    int64_t n, r;
 
-    if (want == 0)
-        return 0;
     if (may_block(s) && !(host_watch_poll(&s->watch, LX_POLLOUT) & (LX_POLLOUT | LX_POLLHUP | LX_POLLERR)))
         return -EAGAIN;
-    buf = kmalloc(want);
-    if (!buf)
-        return -ENOMEM;
-    n = uio_take(uio, buf, want);
-    if (n <= 0)
-        return n;
-    r = host_write(s->fd, buf, (size_t)n);
-    if (r < n)
-        uio_revert(uio, (uint64_t)(n - MAX(r, 0)));
-    return r;
+    return uio_host_write(uio, s->fd, MIN(uio->left, (uint64_t)(may_block(s) ? PIPE_ATOMIC : CHUNK)));
 }
 
 static uint32_t stream_poll(struct file *f, uint32_t mask)
