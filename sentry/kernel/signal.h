@@ -79,6 +79,7 @@ void signal_return(struct task *t);
 void signal_set_mask(struct task *t, lx_sigset_t mask);
 /* sigsuspend, ppoll, epoll_pwait ...: a temporary mask until the call returns; the old one is put back, or saved into the handler's frame. */
 void signal_set_temporary_mask(struct task *t, lx_sigset_t mask);
+/* The task loop does this after every call that left a temporary mask; calls need not. */
 void signal_restore_mask(struct task *t);
 /* sigtimedwait: takes one of set. The number and *info; -EAGAIN when none is pending. */
 int signal_dequeue(struct task *t, lx_sigset_t set, struct lx_siginfo *info);
@@ -86,6 +87,11 @@ int signal_dequeue(struct task *t, lx_sigset_t set, struct lx_siginfo *info);
 bool signal_is_pending(struct task *t, lx_sigset_t set);
 /* exec: handlers to default, altstack off. */
 void signal_reset_on_exec(struct task *t);
+
+/* sigaltstack(2); sp: the caller's stack pointer. -EPERM while on it, -EINVAL, -ENOMEM. */
+int signal_set_altstack(struct task *t, const struct lx_sigaltstack *ss, uint64_t sp) MUST_CHECK;
+void signal_get_altstack(const struct task *t, uint64_t sp, struct lx_sigaltstack *out);
+bool signal_on_altstack(const struct task *t, uint64_t sp);
 
 /* ---- shared by the signal files; sig_lock held where _locked ---- */
 void sigpending_init(struct sigpending *p);

@@ -27,7 +27,7 @@ struct tty;
 
 enum task_state { TASK_RUNNING, TASK_ZOMBIE, TASK_DEAD };
 
-/* CLONE_FS shares it. */
+/* CLONE_FS shares it. Only tasks that hold it may change root or cwd: one with a single holder is read without the lock. */
 struct fs_context {
     struct ref ref;
     struct mutex lock; /* rank FS */
@@ -130,6 +130,7 @@ struct task {
     /* guarded by sig_lock: */
     struct platform_ctx *ctx_shared; /* us.ctx while others may interrupt it */
     bool exiting;            /* takes no signals any more */
+    bool exit_requested;     /* leaves before it runs guest code again, with exit_code */
     bool stopped;            /* waits in a group stop */
     lx_sigset_t blocked, saved_mask, real_blocked;
     bool mask_saved;         /* saved_mask is put back when no handler runs */
@@ -177,6 +178,7 @@ uint64_t task_rlimit(struct task *t, int resource); /* soft limit */
 /* Borrowed pointers for VFS calls; valid until task_vfs_put. */
 struct task_vfs {
     struct vfs_ctx ctx;
+    bool counted; /* root and cwd are references */
 };
 void task_vfs_get(struct task *t, struct task_vfs *out);
 void task_vfs_put(struct task_vfs *v);
@@ -286,3 +288,4 @@ void task_comm_get(struct task *t, char out[16]);
 struct fs_context *fs_context_get(struct fs_context *fs);
 void fs_context_put(struct fs_context *fs);
 int fs_context_copy(struct fs_context *fs, struct fs_context **out) MUST_CHECK;
+struct fs_context *fs_context_alloc(const struct path *root, const struct path *cwd, uint32_t umask) MUST_CHECK;

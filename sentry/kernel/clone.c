@@ -1,0 +1,354 @@
+/*
+ * New tasks: fork, vfork, threads, and what of the caller they share or copy. Locks: mm.lock around the host's fork; tasks_lock and
+ * sig_lock to enter the child. Source: clone(2).
+ */
+#include "sentry/abi/errno.h"
+#include "sentry/abi/sched.h"
+#include "sentry/base/string.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/signal_int.h"
+#include "sentry/kernel/timer.h"
+#include "sentry/kernel/wait.h"
+#include "sentry/mm/mm.h"
+
+#define NAMESPACE_FLAGS                                                                                       \
+    (LX_CLONE_NEWNS | LX_CLONE_NEWCGROUP | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER |             \
+     LX_CLONE_NEWPID | LX_CLONE_NEWNET | LX_CLONE_NEWTIME)
+
+static int check_flags(const struct task *t, const struct clone_args *args)
+{
+    uint64_t f = args->flags;
+
+    if ((f & (LX_CLONE_NEWNS | LX_CLONE_FS)) == (LX_CLONE_NEWNS | LX_CLONE_FS) ||
+        (f & (LX_CLONE_NEWUSER | LX_CLONE_FS)) == (LX_CLONE_NEWUSER | LX_CLONE_FS))
+        return -EINVAL;
+    if ((f & LX_CLONE_THREAD) && !(f & LX_CLONE_SIGHAND))
+        return -EINVAL;
+    if ((f & LX_CLONE_SIGHAND) && (!(f & LX_CLONE_VM) || (f & LX_CLONE_CLEAR_SIGHAND)))
+        return -EINVAL;
+    if ((f & LX_CLONE_THREAD) && (f & (LX_CLONE_NEWUSER | LX_CLONE_NEWPID)))
+        return -EINVAL;
+    if ((f & LX_CLONE_PIDFD) && (f & (LX_CLONE_DETACHED | LX_CLONE_THREAD)))
+        return -EINVAL;
+    if ((f & LX_CLONE_PARENT) && t->tg == t->k->init)
+        return -EINVAL; /* its children would have no parent */
+    /* New namespaces are not offered: as on a kernel built without them. */
+    if (f & NAMESPACE_FLAGS)
+        return (f & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN) ? -EPERM : -EINVAL;
+    return 0;
+}
+
+static void copy_identity(struct task *t, struct task *child)
+{
+    child->cred = cred_get(t->cred);
+    memcpy(child->comm, t->comm, sizeof(child->comm));
+    child->personality = t->personality;
+    child->timer_slack_ns = t->timer_slack_ns;
+    child->nice = t->nice;
+    child->sched_policy = t->sched_policy;
+    child->sched_priority = t->sched_priority;
+    child->ioprio = t->ioprio;
+    memcpy(child->affinity, t->affinity, sizeof(child->affinity));
+    child->mount_ns = t->mount_ns ? mount_ns_get(t->mount_ns) : NULL;
+    child->blocked = t->mask_saved ? t->saved_mask : t->blocked;
+}
+
+static int copy_files(struct task *t, struct task *child, uint64_t flags)
+{
+    int err = 0;
+
+    if (flags & LX_CLONE_FILES)
+        child->files = fdtable_get(t->files);
+    else
+        err = fdtable_copy(t->files, &child->files);
+    if (err)
+        return err;
+    if (flags & LX_CLONE_FS)
+        child->fs = fs_context_get(t->fs);
+    else
+        err = fs_context_copy(t->fs, &child->fs);
+    return err;
+}
+
+static int new_group(struct task *t, struct task *child, const struct clone_args *args)
+{
+    struct thread_group *from = t->tg, *tg = thread_group_alloc(t->k);
+    int err = 0;
+
+    if (!tg)
+        return -ENOMEM;
+    child->tg = tg;
+    if (args->flags & LX_CLONE_SIGHAND) {
+        sighand_get(from->sighand);
+        tg->sighand = from->sighand;
+    } else {
+        err = sighand_copy(from, &tg->sighand);
+    }
+    if (!err && (args->flags & LX_CLONE_CLEAR_SIGHAND))
+        sighand_set_defaults(tg->sighand, false);
+    tg->exit_signal = args->flags & LX_CLONE_PARENT ? from->exit_signal : args->exit_signal;
+    mutex_lock(&from->limits_lock);
+    memcpy(tg->rlimits, from->rlimits, sizeof(tg->rlimits));
+    mutex_unlock(&from->limits_lock);
+    if (tg->rlimits[LX_RLIMIT_CPU].cur != UINT64_MAX)
+        timers_cpu_limit_changed(tg);
+    tg->oom_score_adj = from->oom_score_adj;
+    tg->dumpable = from->dumpable;
+    return err;
+}
+
+static int copy_memory(struct task *t, struct task *child, uint64_t flags)
+{
+    struct platform_as *as;
+    int err;
+
+    if (flags & LX_CLONE_VM) {
+        err = platform_ctx_clone(t->us.ctx, &child->us.ctx);
+        if (!err)
+            child->us.mm = mm_get(t->us.mm);
+        return err;
+    }
+    mutex_lock(&t->us.mm->lock);
+    err = platform_as_fork(t->us.ctx, &as, &child->us.ctx);
+    if (!err)
+        err = mm_fork_locked(t->us.mm, as, child->us.ctx, &child->us.mm);
+    mutex_unlock(&t->us.mm->lock);
+    return err;
+}
+
+static void set_registers(struct task *t, struct task *child, const struct clone_args *args)
+{
+    child->regs = t->regs;
+    child->regs.rax = 0;
+    child->regs.full = 1;
+    if (args->stack)
+        child->regs.rsp = args->stack;
+    if (args->flags & LX_CLONE_SETTLS)
+        child->regs.fs_base = args->tls;
+    /* A thread with the caller's stack registered would share it with the caller. */
+    if ((args->flags & (LX_CLONE_VM | LX_CLONE_VFORK)) != LX_CLONE_VM)
+        child->altstack = t->altstack;
+    if (args->flags & LX_CLONE_CHILD_SETTID)
+        child->set_child_tid = args->child_tid;
+    if (args->flags & LX_CLONE_CHILD_CLEARTID)
+        child->clear_child_tid = args->child_tid;
+}
+
+/* A child that was never entered, or is unlinked again. */
+static void discard(struct task *child)
+{
+    if (child->us.ctx)
+        platform_ctx_discard(child->us.ctx);
+    if (child->us.mm)
+        mm_put(child->us.mm);
+    if (child->files)
+        fdtable_put(child->files);
+    fs_context_put(child->fs);
+    if (child->mount_ns)
+        mount_ns_put(child->mount_ns);
+    child->us = (struct uspace){0};
+    child->files = NULL;
+    child->fs = NULL;
+    child->mount_ns = NULL;
+    task_release_vfork(child);
+    task_put(child);
+}
+
+int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pid)
+{
+    struct kernel *k = t->k;
+    struct thread_group *tg = t->tg;
+    int err = 0;
+
+    mutex_lock(&tg->sig_lock);
+    /* Not into a group that is on its way out, or before a stop that this task must take part in. */
+    if (tg->leader && (tg->group_exit || tg->exec_task || tg->stop_signal))
+        err = -ERESTARTNOINTR;
+    if (!err) {
+        t->tid = pid->nr;
+        t->ctx_shared = t->us.ctx;
+        list_add_tail(&tg->tasks, &t->group_node);
+        signal_recalc_locked(t);
+    }
+    if (!err && !tg->leader) {
+        tg->leader = t;
+        tg->tgid = pid->nr;
+    }
+    mutex_unlock(&tg->sig_lock);
+    if (err)
+        return err;
+    pid->task = task_get(t);
+    tg->task_count++;
+    k->task_count++;
+    k->forks++;
+    if (tg->leader == t && parent) {
+        tg->parent = parent;
+        list_add_tail(&parent->children, &tg->sibling);
+    }
+    return 0;
+}
+
+/* pid, limits, and the child's place in the tree. */
+static int enter(struct task *t, struct task *child, const struct clone_args *args)
+{
+    struct thread_group *self = t->tg, *parent, *tg = child->tg;
+    struct kernel *k = t->k;
+    struct pid *pid;
+    int err;
+
+    mutex_lock(&k->tasks_lock);
+    parent = args->flags & LX_CLONE_PARENT ? self->parent : self;
+    err = k->task_count >= k->thread_limit || k->shutting_down ? -EAGAIN : 0;
+    if (!err && signal_fatal_pending(t))
+        err = -ERESTARTNOINTR;
+    if (!err)
+        err = pid_alloc_locked(k, args->set_tid, &pid);
+    if (err)
+        goto out;
+    err = task_link_locked(child, parent, pid);
+    if (err) {
+        pid_unuse_locked(k, pid);
+        goto out;
+    }
+    if (tg != self) {
+        ref_get(&self->session->ref);
+        tg->session = self->session;
+        pgrp_join_locked(tg, self->pgrp);
+        tg->is_subreaper_descendant = parent->child_subreaper || parent->is_subreaper_descendant;
+    }
+out:
+    mutex_unlock(&k->tasks_lock);
+    return err;
+}
+
+static void leave_again(struct task *child)
+{
+    struct kernel *k = child->k;
+    struct thread_group *tg = child->tg;
+
+    mutex_lock(&k->tasks_lock);
+    mutex_lock(&tg->sig_lock);
+    child->exiting = true;
+    child->ctx_shared = NULL;
+    signal_leave_locked(child);
+    if (child != tg->leader)
+        list_del(&child->group_node);
+    mutex_unlock(&tg->sig_lock);
+    tg->task_count--;
+    child->state = TASK_ZOMBIE;
+    if (child == tg->leader)
+        thread_group_release_locked(tg);
+    else
+        task_unlink_locked(child);
+    mutex_unlock(&k->tasks_lock);
+}
+
+static int build(struct task *t, struct task *child, const struct clone_args *args, int *pidfd)
+{
+    int err;
+
+    copy_identity(t, child);
+    err = copy_files(t, child, args->flags);
+    if (err)
+        return err;
+    if (args->flags & LX_CLONE_THREAD)
+        child->tg = thread_group_get(t->tg);
+    else
+        err = new_group(t, child, args);
+    if (err)
+        return err;
+    if (args->flags & LX_CLONE_PIDFD) {
+        *pidfd = kernel_hooks_of(t->k)->pidfd_create(t, child->tg, 0);
+        if (*pidfd < 0)
+            return *pidfd;
+        if (copy_out_obj(&t->us, args->pidfd, pidfd))
+            return -EFAULT;
+    }
+    set_registers(t, child, args);
+    if (args->flags & LX_CLONE_VFORK) {
+        t->vfork_done = 0;
+        child->vfork_parent = task_get(t);
+    }
+    return copy_memory(t, child, args->flags);
+}
+
+static int64_t try_vfork_done(void *arg)
+{
+    const struct task *t = arg;
+
+    return load_acquire(&t->vfork_done) ? 0 : -EAGAIN;
+}
+
+int64_t task_clone(struct task *t, const struct clone_args *args)
+{
+    struct task *child;
+    int err = check_flags(t, args), pidfd = -1;
+    int32_t tid;
+
+    if (err)
+        return err;
+    child = task_alloc(t->k);
+    if (!child)
+        return -ENOMEM;
+    err = build(t, child, args, &pidfd);
+    if (!err)
+        err = enter(t, child, args);
+    if (err)
+        goto fail;
+    tid = child->tid;
+    if (args->flags & LX_CLONE_PARENT_SETTID)
+        (void)!copy_out_obj(&t->us, args->parent_tid, &tid); /* Linux ignores failure, too */
+    err = platform_ctx_start(child->us.ctx, task_main, child);
+    if (err) {
+        leave_again(child);
+        goto fail;
+    }
+    /* The child is on its own now, and may be gone already. */
+    if (args->flags & LX_CLONE_VFORK)
+        (void)!task_wait_killable(t, NULL, 0, try_vfork_done, t);
+    return tid;
+fail:
+    discard(child);
+    if (pidfd >= 0)
+        (void)!fdtable_close(t->files, pidfd);
+    return err;
+}
+
+#define UNSHARE_KNOWN                                                                                         \
+    (LX_CLONE_FILES | LX_CLONE_FS | LX_CLONE_SYSVSEM | LX_CLONE_SIGHAND | LX_CLONE_VM | LX_CLONE_THREAD |     \
+     NAMESPACE_FLAGS)
+
+int task_unshare(struct task *t, uint64_t flags)
+{
+    struct fdtable *files = NULL, *old_files = NULL;
+    struct fs_context *fs = NULL, *old_fs = NULL;
+    int err = 0;
+
+    if (flags & ~(uint64_t)UNSHARE_KNOWN)
+        return -EINVAL;
+    if (flags & NAMESPACE_FLAGS)
+        return (flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN) ? -EPERM : -EINVAL;
+    /* Only a process with one thread, whose memory nobody shares, "has" these alone already. */
+    if ((flags & (LX_CLONE_THREAD | LX_CLONE_SIGHAND | LX_CLONE_VM)) && READ_ONCE(t->tg->task_count) > 1)
+        return -EINVAL;
+    if ((flags & LX_CLONE_VM) && READ_ONCE(t->us.mm->ref.count) > 1)
+        return -EINVAL;
+    if (flags & LX_CLONE_FILES)
+        err = fdtable_copy(t->files, &files);
+    if (!err && (flags & LX_CLONE_FS))
+        err = fs_context_copy(t->fs, &fs);
+    if (!err) {
+        mutex_lock(&t->res_lock);
+        old_files = files ? t->files : NULL;
+        old_fs = fs ? t->fs : NULL;
+        t->files = files ? files : t->files;
+        t->fs = fs ? fs : t->fs;
+        mutex_unlock(&t->res_lock);
+        files = old_files;
+        fs = old_fs;
+    }
+    if (files)
+        fdtable_put(files);
+    fs_context_put(fs);
+    return err;
+}

@@ -1,0 +1,201 @@
+/*
+ * Signals on the way back to the guest: default actions, handlers, restarts of interrupted system calls. Frames are built in
+ * signal_frame.c. Locks: thread_group.sig_lock. Source: signal(7).
+ */
+#include "sentry/abi/errno.h"
+#include "sentry/kernel/kernel.h"
+#include "sentry/kernel/signal_int.h"
+
+#define SYSCALL_INSN_SIZE 2
+#define NR_RESTART_SYSCALL 219
+
+struct delivery {
+    int signo;
+    struct lx_siginfo info;
+    struct lx_sigaction act;
+};
+
+enum step { STEP_NONE, STEP_DEAD, STEP_AGAIN, STEP_CONTINUED, STEP_STOP_NOW, STEP_STOP, STEP_HANDLER };
+
+static void go_back_to_syscall(struct task *t, uint64_t nr)
+{
+    t->regs.rax = nr;
+    t->regs.rip -= SYSCALL_INSN_SIZE;
+}
+
+/* No handler runs: every restart code restarts. */
+static void restart_plain(struct task *t, uint64_t nr)
+{
+    switch (-(int64_t)t->regs.rax) {
+    case ERESTARTSYS:
+    case ERESTARTNOINTR:
+    case ERESTARTNOHAND:
+        go_back_to_syscall(t, nr);
+        break;
+    case ERESTART_RESTARTBLOCK:
+        go_back_to_syscall(t, NR_RESTART_SYSCALL);
+        break;
+    default:
+        break;
+    }
+}
+
+/* A handler runs first, and then sees the call restarted or failed with EINTR. */
+static void restart_for_handler(struct task *t, uint64_t nr, const struct lx_sigaction *act)
+{
+    switch (-(int64_t)t->regs.rax) {
+    case ERESTARTSYS:
+        if (!(act->flags & LX_SA_RESTART)) {
+            t->regs.rax = (uint64_t)-EINTR;
+            break;
+        }
+        go_back_to_syscall(t, nr);
+        break;
+    case ERESTARTNOINTR:
+        go_back_to_syscall(t, nr);
+        break;
+    case ERESTARTNOHAND:
+    case ERESTART_RESTARTBLOCK:
+        t->regs.rax = (uint64_t)-EINTR;
+        break;
+    default:
+        break;
+    }
+}
+
+/* A signal came off a queue: what does it mean? */
+static enum step decide_locked(struct task *t, struct delivery *d)
+{
+    struct thread_group *tg = t->tg;
+    lx_sigset_t bit = LX_SIGMASK(d->signo);
+
+    d->act = signal_action_locked(tg, d->signo);
+    if (d->act.handler == LX_SIG_IGN)
+        return STEP_AGAIN;
+    if (d->act.handler != LX_SIG_DFL) {
+        if (d->act.flags & LX_SA_RESETHAND) {
+            struct lx_sigaction reset = d->act;
+
+            reset.handler = LX_SIG_DFL;
+            signal_set_action_locked(tg, d->signo, &reset);
+        }
+        return STEP_HANDLER;
+    }
+    if (bit & SIGNALS_IGNORE)
+        return STEP_AGAIN;
+    if (tg->unkillable && !(bit & SIGNALS_KERNEL_ONLY))
+        return STEP_AGAIN;
+    if (bit & SIGNALS_STOP)
+        return STEP_STOP;
+    signal_group_exit_locked(tg, t, d->signo);
+    return STEP_DEAD;
+}
+
+static enum step next_step(struct task *t, struct delivery *d)
+{
+    struct thread_group *tg = t->tg;
+    enum step step = STEP_NONE;
+
+    mutex_lock(&tg->sig_lock);
+    if (t->exit_requested || signal_fatal_pending(t)) {
+        step = STEP_DEAD;
+    } else if (tg->continue_notify) {
+        step = STEP_CONTINUED;
+    } else if (t->stop_pending) {
+        step = STEP_STOP_NOW;
+    } else {
+        d->signo = signal_dequeue_locked(t, ~t->blocked, &d->info);
+        if (d->signo)
+            step = decide_locked(t, d);
+    }
+    if (step != STEP_DEAD)
+        signal_recalc_locked(t);
+    mutex_unlock(&tg->sig_lock);
+    return step;
+}
+
+static void frame_failed(struct task *t, int signo)
+{
+    struct lx_siginfo info = {.signo = LX_SIGSEGV, .code = LX_SI_KERNEL};
+
+    if (signo == LX_SIGSEGV) { /* its handler cannot run: no second try */
+        struct lx_sigaction dfl = {.handler = LX_SIG_DFL};
+
+        mutex_lock(&t->tg->sig_lock);
+        signal_set_action_locked(t->tg, LX_SIGSEGV, &dfl);
+        mutex_unlock(&t->tg->sig_lock);
+    }
+    signal_force(t, &info);
+}
+
+static void run_handler(struct task *t, const struct delivery *d)
+{
+    lx_sigset_t mask, old = t->mask_saved ? t->saved_mask : t->blocked;
+    int err = signal_frame_push(t, d->signo, &d->info, &d->act, old);
+
+    if (err) {
+        frame_failed(t, d->signo);
+        return;
+    }
+    t->mask_saved = false;
+    mask = t->blocked | d->act.mask;
+    if (!(d->act.flags & LX_SA_NODEFER))
+        mask |= LX_SIGMASK(d->signo);
+    signal_set_mask(t, mask);
+}
+
+bool signal_deliver(struct task *t, bool from_syscall, uint64_t syscall_nr)
+{
+    struct delivery d;
+    bool restart = from_syscall && t->syscall_restartable;
+
+    for (;;) {
+        switch (next_step(t, &d)) {
+        case STEP_DEAD:
+            return false;
+        case STEP_AGAIN:
+            break;
+        case STEP_CONTINUED:
+            signal_notify_continue(t);
+            break;
+        case STEP_STOP_NOW:
+            signal_stop_self(t);
+            break;
+        case STEP_STOP:
+            signal_start_stop(t, d.signo);
+            break;
+        case STEP_HANDLER:
+            if (restart)
+                restart_for_handler(t, syscall_nr, &d.act);
+            restart = false;
+            run_handler(t, &d);
+            break;
+        case STEP_NONE:
+            if (restart)
+                restart_plain(t, syscall_nr);
+            restart = false;
+            if (!t->mask_saved)
+                return true;
+            signal_restore_mask(t); /* may let more through */
+            if (!signal_pending(t))
+                return true;
+            break;
+        }
+    }
+}
+
+void task_exit_request(struct task *t, int32_t status)
+{
+    mutex_lock(&t->tg->sig_lock);
+    t->exit_requested = true;
+    t->exit_code = status;
+    signal_recalc_locked(t);
+    mutex_unlock(&t->tg->sig_lock);
+}
+
+void thread_group_exit_request(struct thread_group *tg, int32_t status)
+{
+    mutex_lock(&tg->sig_lock);
+    signal_group_exit_locked(tg, NULL, status);
+    mutex_unlock(&tg->sig_lock);
+}
