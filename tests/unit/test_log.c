@@ -46,12 +46,12 @@ TestSuite(log, .init = open_log);
 
 Test(log, text_lines)
 {
+    static const char want[] = "^I[0-9]{4} [0-9:]{8}\\.[0-9]{6} value 5\\\\x0aof \"x\"\n$";
     char today[16];
     time_t now = time(NULL);
 
     log_info("value %d\nof \"%s\"", 5, "x");
-    cr_assert(matches(written(), "^I[0-9]{4} [0-9:]{8}\\.[0-9]{6} value 5\\\\x0aof \"x\"\n$"), "%s",
-              line);
+    cr_assert(matches(written(), want), "%s", line);
     strftime(today, sizeof(today), "I%m%d ", gmtime(&now));
     cr_assert(strncmp(line, today, 5) == 0 || time(NULL) / 86400 != now / 86400);
     log_debug("hidden");
@@ -60,12 +60,13 @@ Test(log, text_lines)
 
 Test(log, json_lines)
 {
+    static const char want[] =
+        "^\\{\"time\":\"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:]{8}\\.[0-9]{6}Z\","
+        "\"level\":\"error\",\"msg\":\"a \\\\\"quoted\\\\\\\\\\\\\" \\\\u0001 thing\"\\}\n$";
+
     ro_globals.log_json = 1;
     log_error("a \"quoted\\\" \x01 thing");
-    cr_assert(matches(written(), "^\\{\"time\":\"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:]{8}\\.[0-9]"
-                                 "{6}Z\",\"level\":\"error\",\"msg\":\"a \\\\\"quoted\\\\\\\\\\\\\" "
-                                 "\\\\u0001 thing\"\\}\n$"),
-              "%s", line);
+    cr_assert(matches(written(), want), "%s", line);
 }
 
 Test(log, long_texts_are_cut_but_stay_lines)
