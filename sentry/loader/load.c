@@ -150,6 +150,8 @@ int loader_load(const struct exec_plan *plan, const struct exec_args *args, cons
         info.interp_base = interp_bias;
         entry = interp->entry + interp_bias;
     }
+    if (entry >= platform_facts()->user_max)
+        return -EINVAL;
     ret = stack_build(plan, args, us, env, &info, &sp);
     if (ret < 0)
         return ret;
