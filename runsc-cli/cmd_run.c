@@ -33,5 +33,8 @@ int cmd_run(const struct global_options *global, int argc, char **argv, struct c
         return fail(err, 1, "bundle %s does not exist", bundle);
     if (sandbox_defaults(global, &config, err) < 0 || spec_load(path, &config, &spec, err) < 0)
         return -1;
-    return sandbox_run_foreground(&config, err);
+    i = sandbox_run_foreground(&config, err);
+    if (i < 0)
+        err->status = 1; /* as runc: whatever kept it from starting */
+    return i;
 }

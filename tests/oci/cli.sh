@@ -1,0 +1,93 @@
+#!/bin/sh
+# The command line itself: exit statuses and one-line errors of do, run and the global options. Arguments: runsc, platform.
+set -u
+runsc="$1 --platform $2"
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0
+failed=0
+# expect NAME STATUS PATTERN COMMAND...: the status, and a pattern that standard error (or output) must hold; errors are one line.
+expect() {
+    name=$1 want=$2 pattern=$3
+    shift 3
+    out=$("$@" 2>"$tmp/err" </dev/null)
+    got=$?
+    if [ "$got" -ne "$want" ]; then
+        echo "FAIL $name: status $got, not $want: $(cat "$tmp/err")"
+        failed=$((failed + 1))
+    elif ! { printf '%s\n' "$out"; cat "$tmp/err"; } | grep -q -- "$pattern"; then
+        echo "FAIL $name: no \"$pattern\" in: $out $(cat "$tmp/err")"
+        failed=$((failed + 1))
+    else
+        passed=$((passed + 1))
+    fi
+}
+if $runsc do -- /bin/true 2>&1 | grep 'cannot run here'; then
+    echo "SKIP $2"
+    exit 77
+fi
+expect true 0 '' $runsc do -- /bin/true
+expect false 1 '' $runsc do /bin/false
+expect status 42 '' $runsc do -- sh -c 'exit 42'
+expect killed 137 '' $runsc do -- sh -c 'kill -9 $$'
+expect terminated 143 '' $runsc do -- sh -c 'kill -TERM $$; sleep 5'
+expect segv 139 '' $runsc do -- sh -c 'kill -SEGV $$'
+expect not-found 127 'executable file not found in \$PATH' $runsc do -- no-such-program
+expect no-file 127 'no such file or directory' $runsc do -- /no/such/program
+expect directory 126 '' $runsc do -- /etc
+expect not-executable 126 'permission denied' $runsc do -- /etc/passwd
+expect no-command 1 'command is missing' $runsc do
+expect bad-option 1 'unknown option' $runsc do --frobnicate x
+expect bad-global 1 'unknown option' $runsc --frobnicate do true
+expect bad-platform 1 'unknown platform' $1 --platform nonsense do true
+expect bad-command 1 'unknown command' $runsc frobnicate
+expect no-rootfs 1 'cannot open directory' $runsc do --rootfs /no/such -- true
+expect bad-cwd 1 'working directory' $runsc do --cwd /no/such -- true
+expect cwd 0 '^/usr$' $runsc do --cwd /usr -- pwd
+expect env 0 '^v$' $runsc do --env CV=v -- sh -c 'echo $CV'
+expect version 0 'runsc version' $runsc --version
+expect help 0 'usage' $runsc help
+expect help-syscalls 0 'calls:' $runsc help syscalls
+expect stdin 0 '^hello$' sh -c "echo hello | $runsc do -- cat"
+expect stdin-eof 0 '^0$' sh -c ": | $runsc do -- wc -c"
+expect big-pipe 0 '^3000000$' sh -c "head -c 3000000 /dev/zero | $runsc do -- cat | wc -c"
+expect closed-reader 0 '' sh -c "$runsc do -- yes | head -1"
+echo volume-data >"$tmp/f"
+expect volume 0 'volume-data' $runsc do --volume "$tmp:/mnt" -- cat /mnt/f
+expect volume-write 0 '' $runsc do --volume "$tmp:/mnt" -- sh -c 'echo new >/mnt/g && mkdir /mnt/d && mv /mnt/g /mnt/d/h'
+expect volume-written 0 '^new$' cat "$tmp/d/h"
+expect volume-ro 0 'Read-only' $runsc do --volume "$tmp:/mnt:ro" -- sh -c 'echo x >/mnt/x; true'
+expect overlay 0 '' $runsc do -- sh -c "echo gone >$tmp/f2; rm $tmp/f; test -e $tmp/f2 && test ! -e $tmp/f"
+expect host-untouched 0 'volume-data' cat "$tmp/f"
+[ ! -e "$tmp/f2" ] || { echo "FAIL the overlay wrote to the host"; failed=$((failed + 1)); }
+
+mkdir -p "$tmp/b/rootfs/bin" "$tmp/b/rootfs/proc" "$tmp/b/rootfs/dev"
+cp /bin/busybox "$tmp/b/rootfs/bin/sh"
+bundle() { # args as JSON
+    sed -e "s|\"args\": .*|\"args\": $1,|" -e 's/"terminal": true/"terminal": false/' "$tmp/b/config.json.orig" >"$tmp/b/config.json"
+}
+expect spec 0 '' $runsc spec --bundle "$tmp/b"
+expect spec-again 1 'exists' $runsc spec --bundle "$tmp/b"
+mv "$tmp/b/config.json" "$tmp/b/config.json.orig"
+expect run-no-config 1 'config.json not found' $runsc run --bundle "$tmp/b" c1
+bundle '["sh", "-c", "echo in container; exit 5"]'
+expect run 5 'in container' $runsc run --bundle "$tmp/b" c1
+bundle '["no-such"]'
+expect run-not-found 1 'executable file not found in \$PATH' $runsc run --bundle "$tmp/b" c1
+bundle '["/bin/no-such"]'
+expect run-no-file 1 'no such file or directory' $runsc run --bundle "$tmp/b" c1
+bundle '["sh", "-c", "hostname; id -u; cat /proc/1/comm"]'
+expect run-hostname 0 '^runsc$' $runsc run --bundle "$tmp/b" c1
+expect run-bad-id 1 'invalid container ID' $runsc run --bundle "$tmp/b" ../x
+expect run-no-id 1 'container ID' $runsc run --bundle "$tmp/b"
+echo '{"ociVersion": "1' >"$tmp/b/config.json"
+expect run-malformed 1 'malformed' $runsc run --bundle "$tmp/b" c1
+echo '{"ociVersion": "1.0.2"}' >"$tmp/b/config.json"
+expect run-empty 1 'process' $runsc run --bundle "$tmp/b" c1
+echo "[]" >"$tmp/b/config.json"
+expect run-not-object 1 'malformed' $runsc run --bundle "$tmp/b" c1
+bundle '["sh"]'
+mv "$tmp/b/rootfs" "$tmp/b/gone"
+expect run-no-rootfs 1 'rootfs' $runsc run --bundle "$tmp/b" c1
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
