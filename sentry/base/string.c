@@ -64,25 +64,48 @@ static ALWAYS_INLINE void move_small(char *d, const char *s, size_t n)
     }
 }
 
+/* n >= 16, ascending: sixteen bytes at a time, the last sixteen (read first) apart. */
+static ALWAYS_INLINE void copy_up(char *d, const char *s, size_t n)
+{
+    uint64_t tail0 = load64(s + n - 16), tail1 = load64(s + n - 8), a, b;
+    size_t i;
+
+    for (i = 0; i + 16 < n; i += 16) {
+        a = load64(s + i);
+        b = load64(s + i + 8);
+        store64(d + i, a);
+        store64(d + i + 8, b);
+    }
+    store64(d + n - 16, tail0);
+    store64(d + n - 8, tail1);
+}
+
+/* n >= 16, descending. */
+static ALWAYS_INLINE void copy_down(char *d, const char *s, size_t n)
+{
+    uint64_t head0 = load64(s), head1 = load64(s + 8), a, b;
+
+    for (; n > 16; n -= 16) {
+        a = load64(s + n - 16);
+        b = load64(s + n - 8);
+        store64(d + n - 16, a);
+        store64(d + n - 8, b);
+    }
+    store64(d, head0);
+    store64(d + 8, head1);
+}
+
 NO_IDIOM void *cv_memcpy(void *dst, const void *src, size_t n)
 {
     char *d = dst;
     const char *s = src;
-    uint64_t tail;
-    size_t i;
 
-    if (n < 16) {
+    if (n < 16)
         move_small(d, s, n);
-        return dst;
-    }
-    if (n >= STRING_INSN_MIN) {
+    else if (n < STRING_INSN_MIN)
+        copy_up(d, s, n);
+    else
         __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
-        return dst;
-    }
-    tail = load64(s + n - 8);
-    for (i = 0; i + 8 < n; i += 8)
-        store64(d + i, load64(s + i));
-    store64(d + n - 8, tail);
     return dst;
 }
 
@@ -90,28 +113,15 @@ NO_IDIOM void *cv_memmove(void *dst, const void *src, size_t n)
 {
     char *d = dst;
     const char *s = src;
-    uint64_t head;
 
-    if (n < 16) {
+    if (n < 16)
         move_small(d, s, n);
-        return dst;
-    }
-    /* Ascending copies are right unless the destination starts inside the source. */
-    if ((uintptr_t)d - (uintptr_t)s >= n) {
-        size_t i;
-        uint64_t tail = load64(s + n - 8);
-
-        if (n >= STRING_INSN_MIN && (uintptr_t)s - (uintptr_t)d >= n)
-            return cv_memcpy(dst, src, n);
-        for (i = 0; i + 8 < n; i += 8)
-            store64(d + i, load64(s + i));
-        store64(d + n - 8, tail);
-        return dst;
-    }
-    head = load64(s);
-    for (; n > 8; n -= 8)
-        store64(d + n - 8, load64(s + n - 8));
-    store64(d, head);
+    else if ((uintptr_t)d - (uintptr_t)s < n) /* the destination starts inside the source */
+        copy_down(d, s, n);
+    else if ((uintptr_t)s - (uintptr_t)d < n)
+        copy_up(d, s, n);
+    else
+        cv_memcpy(d, s, n);
     return dst;
 }
 

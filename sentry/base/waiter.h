@@ -56,7 +56,10 @@ void waitq_destroy(struct waitq *q);
 void waitq_add(struct waitq *q, struct waiter *w);
 /* Harmless when w is on no queue. After it returns notify is not running and won't. */
 void waitq_remove(struct waiter *w);
-/* Notifies all non-exclusive and one exclusive matching waiter. */
+/*
+ * Notifies all non-exclusive and one exclusive matching waiter; exclusive ones take turns. One that
+ * was notified and gives up without using the event passes it on by another waitq_wake.
+ */
 void waitq_wake(struct waitq *q, uint32_t events);
 void waitq_wake_all(struct waitq *q, uint32_t events);
 bool waitq_has_waiters(struct waitq *q);
