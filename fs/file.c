@@ -2,6 +2,7 @@
  * Open files: life, checked reads and writes, positions, polling. Opening is open.c, what VMAs ask of files file_map.c. Takes pos_lock; guest
  * memory is copied under it.
  */
+#include "fs/epoll.h"
 #include "fs/filelock.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -62,6 +63,8 @@ void file_put(struct file *f)
 {
     if (!f || !ref_put(&f->ref))
         return;
+    if (f->epoll_watched)
+        epoll_file_gone(f);
     if (f->inode)
         filelocks_release_file(f);
     if (f->ops.offset && file_ops_of(f)->release)

@@ -81,13 +81,15 @@ struct file {
         int32_t pid, type, sig;
     } owner;
     struct list epoll_items; /* of epolls watching it; guarded by pos_lock; see fs/epoll.h */
+    bool epoll_watched;      /* was ever on an epoll: epoll_file_gone must look */
     uint64_t ino; /* anonymous files: what stat shows */
     uint32_t anon_mode; /* their st_mode; 0: 0600 without a type */
 };
 
 enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_SEEK = 4, FMODE_PATH = 8, FMODE_EXEC = 16, FMODE_STREAM = 32,
        FMODE_OPENING = 64, /* a FIFO whose other end is missing: see vfs_open_ready */
-       FMODE_WRITER = 128 /* counted as a writer of its inode and mount */ };
+       FMODE_WRITER = 128, /* counted as a writer of its inode and mount */
+       FMODE_WRITE_ALL = 256 /* a blocking write goes on until all is written: pipes, stream sockets, terminals */ };
 
 /* An open file without a path (pipe, eventfd ...): one reference. flags give access mode and O_NONBLOCK. NULL: no memory. */
 struct file *file_alloc_anon(const void *file_ops, uint32_t flags, void *private_data, const struct cred *cred) MUST_CHECK;

@@ -302,7 +302,7 @@ static struct file *end_alloc(struct pipe *p, uint32_t flags, const struct cred 
 
     if (!f)
         return NULL;
-    f->mode |= FMODE_STREAM;
+    f->mode |= FMODE_WRITE_ALL;
     f->ino = p->ino;
     f->anon_mode = LX_S_IFIFO | 0600;
     f->pos = -1;
@@ -395,7 +395,7 @@ int pipe_fifo_open(struct inode *inode, struct file *f)
     waitq_wake_all(&p->waiters, POLL_READABLE | POLL_WRITABLE);
     f->ops = ops_ref(&pipe_file_ops);
     f->private_data = p;
-    f->mode = (f->mode & ~(uint32_t)FMODE_SEEK) | FMODE_STREAM;
+    f->mode = (f->mode & ~(uint32_t)FMODE_SEEK) | FMODE_STREAM | FMODE_WRITE_ALL;
     return 0;
 }
 

@@ -72,7 +72,7 @@ int64_t io_write(struct task *t, struct file *f, struct uio *uio, int64_t *pos, 
         if (r <= 0)
             break;
         total += r;
-        if (!uio->left || !(f->mode & FMODE_STREAM) || nowait || file_nonblock(f))
+        if (!uio->left || !(f->mode & FMODE_WRITE_ALL) || nowait || file_nonblock(f))
             return total;
     }
     if (unlikely(r == -EPIPE))

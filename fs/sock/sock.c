@@ -144,7 +144,7 @@ struct file *sock_file(struct sock *sk, uint32_t flags, const struct cred *cred)
     if (!f)
         return NULL;
     if (sk->type == LX_SOCK_STREAM)
-        f->mode |= FMODE_STREAM;
+        f->mode |= FMODE_WRITE_ALL;
     f->ino = sk->ino;
     f->anon_mode = LX_S_IFSOCK | 0777;
     return f;
