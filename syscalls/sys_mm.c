@@ -1,6 +1,7 @@
 /*
- * System calls on the caller's memory: mmap and family, brk, madvise, mlock, and the copies between processes. The work
- * is in sentry/mm; here arguments are decoded and checked in Linux's order. No locks.
+ * System calls on the caller's memory: mmap and family, brk, madvise, mlock, and the copies between
+ * processes. The work is in sentry/mm; here arguments are decoded and checked in Linux's order. No
+ * locks.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mman.h"
@@ -10,9 +11,10 @@
 #include "syscalls/syscalls.h"
 
 #define KNOWN_MAP_FLAGS                                                                            \
-    (LX_MAP_TYPE | LX_MAP_FIXED | LX_MAP_ANONYMOUS | LX_MAP_32BIT | LX_MAP_GROWSDOWN | LX_MAP_DENYWRITE | \
-     LX_MAP_EXECUTABLE | LX_MAP_LOCKED | LX_MAP_NORESERVE | LX_MAP_POPULATE | LX_MAP_NONBLOCK |    \
-     LX_MAP_STACK | LX_MAP_HUGETLB | LX_MAP_FIXED_NOREPLACE | (LX_MAP_HUGE_MASK << LX_MAP_HUGE_SHIFT))
+    (LX_MAP_TYPE | LX_MAP_FIXED | LX_MAP_ANONYMOUS | LX_MAP_32BIT | LX_MAP_GROWSDOWN |             \
+     LX_MAP_DENYWRITE | LX_MAP_EXECUTABLE | LX_MAP_LOCKED | LX_MAP_NORESERVE | LX_MAP_POPULATE |   \
+     LX_MAP_NONBLOCK | LX_MAP_STACK | LX_MAP_HUGETLB | LX_MAP_FIXED_NOREPLACE |                    \
+     (LX_MAP_HUGE_MASK << LX_MAP_HUGE_SHIFT))
 
 static int check_map_flags(uint32_t flags)
 {
@@ -157,7 +159,8 @@ int64_t sys_munlockall(struct task *t, const struct syscall_args *a)
 
 #define MEMBARRIER_CMD_QUERY 0
 
-/* No barrier across the guest's threads can be given cheaply: none is offered, and programs fall back. */
+/* No barrier across the guest's threads can be given cheaply: none is offered, and programs fall
+ * back. */
 int64_t sys_membarrier(struct task *t, const struct syscall_args *a)
 {
     return ARG_INT(0) == MEMBARRIER_CMD_QUERY && ARG_U32(1) == 0 ? 0 : -EINVAL;
@@ -166,7 +169,7 @@ int64_t sys_membarrier(struct task *t, const struct syscall_args *a)
 /* ---- process_vm_readv, process_vm_writev ---- */
 
 #define VM_COPY_ORDER 4 /* of the bounce buffer: 64 KiB */
-#define VM_COPY_SIZE (PAGE_SIZE << VM_COPY_ORDER)
+#define VM_COPY_SIZE  (PAGE_SIZE << VM_COPY_ORDER)
 
 /* The other process's side of the copy: its iovec array. */
 struct remote {
@@ -213,7 +216,8 @@ static int remote_mm(struct task *t, int32_t pid, struct remote *r)
 }
 
 /* At most n bytes between one remote place and local; short or negative: stop. */
-static int64_t copy_piece(struct uio *local, struct mm *mm, uint64_t addr, void *buf, size_t n, bool write)
+static int64_t copy_piece(struct uio *local, struct mm *mm, uint64_t addr, void *buf, size_t n,
+                          bool write)
 {
     int64_t got;
 

@@ -1,12 +1,13 @@
 /*
- * Reads and checks one ELF file. Every number in it is the guest's: each is bounded before it is used, so that mapping
- * it later can fail only for want of memory. Not here: mapping (load.c). No locks.
+ * Reads and checks one ELF file. Every number in it is the guest's: each is bounded before it is
+ * used, so that mapping it later can fail only for want of memory. Not here: mapping (load.c). No
+ * locks.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/loader/loader_int.h"
 
 #define MAX_PHDR_BYTES 65536
-#define PATH_LIMIT 4096
+#define PATH_LIMIT     4096
 
 int64_t loader_read(struct file *f, uint64_t offset, void *buf, size_t n)
 {
@@ -88,7 +89,8 @@ static int check_load(struct elf_image *img, const struct lx_elf64_phdr *p)
     return 0;
 }
 
-static int collect_loads(struct elf_image *img, const struct lx_elf64_ehdr *h, const struct lx_elf64_phdr *phdrs)
+static int collect_loads(struct elf_image *img, const struct lx_elf64_ehdr *h,
+                         const struct lx_elf64_phdr *phdrs)
 {
     img->start = UINT64_MAX;
     img->end = 0;
@@ -103,7 +105,8 @@ static int collect_loads(struct elf_image *img, const struct lx_elf64_ehdr *h, c
         if (ret < 0)
             return ret;
         img->loads[img->load_count++] = *p;
-        if (img->phdr_vaddr == 0 && p->p_offset <= h->e_phoff && h->e_phoff - p->p_offset < p->p_filesz)
+        if (img->phdr_vaddr == 0 && p->p_offset <= h->e_phoff &&
+            h->e_phoff - p->p_offset < p->p_filesz)
             img->phdr_vaddr = h->e_phoff - p->p_offset + p->p_vaddr;
     }
     return img->load_count ? 0 : -ENOEXEC;
@@ -116,7 +119,8 @@ static int check_extent(const struct elf_image *img)
     uint64_t low = MAX(f->user_min, MM_MIN_ADDR);
 
     if (img->dyn)
-        return img->end - img->start > f->user_max - low || img->align > f->user_max / 2 ? -EINVAL : 0;
+        return img->end - img->start > f->user_max - low || img->align > f->user_max / 2 ? -EINVAL
+                                                                                         : 0;
     if (img->start < low)
         return -EPERM;
     if (f->vdso_size && img->start < f->vdso_addr + f->vdso_size && img->end > f->vdso_addr)
@@ -147,7 +151,8 @@ static int read_interp_path(struct file *f, const struct lx_elf64_phdr *p, char 
     return 0;
 }
 
-static int scan_others(struct elf_image *img, const struct lx_elf64_phdr *phdrs, char **interp_path, bool *exec_stack)
+static int scan_others(struct elf_image *img, const struct lx_elf64_phdr *phdrs, char **interp_path,
+                       bool *exec_stack)
 {
     for (unsigned i = 0; i < img->phnum; i++) {
         const struct lx_elf64_phdr *p = &phdrs[i];

@@ -1,16 +1,16 @@
 /*
- * Where a new program's parts go, with as much randomness as Linux gives on x86-64, within what the platform
- * offers. No locks.
+ * Where a new program's parts go, with as much randomness as Linux gives on x86-64, within what the
+ * platform offers. No locks.
  */
 #include "platform/host/host.h"
 #include "sentry/loader/loader_int.h"
 
-#define PIE_BASE 0x555555554000UL
-#define MMAP_RANDOM_PAGES (1UL << 28)
+#define PIE_BASE           0x555555554000UL
+#define MMAP_RANDOM_PAGES  (1UL << 28)
 #define STACK_RANDOM_PAGES (1UL << 22)
-#define BRK_RANDOM_PAGES (0x02000000UL >> PAGE_SHIFT)
-#define STACK_GAP (256 * PAGE_SIZE)
-#define MIN_GAP (128UL << 20)
+#define BRK_RANDOM_PAGES   (0x02000000UL >> PAGE_SHIFT)
+#define STACK_GAP          (256 * PAGE_SIZE)
+#define MIN_GAP            (128UL << 20)
 
 /* Keeps the stack with all its possible growth clear of the host's own pages. */
 static uint64_t place_stack(uint64_t top, uint64_t room)
@@ -48,7 +48,8 @@ int layout_choose(const struct loader_env *env, struct layout *out)
     if (out->stack_top <= gap)
         return -ENOMEM;
     span = MIN(MMAP_RANDOM_PAGES << PAGE_SHIFT, max / 16);
-    out->mmap_top = PAGE_ALIGN_DOWN(out->stack_top - gap - ((random[1] & (MMAP_RANDOM_PAGES - 1)) << PAGE_SHIFT) % span);
+    out->mmap_top = PAGE_ALIGN_DOWN(out->stack_top - gap -
+                                    ((random[1] & (MMAP_RANDOM_PAGES - 1)) << PAGE_SHIFT) % span);
     out->pie_base = max > PIE_BASE + (PIE_BASE >> 2) ? PIE_BASE : PAGE_ALIGN_DOWN(max / 3 * 2);
     out->pie_base += PAGE_ALIGN_DOWN(((random[2] & (MMAP_RANDOM_PAGES - 1)) << PAGE_SHIFT) % span);
     out->brk_random = (random[3] % BRK_RANDOM_PAGES) << PAGE_SHIFT;

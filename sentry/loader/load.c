@@ -1,6 +1,6 @@
 /*
- * Step 2 of execve: maps the images, places the heap, has the stack built, and sets the registers. The address space
- * is fresh and nobody else's yet.
+ * Step 2 of execve: maps the images, places the heap, has the stack built, and sets the registers.
+ * The address space is fresh and nobody else's yet.
  */
 #include "sentry/loader/loader_int.h"
 
@@ -11,7 +11,8 @@ static int prot_of(const struct lx_elf64_phdr *p)
 }
 
 /* The pages of [start, end) that hold no file data, zero, writable as Linux makes them. */
-static int map_zero(const struct uspace *us, const struct mm_limits *lim, uint64_t start, uint64_t end, bool exec)
+static int map_zero(const struct uspace *us, const struct mm_limits *lim, uint64_t start,
+                    uint64_t end, bool exec)
 {
     uint64_t unused;
     struct mm_map_args map = {
@@ -24,8 +25,8 @@ static int map_zero(const struct uspace *us, const struct mm_limits *lim, uint64
     return start < end ? mm_map(us, lim, &map, &unused) : 0;
 }
 
-static int map_segment(const struct uspace *us, const struct mm_limits *lim, struct file *f, uint64_t bias,
-                       const struct lx_elf64_phdr *p)
+static int map_segment(const struct uspace *us, const struct mm_limits *lim, struct file *f,
+                       uint64_t bias, const struct lx_elf64_phdr *p)
 {
     uint64_t addr = p->p_vaddr + bias, page = PAGE_ALIGN_DOWN(addr), unused;
     uint64_t file_end = addr + p->p_filesz, mem_end = addr + p->p_memsz, mapped_end = page;
@@ -45,7 +46,8 @@ static int map_segment(const struct uspace *us, const struct mm_limits *lim, str
         if (ret < 0)
             return ret;
         mapped_end = PAGE_ALIGN_UP(file_end);
-        /* What follows the data in its last page: zero, if the program could see the difference by writing. */
+        /* What follows the data in its last page: zero, if the program could see the difference by
+         * writing. */
         if (p->p_memsz > p->p_filesz && (p->p_flags & LX_PF_W) && mapped_end > file_end) {
             ret = clear_out(us, uaddr(file_end), mapped_end - file_end);
             if (ret < 0)
@@ -55,7 +57,8 @@ static int map_segment(const struct uspace *us, const struct mm_limits *lim, str
     return map_zero(us, lim, mapped_end, PAGE_ALIGN_UP(mem_end), p->p_flags & LX_PF_X);
 }
 
-static int map_image(const struct uspace *us, const struct mm_limits *lim, const struct elf_image *img, uint64_t bias)
+static int map_image(const struct uspace *us, const struct mm_limits *lim,
+                     const struct elf_image *img, uint64_t bias)
 {
     for (unsigned i = 0; i < img->load_count; i++) {
         int ret = map_segment(us, lim, img->file, bias, &img->loads[i]);
@@ -70,7 +73,8 @@ static bool range_is_free(struct mm *mm, uint64_t start, uint64_t end)
 {
     struct vma_info next;
 
-    if (start < MAX(platform_facts()->user_min, MM_MIN_ADDR) || end > platform_facts()->user_max || start > end)
+    if (start < MAX(platform_facts()->user_min, MM_MIN_ADDR) || end > platform_facts()->user_max ||
+        start > end)
         return false;
     if (mm_vma_at_or_after(mm, start, &next) == -ENOENT)
         return true;
@@ -79,9 +83,10 @@ static bool range_is_free(struct mm *mm, uint64_t start, uint64_t end)
     return next.start >= end;
 }
 
-/* What is added to the file's addresses: so that the image is at wanted (0: no wish) if that is free, else where mmap would
- * put it. */
-static int choose_bias(const struct uspace *us, const struct elf_image *img, uint64_t wanted, uint64_t *out)
+/* What is added to the file's addresses: so that the image is at wanted (0: no wish) if that is
+ * free, else where mmap would put it. */
+static int choose_bias(const struct uspace *us, const struct elf_image *img, uint64_t wanted,
+                       uint64_t *out)
 {
     uint64_t low = img->start & ~(img->align - 1), size = img->end - low, base;
     int ret = 0;
@@ -90,7 +95,8 @@ static int choose_bias(const struct uspace *us, const struct elf_image *img, uin
     if (!img->dyn)
         return 0;
     base = wanted & ~(img->align - 1);
-    if (!wanted || base + size < base || !range_is_free(us->mm, base + (img->start - low), base + size))
+    if (!wanted || base + size < base ||
+        !range_is_free(us->mm, base + (img->start - low), base + size))
         ret = mm_find_free(us->mm, size, img->align, &base);
     if (ret == 0)
         *out = base - low;

@@ -1,6 +1,6 @@
 /*
- * Step 1 of execve: from a file to a plan, following scripts and the ELF interpreter. Nothing of the calling task is
- * changed. No locks.
+ * Step 1 of execve: from a file to a plan, following scripts and the ELF interpreter. Nothing of
+ * the calling task is changed. No locks.
  */
 #include "sentry/loader/loader_int.h"
 
@@ -16,7 +16,8 @@ static int read_head(struct file *f, char head[EXEC_HEAD_SIZE])
 }
 
 /* The file at the end of the script chain: one reference. */
-static int resolve_scripts(struct exec_args *args, const struct loader_opener *opener, struct exec_plan *plan)
+static int resolve_scripts(struct exec_args *args, const struct loader_opener *opener,
+                           struct exec_plan *plan)
 {
     struct file *f = file_get(args->file);
     char *path = NULL; /* of f, NULL: args->path */
@@ -50,7 +51,8 @@ static int resolve_scripts(struct exec_args *args, const struct loader_opener *o
     return 0;
 }
 
-int loader_prepare(struct exec_args *args, const struct loader_opener *opener, struct exec_plan **out)
+int loader_prepare(struct exec_args *args, const struct loader_opener *opener,
+                   struct exec_plan **out)
 {
     struct exec_plan *plan = kmalloc(sizeof(*plan));
     char *interp = NULL;

@@ -1,5 +1,6 @@
 /*
- * "#!" lines: the interpreter's path, one optional argument, as Linux's binfmt_script splits them. No locks.
+ * "#!" lines: the interpreter's path, one optional argument, as Linux's binfmt_script splits them.
+ * No locks.
  */
 #include "sentry/loader/loader_int.h"
 
@@ -68,7 +69,8 @@ static char *piece(const char *from, const char *to)
     return s;
 }
 
-int script_expand(struct exec_args *args, const char *script, const char head[EXEC_HEAD_SIZE], char **out_interp)
+int script_expand(struct exec_args *args, const char *script, const char head[EXEC_HEAD_SIZE],
+                  char **out_interp)
 {
     char *name, *arg = NULL;
     const char *strings[3];

@@ -1,15 +1,15 @@
 /*
- * The new program's first stack: strings, auxiliary vector, pointers, in Linux's order. Built whole in kernel memory and
- * written by one copy. No locks.
+ * The new program's first stack: strings, auxiliary vector, pointers, in Linux's order. Built whole
+ * in kernel memory and written by one copy. No locks.
  */
 #include "platform/host/host.h"
 #include "sentry/loader/loader_int.h"
 
-#define STACK_EXTRA (128 * 1024UL) /* mapped below what is used */
-#define PLATFORM_NAME "x86_64"
-#define RANDOM_BYTES 16
-#define CLOCK_TICKS 100
-#define SIGFRAME_FIXED 936 /* of a signal frame, without the FPU state */
+#define STACK_EXTRA     (128 * 1024UL) /* mapped below what is used */
+#define PLATFORM_NAME   "x86_64"
+#define RANDOM_BYTES    16
+#define CLOCK_TICKS     100
+#define SIGFRAME_FIXED  936 /* of a signal frame, without the FPU state */
 #define HWCAP2_FSGSBASE 2
 
 struct builder {
@@ -77,7 +77,8 @@ static void fill_auxv(struct auxv *v, const struct builder *b, const struct exec
 }
 
 /* Pointers to count strings starting at addr, then NULL. Returns where the strings end. */
-static uint64_t fill_pointers(uint64_t **table, const struct builder *b, uint64_t addr, uint32_t count)
+static uint64_t fill_pointers(uint64_t **table, const struct builder *b, uint64_t addr,
+                              uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         *(*table)++ = addr;
@@ -88,7 +89,8 @@ static uint64_t fill_pointers(uint64_t **table, const struct builder *b, uint64_
 }
 
 /* Chooses every address; sp is 16-aligned with argc at it. */
-static int lay_out(struct builder *b, const struct exec_args *args, const struct loader_env *env, unsigned aux_words)
+static int lay_out(struct builder *b, const struct exec_args *args, const struct loader_env *env,
+                   unsigned aux_words)
 {
     uint64_t p = b->top - sizeof(uint64_t), words, shift = 0;
 
@@ -108,8 +110,8 @@ static int lay_out(struct builder *b, const struct exec_args *args, const struct
     return 0;
 }
 
-static int map_stack(const struct exec_plan *plan, const struct uspace *us, const struct loader_env *env,
-                     const struct builder *b)
+static int map_stack(const struct exec_plan *plan, const struct uspace *us,
+                     const struct loader_env *env, const struct builder *b)
 {
     uint64_t size = b->top - PAGE_ALIGN_DOWN(b->sp), unused;
     uint64_t room = PAGE_ALIGN_DOWN(MIN(env->limits.stack, size + STACK_EXTRA));

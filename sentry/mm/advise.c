@@ -1,6 +1,7 @@
 /*
- * madvise. Advice that changes memory or the host's paging goes to the platform; advice about fork and core dumps is
- * kept in the tree; read-ahead hints need nothing. Source: madvise(2) and its errors. Locks: mm->lock.
+ * madvise. Advice that changes memory or the host's paging goes to the platform; advice about fork
+ * and core dumps is kept in the tree; read-ahead hints need nothing. Source: madvise(2) and its
+ * errors. Locks: mm->lock.
  */
 #include "sentry/mm/mm_int.h"
 
@@ -69,7 +70,8 @@ static int check_needs(const struct vma *v, const struct advice *a)
 }
 
 /* Applies it to [start, end), which lies in one VMA. */
-static int advise_piece(const struct uspace *us, uint64_t start, uint64_t end, int advice, struct vma *v)
+static int advise_piece(const struct uspace *us, uint64_t start, uint64_t end, int advice,
+                        struct vma *v)
 {
     const struct advice *a = &advices[advice];
     struct vma_spares spares;
@@ -98,7 +100,8 @@ static int advise_piece(const struct uspace *us, uint64_t start, uint64_t end, i
 }
 
 /* Holes are passed over and told at the end. */
-static int advise_range(const struct uspace *us, uint64_t start, uint64_t end, int advice, struct list *dead)
+static int advise_range(const struct uspace *us, uint64_t start, uint64_t end, int advice,
+                        struct list *dead)
 {
     uint64_t at = start;
     int ret = 0, hole = 0;
@@ -125,7 +128,8 @@ static int advise_range(const struct uspace *us, uint64_t start, uint64_t end, i
 
 static int populate(const struct uspace *us, uint64_t start, uint64_t end, int advice)
 {
-    int need = advice == LX_MADV_POPULATE_WRITE ? LX_PROT_WRITE : LX_PROT_READ | LX_PROT_WRITE | LX_PROT_EXEC;
+    int need = advice == LX_MADV_POPULATE_WRITE ? LX_PROT_WRITE
+                                                : LX_PROT_READ | LX_PROT_WRITE | LX_PROT_EXEC;
 
     for (uint64_t at = start; at < end;) {
         struct vma *v = vma_at(us->mm, at);
@@ -145,7 +149,8 @@ int mm_advise(const struct uspace *us, uint64_t addr, uint64_t size, int advice)
     uint64_t end;
     int ret;
 
-    if (advice < 0 || (size_t)advice >= ARRAY_SIZE(advices) || advices[advice].action == ADVICE_UNKNOWN)
+    if (advice < 0 || (size_t)advice >= ARRAY_SIZE(advices) ||
+        advices[advice].action == ADVICE_UNKNOWN)
         return -EINVAL;
     ret = mm_check_range(addr, size, &end);
     if (ret < 0)

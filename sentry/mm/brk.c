@@ -9,7 +9,8 @@ static bool within_data_limit(const struct mm *mm, const struct mm_limits *lim, 
 }
 
 /* Maps [start, end) as heap. */
-static int grow(const struct uspace *us, const struct mm_limits *lim, uint64_t start, uint64_t end, struct list *dead)
+static int grow(const struct uspace *us, const struct mm_limits *lim, uint64_t start, uint64_t end,
+                struct list *dead)
 {
     struct mm *mm = us->mm;
     struct vma *next = vma_find(mm, start);

@@ -8,14 +8,16 @@
 #define GROW_STEP (64 * 1024UL)
 
 /* The checks of Linux's acct_stack_growth for v starting at start. */
-static int may_grow(const struct mm *mm, const struct mm_limits *lim, const struct vma *v, uint64_t start)
+static int may_grow(const struct mm *mm, const struct mm_limits *lim, const struct vma *v,
+                    uint64_t start)
 {
     struct vma *below = vma_prev(v);
 
     if (start < MAX(platform_facts()->user_min, MM_MIN_ADDR))
         return -EPERM;
     if (below) {
-        uint64_t gap = below->flags & VMA_GROWSDOWN || below->prot == LX_PROT_NONE ? 0 : MM_STACK_GAP;
+        uint64_t gap =
+            below->flags & VMA_GROWSDOWN || below->prot == LX_PROT_NONE ? 0 : MM_STACK_GAP;
 
         if (start < below->end || start - below->end < gap)
             return -ENOMEM;
@@ -84,7 +86,8 @@ bool mm_grow_for_copy(const struct uspace *us, uint64_t addr)
     unsigned tries = 0;
     int ret;
 
-    /* The caller may hold locks that rank after mm->lock: so never wait for it, but try for a while. */
+    /* The caller may hold locks that rank after mm->lock: so never wait for it, but try for a
+     * while. */
     while (!mutex_trylock(&mm->lock)) {
         if (++tries == GROW_TRIES)
             return false;

@@ -1,5 +1,6 @@
 /*
- * Other address spaces' memory, checked against their trees. Locks: mm->lock for the check only, not while copying.
+ * Other address spaces' memory, checked against their trees. Locks: mm->lock for the check only,
+ * not while copying.
  */
 #include "sentry/mm/mm_int.h"
 

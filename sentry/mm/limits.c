@@ -3,7 +3,8 @@
  */
 #include "sentry/mm/mm_int.h"
 
-bool mm_may_expand(const struct mm *mm, const struct mm_limits *lim, int prot, uint32_t flags, uint64_t bytes)
+bool mm_may_expand(const struct mm *mm, const struct mm_limits *lim, int prot, uint32_t flags,
+                   uint64_t bytes)
 {
     uint64_t pages = bytes >> PAGE_SHIFT;
     bool data = (prot & LX_PROT_WRITE) && !(flags & (VMA_SHARED | VMA_GROWSDOWN));

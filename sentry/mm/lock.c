@@ -1,6 +1,7 @@
 /*
- * mlock and family: accounted against RLIMIT_MEMLOCK, shown in /proc, inherited as Linux says. The pages are brought
- * in at once; the host is not told to pin them, since it does not let a sandbox do that. Locks: mm->lock.
+ * mlock and family: accounted against RLIMIT_MEMLOCK, shown in /proc, inherited as Linux says. The
+ * pages are brought in at once; the host is not told to pin them, since it does not let a sandbox
+ * do that. Locks: mm->lock.
  */
 #include "sentry/mm/mm_int.h"
 
@@ -17,14 +18,16 @@ int mm_populate_locked(const struct uspace *us, uint64_t start, uint64_t end)
             continue;
         ret = v->prot == LX_PROT_NONE
                   ? -EFAULT
-                  : platform_advise(us->ctx, from, to - from, write ? LX_MADV_POPULATE_WRITE : LX_MADV_POPULATE_READ);
+                  : platform_advise(us->ctx, from, to - from,
+                                    write ? LX_MADV_POPULATE_WRITE : LX_MADV_POPULATE_READ);
         if (ret < 0 && result == 0)
             result = ret;
     }
     return result;
 }
 
-/* Sets or clears VMA_LOCKED on what is mapped in the range; stops at the first hole with -ENOMEM. */
+/* Sets or clears VMA_LOCKED on what is mapped in the range; stops at the first hole with -ENOMEM.
+ */
 static int set_locked(struct mm *mm, uint64_t start, uint64_t end, bool locked, struct list *dead)
 {
     struct vma_spares spares;
@@ -36,7 +39,8 @@ static int set_locked(struct mm *mm, uint64_t start, uint64_t end, bool locked, 
     ret = vma_spares_get(&spares, 2);
     if (ret < 0)
         return ret;
-    for (struct vma *v = vma_isolate(mm, start, end, &spares); v && v->start < end; v = vma_next(v)) {
+    for (struct vma *v = vma_isolate(mm, start, end, &spares); v && v->start < end;
+         v = vma_next(v)) {
         uint32_t flags = locked ? v->flags | VMA_LOCKED : v->flags & ~(uint32_t)VMA_LOCKED;
 
         if (v->start > at)
@@ -64,7 +68,8 @@ static int round_range(uint64_t addr, uint64_t size, uint64_t *start, uint64_t *
     return 0;
 }
 
-static bool may_lock_range(const struct mm *mm, const struct mm_limits *lim, uint64_t start, uint64_t end)
+static bool may_lock_range(const struct mm *mm, const struct mm_limits *lim, uint64_t start,
+                           uint64_t end)
 {
     uint64_t already;
 
@@ -74,7 +79,8 @@ static bool may_lock_range(const struct mm *mm, const struct mm_limits *lim, uin
     return mm_may_lock(mm, lim, end - start - already);
 }
 
-int mm_mlock(const struct uspace *us, const struct mm_limits *lim, uint64_t addr, uint64_t size, bool on_fault)
+int mm_mlock(const struct uspace *us, const struct mm_limits *lim, uint64_t addr, uint64_t size,
+             bool on_fault)
 {
     struct mm *mm = us->mm;
     uint64_t start, end;
@@ -121,7 +127,8 @@ static void set_all(struct mm *mm, bool locked, struct list *dead)
 {
     for (struct vma *v = vma_find(mm, 0); v; v = vma_next(v)) {
         if (!(v->flags & VMA_SPECIAL))
-            vma_change(mm, v, v->prot, locked ? v->flags | VMA_LOCKED : v->flags & ~(uint32_t)VMA_LOCKED);
+            vma_change(mm, v, v->prot,
+                       locked ? v->flags | VMA_LOCKED : v->flags & ~(uint32_t)VMA_LOCKED);
     }
     vma_merge_range(mm, 0, platform_facts()->user_max, dead);
 }
@@ -132,13 +139,15 @@ int mm_mlockall(const struct uspace *us, const struct mm_limits *lim, int flags)
     struct list dead;
     int ret = 0;
 
-    if (flags == 0 || flags == LX_MCL_ONFAULT || (flags & ~(LX_MCL_CURRENT | LX_MCL_FUTURE | LX_MCL_ONFAULT)))
+    if (flags == 0 || flags == LX_MCL_ONFAULT ||
+        (flags & ~(LX_MCL_CURRENT | LX_MCL_FUTURE | LX_MCL_ONFAULT)))
         return -EINVAL;
     if (!lim->may_lock_any && lim->memlock == 0)
         return -EPERM;
     list_init(&dead);
     mutex_lock(&mm->lock);
-    if ((flags & LX_MCL_CURRENT) && !lim->may_lock_any && mm->total_vm > lim->memlock >> PAGE_SHIFT) {
+    if ((flags & LX_MCL_CURRENT) && !lim->may_lock_any &&
+        mm->total_vm > lim->memlock >> PAGE_SHIFT) {
         ret = -ENOMEM;
     } else {
         mm->lock_future = flags & LX_MCL_FUTURE;

@@ -1,6 +1,6 @@
 /*
- * mmap and munmap: checks, placement, the platform's part, and the tree's. Locks: mm->lock; a file's map_source is
- * called before it is taken and files are put after it is dropped.
+ * mmap and munmap: checks, placement, the platform's part, and the tree's. Locks: mm->lock; a
+ * file's map_source is called before it is taken and files are put after it is dropped.
  */
 #include "platform/host/host.h"
 #include "sentry/mm/mm_int.h"
@@ -10,8 +10,8 @@ struct source {
     int fd; /* -1: anonymous */
     bool close;
     uint64_t offset;
-    uint32_t flags; /* vma_flags it adds */
-    struct mm_file *shm; /* made here for shared anonymous memory; owned */
+    uint32_t flags;       /* vma_flags it adds */
+    struct mm_file *shm;  /* made here for shared anonymous memory; owned */
     struct mm_file *file; /* what the VMA refers to, or NULL; borrowed */
 };
 
@@ -31,8 +31,8 @@ static int open_source(const struct mm_map_args *args, uint64_t size, struct sou
         src->file = src->shm;
     }
     ops = OPS_GET(mm_file_ops, src->file->ops);
-    ret = ops->map_source(src->file, offset, size, args->prot & MM_PROT_BITS, args->shared, &src->fd, &src->offset,
-                          &src->close);
+    ret = ops->map_source(src->file, offset, size, args->prot & MM_PROT_BITS, args->shared,
+                          &src->fd, &src->offset, &src->close);
     if (ret < 0)
         goto fail;
     if (src->fd >= 0) {
@@ -76,8 +76,9 @@ static uint32_t flags_of(const struct mm *mm, const struct mm_map_args *args)
 }
 
 /* Everything that may refuse a mapping at addr, once its place is known. */
-static int check_limits(const struct mm *mm, const struct mm_limits *lim, const struct mm_map_args *args,
-                        uint64_t addr, uint64_t size, uint32_t flags)
+static int check_limits(const struct mm *mm, const struct mm_limits *lim,
+                        const struct mm_map_args *args, uint64_t addr, uint64_t size,
+                        uint32_t flags)
 {
     uint64_t replaced = 0;
 
@@ -108,8 +109,9 @@ static uint32_t platform_flags(const struct mm_map_args *args, uint32_t flags, b
     return pf;
 }
 
-static int map_locked(const struct uspace *us, const struct mm_limits *lim, const struct mm_map_args *args,
-                      uint64_t size, const struct source *src, struct list *dead, uint64_t *out_addr)
+static int map_locked(const struct uspace *us, const struct mm_limits *lim,
+                      const struct mm_map_args *args, uint64_t size, const struct source *src,
+                      struct list *dead, uint64_t *out_addr)
 {
     struct mm *mm = us->mm;
     uint32_t flags = flags_of(mm, args) | src->flags;
@@ -151,7 +153,8 @@ static int map_locked(const struct uspace *us, const struct mm_limits *lim, cons
     return 0;
 }
 
-int mm_map(const struct uspace *us, const struct mm_limits *lim, const struct mm_map_args *args, uint64_t *out_addr)
+int mm_map(const struct uspace *us, const struct mm_limits *lim, const struct mm_map_args *args,
+           uint64_t *out_addr)
 {
     uint64_t size, file_end;
     struct source src;

@@ -1,5 +1,6 @@
 /*
- * The life of struct mm: creation with the vDSO's VMAs, fork, destruction; walking for callers outside. Locks: mm->lock.
+ * The life of struct mm: creation with the vDSO's VMAs, fork, destruction; walking for callers
+ * outside. Locks: mm->lock.
  */
 #include "sentry/mm/mm_int.h"
 
@@ -123,7 +124,8 @@ static int fork_vma(struct mm *child, struct platform_ctx *ctx, const struct vma
     return copy_vma(child, from);
 }
 
-int mm_fork_locked(struct mm *parent, struct platform_as *as, struct platform_ctx *child_ctx, struct mm **out)
+int mm_fork_locked(struct mm *parent, struct platform_as *as, struct platform_ctx *child_ctx,
+                   struct mm **out)
 {
     struct mm *mm = alloc_mm();
 
@@ -168,7 +170,8 @@ static const char *name_of(const struct mm *mm, const struct vma *v)
         return v->prot & LX_PROT_EXEC ? "[vdso]" : "[vvar]";
     if (v->file)
         return NULL;
-    if (mm->brk > mm->brk_start && v->start <= mm->brk && v->end >= mm->brk_start && !(v->flags & VMA_SHARED))
+    if (mm->brk > mm->brk_start && v->start <= mm->brk && v->end >= mm->brk_start &&
+        !(v->flags & VMA_SHARED))
         return "[heap]";
     if (v->start <= mm->start_stack && v->end > mm->start_stack)
         return "[stack]";

@@ -1,10 +1,10 @@
 /*
- * Address spaces: the VMA tree is the truth for checks, /proc/PID/maps and accounting; the platform carries out
- * what it says. Source: mmap(2) and family, Documentation/filesystems/proc.rst.
+ * Address spaces: the VMA tree is the truth for checks, /proc/PID/maps and accounting; the platform
+ * carries out what it says. Source: mmap(2) and family, Documentation/filesystems/proc.rst.
  *
- * struct mm: counted; holders are tasks (one each) and short-lived foreign readers (/proc, process_vm_readv, ptrace).
- * The last put drops the VMAs' files and the platform AS. mm.lock guards everything below it; platform calls are
- * made under it.
+ * struct mm: counted; holders are tasks (one each) and short-lived foreign readers (/proc,
+ * process_vm_readv, ptrace). The last put drops the VMAs' files and the platform AS. mm.lock guards
+ * everything below it; platform calls are made under it.
  */
 #pragma once
 
@@ -18,8 +18,8 @@ struct strbuf;
 struct platform_as;
 
 /*
- * What a VMA may map besides anonymous memory. struct file begins with one (fs/file.h), as do shared anonymous
- * objects (shm.c). mm never looks beyond this.
+ * What a VMA may map besides anonymous memory. struct file begins with one (fs/file.h), as do
+ * shared anonymous objects (shm.c). mm never looks beyond this.
  */
 struct mm_file {
     ops_ref_t ops; /* struct mm_file_ops */
@@ -29,12 +29,12 @@ struct mm_file_ops {
     void (*get)(struct mm_file *f);
     void (*put)(struct mm_file *f);
     /*
-     * The host descriptor and offset to map size bytes at offset. Checks the rights of the open file: -EACCES,
-     * -ENODEV, -EPERM (noexec). *out_fd -1 means anonymous memory (/dev/zero). *out_close: the descriptor is a
-     * copy for the caller to close.
+     * The host descriptor and offset to map size bytes at offset. Checks the rights of the open
+     * file: -EACCES, -ENODEV, -EPERM (noexec). *out_fd -1 means anonymous memory (/dev/zero).
+     * *out_close: the descriptor is a copy for the caller to close.
      */
-    int (*map_source)(struct mm_file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
-                      uint64_t *out_offset, bool *out_close);
+    int (*map_source)(struct mm_file *f, uint64_t offset, uint64_t size, int prot, bool shared,
+                      int *out_fd, uint64_t *out_offset, bool *out_close);
     /* May PROT_WRITE be given to a shared mapping of it later (mprotect)? */
     bool (*may_write_shared)(struct mm_file *f);
     /* For /proc/PID/maps: device, inode number, and the name into sb. */
@@ -80,16 +80,18 @@ struct mm {
     uint64_t start_stack, arg_start, arg_end, env_start, env_end;
     uint64_t total_vm, locked_vm, data_vm, stack_vm, exec_vm, shared_vm; /* pages */
     uint64_t hiwater_rss; /* pages */
-    uint64_t gap_hint, gap_hint_size; /* every hole in [gap_hint, mmap_top) is smaller than gap_hint_size */
+    /* place.c: every hole in [gap_hint, mmap_top) is smaller than gap_hint_size */
+    uint64_t gap_hint, gap_hint_size;
     uint64_t stack_limit; /* RLIMIT_STACK as last given: kernel copies may grow the stack too */
     uint64_t auxv[48];    /* pairs, ended by AT_NULL */
     bool lock_future;     /* mlockall(MCL_FUTURE) */
     bool lock_on_fault;   /* ... with MCL_ONFAULT */
     bool dumpable;
-    struct mm_file *exe;  /* one reference or NULL */
+    struct mm_file *exe; /* one reference or NULL */
 };
 
-/* Limits a call is checked against (RLIMIT_*; UINT64_MAX: unlimited), given by the caller since mm knows no tasks. */
+/* Limits a call is checked against (RLIMIT_*; UINT64_MAX: unlimited), given by the caller since mm
+ * knows no tasks. */
 struct mm_limits {
     uint64_t as, data, stack, memlock; /* bytes */
     bool may_lock_any;                 /* CAP_IPC_LOCK */
@@ -99,8 +101,9 @@ struct mm_limits {
 struct mm *mm_create(struct platform_as *as) MUST_CHECK;
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
-/* The child's copy of parent's tree for as_fork's AS (takes over the reference); DONTFORK and WIPEONFORK regions are carried
- * out through child_ctx. Call with parent.lock held from before platform_as_fork. On failure as stays the caller's. */
+/* The child's copy of parent's tree for as_fork's AS (takes over the reference); DONTFORK and
+ * WIPEONFORK regions are carried out through child_ctx. Call with parent.lock held from before
+ * platform_as_fork. On failure as stays the caller's. */
 int mm_fork_locked(struct mm *parent, struct platform_as *as, struct platform_ctx *child_ctx,
                    struct mm **out) MUST_CHECK;
 
@@ -108,45 +111,51 @@ struct mm_map_args {
     uint64_t addr, size, offset; /* addr: hint, or exact when fixed */
     int prot;
     bool shared, fixed, noreplace, growsdown, noreserve, populate, locked, stack, heap;
-    bool low32; /* MAP_32BIT */
+    bool low32;           /* MAP_32BIT */
     struct mm_file *file; /* NULL: anonymous; the VMA takes its own reference */
 };
 
-/* Each checks alignment and ranges, returns Linux's errno, and leaves nothing half done. us is the calling task's. */
+/* Each checks alignment and ranges, returns Linux's errno, and leaves nothing half done. us is the
+ * calling task's. */
 int mm_map(const struct uspace *us, const struct mm_limits *lim, const struct mm_map_args *args,
            uint64_t *out_addr) MUST_CHECK;
-/* Where mm_map would place size bytes at a multiple of align (a power of two >= PAGE_SIZE). -ENOMEM. */
+/* Where mm_map would place size bytes at a multiple of align (a power of two >= PAGE_SIZE).
+ * -ENOMEM. */
 int mm_find_free(struct mm *mm, uint64_t size, uint64_t align, uint64_t *out) MUST_CHECK;
 /* Sets the top of the mmap area (the loader, before anything else is mapped). */
 void mm_set_mmap_top(struct mm *mm, uint64_t top);
 int mm_unmap(const struct uspace *us, uint64_t addr, uint64_t size) MUST_CHECK;
 /* prot may carry LX_PROT_GROWSDOWN. */
 int mm_protect(const struct uspace *us, uint64_t addr, uint64_t size, int prot) MUST_CHECK;
-int mm_remap(const struct uspace *us, const struct mm_limits *lim, uint64_t old_addr, uint64_t old_size,
-             uint64_t new_size, int flags, uint64_t new_addr, uint64_t *out_addr) MUST_CHECK;
+int mm_remap(const struct uspace *us, const struct mm_limits *lim, uint64_t old_addr,
+             uint64_t old_size, uint64_t new_size, int flags, uint64_t new_addr,
+             uint64_t *out_addr) MUST_CHECK;
 /* Returns the resulting break: the old one when it could not be changed. */
 uint64_t mm_brk(const struct uspace *us, const struct mm_limits *lim, uint64_t new_brk);
 int mm_advise(const struct uspace *us, uint64_t addr, uint64_t size, int advice) MUST_CHECK;
 int mm_msync(const struct uspace *us, uint64_t addr, uint64_t size, int flags) MUST_CHECK;
 int mm_mincore(const struct uspace *us, uint64_t addr, uint64_t size, uaddr_t vec) MUST_CHECK;
-int mm_mlock(const struct uspace *us, const struct mm_limits *lim, uint64_t addr, uint64_t size, bool on_fault) MUST_CHECK;
+int mm_mlock(const struct uspace *us, const struct mm_limits *lim, uint64_t addr, uint64_t size,
+             bool on_fault) MUST_CHECK;
 int mm_munlock(const struct uspace *us, uint64_t addr, uint64_t size) MUST_CHECK;
 int mm_mlockall(const struct uspace *us, const struct mm_limits *lim, int flags) MUST_CHECK;
 int mm_munlockall(const struct uspace *us) MUST_CHECK;
 
 /*
- * A fault the platform reported as SEGV_MAPERR: grows a GROWSDOWN mapping when the address is within reach and the limit.
- * 0: resume the guest. -EFAULT: deliver the signal; *code is the si_code by the tree (MAPERR or ACCERR).
+ * A fault the platform reported as SEGV_MAPERR: grows a GROWSDOWN mapping when the address is
+ * within reach and the limit. 0: resume the guest. -EFAULT: deliver the signal; *code is the
+ * si_code by the tree (MAPERR or ACCERR).
  */
-int mm_handle_fault(const struct uspace *us, const struct mm_limits *lim, uint64_t addr, int *code) MUST_CHECK;
+int mm_handle_fault(const struct uspace *us, const struct mm_limits *lim, uint64_t addr,
+                    int *code) MUST_CHECK;
 
-/* Foreign access: any thread with a reference. Bytes moved (stops at the first unreadable page), or -EIO/-EFAULT. Checked against
- * the tree's protections unless force (ptrace, /proc/PID/mem). */
+/* Foreign access: any thread with a reference. Bytes moved (stops at the first unreadable page), or
+ * -EIO/-EFAULT. Checked against the tree's protections unless force (ptrace, /proc/PID/mem). */
 int64_t mm_read(struct mm *mm, void *dst, uint64_t src, size_t n, bool force) MUST_CHECK;
 int64_t mm_write(struct mm *mm, uint64_t dst, const void *src, size_t n, bool force) MUST_CHECK;
 
 /* The lowest address guests may map. */
-#define MM_MIN_ADDR 65536UL
+#define MM_MIN_ADDR      65536UL
 #define MM_MAX_MAP_COUNT 65530
 
 /* The first VMA that ends above addr: 0 and *out, or -ENOENT. For walking: continue at out->end. */
@@ -155,14 +164,15 @@ int mm_vma_at_or_after(struct mm *mm, uint64_t addr, struct vma_info *out) MUST_
 bool mm_range_has_prot(struct mm *mm, uint64_t addr, uint64_t size, int prot);
 
 /*
- * A futex's identity. private_: (mm, address). Else a shared mapping gives (object identity, offset) and a private one
- * (mm, address) again. -EFAULT when nothing is mapped, -EINVAL unaligned.
+ * A futex's identity. private_: (mm, address). Else a shared mapping gives (object identity,
+ * offset) and a private one (mm, address) again. -EFAULT when nothing is mapped, -EINVAL unaligned.
  */
 struct futex_key {
     uint64_t object; /* mm pointer or object identity */
     uint64_t offset;
 };
-int mm_futex_key(const struct uspace *us, uaddr_t addr, bool private_, struct futex_key *out) MUST_CHECK;
+int mm_futex_key(const struct uspace *us, uaddr_t addr, bool private_,
+                 struct futex_key *out) MUST_CHECK;
 
 /* A shared anonymous object of size bytes over a host memfd; one reference. */
 int shm_create(uint64_t size, struct mm_file **out) MUST_CHECK;

@@ -1,10 +1,11 @@
 /*
- * Private to sentry/mm: the VMA and the tree's primitives. Everything here needs mm->lock held unless said
- * otherwise. A change of the tree is made in three steps: check and allocate (struct vma_spares), tell the
- * platform, commit to the tree; only the first two can fail.
+ * Private to sentry/mm: the VMA and the tree's primitives. Everything here needs mm->lock held
+ * unless said otherwise. A change of the tree is made in three steps: check and allocate (struct
+ * vma_spares), tell the platform, commit to the tree; only the first two can fail.
  */
 #pragma once
 
+#include "platform/platform.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mman.h"
 #include "sentry/base/checked.h"
@@ -12,11 +13,10 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/mm/mm.h"
-#include "platform/platform.h"
 
 /*
- * [start, end) mapped one way. offset: of start in the file; for private anonymous memory the address it was
- * first mapped at (so that it merges only where the host's own VMAs do).
+ * [start, end) mapped one way. offset: of start in the file; for private anonymous memory the
+ * address it was first mapped at (so that it merges only where the host's own VMAs do).
  */
 struct vma {
     struct rb_node node;
@@ -79,7 +79,8 @@ struct vma *vma_isolate(struct mm *mm, uint64_t start, uint64_t end, struct vma_
 /* Joins neighbours that are alike, everywhere touching [start, end]. */
 void vma_merge_range(struct mm *mm, uint64_t start, uint64_t end, struct list *dead);
 /* Removes [start, end): one spare. */
-void vma_clear_range(struct mm *mm, uint64_t start, uint64_t end, struct vma_spares *spares, struct list *dead);
+void vma_clear_range(struct mm *mm, uint64_t start, uint64_t end, struct vma_spares *spares,
+                     struct list *dead);
 /* Changes prot and flags with the accounting. */
 void vma_change(struct mm *mm, struct vma *v, int prot, uint32_t flags);
 void vma_set_end(struct mm *mm, struct vma *v, uint64_t end);
@@ -92,21 +93,27 @@ uint64_t vma_mapped_bytes(const struct mm *mm, uint64_t start, uint64_t end, boo
 unsigned vma_splits_needed(const struct mm *mm, uint64_t start, uint64_t end);
 
 /* place.c */
-int mm_place_locked(struct mm *mm, const struct mm_map_args *args, uint64_t size, uint64_t *out) MUST_CHECK;
+int mm_place_locked(struct mm *mm, const struct mm_map_args *args, uint64_t size,
+                    uint64_t *out) MUST_CHECK;
 int mm_find_free_locked(struct mm *mm, uint64_t size, uint64_t align, uint64_t *out) MUST_CHECK;
 /* A hole was made around [start, end). */
 void mm_gap_freed(struct mm *mm, uint64_t start, uint64_t end);
 
 /* limits.c */
 /* May the address space grow by bytes of this kind? */
-bool mm_may_expand(const struct mm *mm, const struct mm_limits *lim, int prot, uint32_t flags, uint64_t bytes);
+bool mm_may_expand(const struct mm *mm, const struct mm_limits *lim, int prot, uint32_t flags,
+                   uint64_t bytes);
 bool mm_may_lock(const struct mm *mm, const struct mm_limits *lim, uint64_t bytes);
 
-/* Unmaps what is mapped there; dead is freed by the caller after unlocking. Range already checked. */
-int mm_unmap_locked(const struct uspace *us, uint64_t start, uint64_t end, struct list *dead) MUST_CHECK;
+/* Unmaps what is mapped there; dead is freed by the caller after unlocking. Range already checked.
+ */
+int mm_unmap_locked(const struct uspace *us, uint64_t start, uint64_t end,
+                    struct list *dead) MUST_CHECK;
 /* Grows the stack VMA above addr down to it: 0, -ENOMEM or -EFAULT (not in reach of one). */
-int mm_grow_stack_locked(const struct uspace *us, const struct mm_limits *lim, uint64_t addr) MUST_CHECK;
-/* For copies that hit an unmapped page; takes mm->lock itself without waiting for long. True: try again. */
+int mm_grow_stack_locked(const struct uspace *us, const struct mm_limits *lim,
+                         uint64_t addr) MUST_CHECK;
+/* For copies that hit an unmapped page; takes mm->lock itself without waiting for long. True: try
+ * again. */
 bool mm_grow_for_copy(const struct uspace *us, uint64_t addr);
 /* Brings in the pages of a locked or populated range; failures are told. */
 int mm_populate_locked(const struct uspace *us, uint64_t start, uint64_t end) MUST_CHECK;

@@ -1,7 +1,7 @@
 /*
- * Where a mapping goes: hints, exact addresses, and the search for a hole, top-down below mm->mmap_top as Linux
- * does. A remembered position (gap_hint) keeps the search short: above it every hole is smaller than gap_hint_size.
- * Needs mm->lock.
+ * Where a mapping goes: hints, exact addresses, and the search for a hole, top-down below
+ * mm->mmap_top as Linux does. A remembered position (gap_hint) keeps the search short: above it
+ * every hole is smaller than gap_hint_size. Needs mm->lock.
  */
 #include "sentry/mm/mm_int.h"
 
@@ -10,7 +10,8 @@ static uint64_t lowest(void)
     return MAX(platform_facts()->user_min, MM_MIN_ADDR);
 }
 
-/* A hole now holds [start, end): the hint moves up to that hole's end; what was known above it stays true. */
+/* A hole now holds [start, end): the hint moves up to that hole's end; what was known above it
+ * stays true. */
 void mm_gap_freed(struct mm *mm, uint64_t start, uint64_t end)
 {
     struct vma *above = vma_find(mm, MAX(start, end));
@@ -88,7 +89,8 @@ int mm_find_free_locked(struct mm *mm, uint64_t size, uint64_t align, uint64_t *
 
     g.high = hinted ? mm->gap_hint : mm->mmap_top;
     if (g.high > g.low && search_down(mm, &g)) {
-        /* The hint moves down over holes known to be too small for gap_hint_size; or starts anew for this size. */
+        /* The hint moves down over holes known to be too small for gap_hint_size; or starts anew
+         * for this size. */
         if (align == PAGE_SIZE && hinted && g.largest_skipped < mm->gap_hint_size)
             mm->gap_hint = g.hole_top;
         else if (align == PAGE_SIZE && !hinted && g.hole_top <= mm->gap_hint) {
@@ -99,7 +101,8 @@ int mm_find_free_locked(struct mm *mm, uint64_t size, uint64_t align, uint64_t *
         return 0;
     }
     /* Nothing below the top: anywhere. */
-    g = (struct gap){.low = lowest(), .high = platform_facts()->user_max, .size = size, .align = align};
+    g = (struct gap){
+        .low = lowest(), .high = platform_facts()->user_max, .size = size, .align = align};
     if (!search_down(mm, &g))
         return -ENOMEM;
     *out = g.found;
@@ -110,7 +113,8 @@ int mm_find_free(struct mm *mm, uint64_t size, uint64_t align, uint64_t *out)
 {
     int ret;
 
-    if (size == 0 || page_round_overflows(size, &size) || align < PAGE_SIZE || (align & (align - 1)))
+    if (size == 0 || page_round_overflows(size, &size) || align < PAGE_SIZE ||
+        (align & (align - 1)))
         return -EINVAL;
     mutex_lock(&mm->lock);
     ret = mm_find_free_locked(mm, size, align, out);
@@ -130,7 +134,7 @@ static bool hint_fits(const struct mm *mm, uint64_t addr, uint64_t size, uint64_
 }
 
 #define LOW32_START 0x40000000UL
-#define LOW32_END 0x80000000UL
+#define LOW32_END   0x80000000UL
 
 int mm_place_locked(struct mm *mm, const struct mm_map_args *args, uint64_t size, uint64_t *out)
 {

@@ -1,6 +1,6 @@
 /*
- * mprotect. As Linux it works its way up and stops at the first hole or refusal, what came before staying changed;
- * the platform gets that part in one call. Locks: mm->lock.
+ * mprotect. As Linux it works its way up and stops at the first hole or refusal, what came before
+ * staying changed; the platform gets that part in one call. Locks: mm->lock.
  */
 #include "platform/host/host.h"
 #include "sentry/base/log.h"
@@ -24,7 +24,8 @@ static int may_protect(const struct vma *v, int prot)
         return 0;
     /* Execution may be refused by the file's mount: ask as mmap would. */
     ops = OPS_GET(mm_file_ops, v->file->ops);
-    ret = ops->map_source(v->file, v->offset, v->end - v->start, prot, v->flags & VMA_SHARED, &fd, &offset, &close);
+    ret = ops->map_source(v->file, v->offset, v->end - v->start, prot, v->flags & VMA_SHARED, &fd,
+                          &offset, &close);
     if (ret < 0)
         return ret == -EPERM ? -EACCES : ret;
     if (close && fd >= 0)
@@ -33,7 +34,8 @@ static int may_protect(const struct vma *v, int prot)
 }
 
 /* How far from start prot can be given; *ret says why no further. */
-static uint64_t reach(const struct mm *mm, uint64_t start, uint64_t end, int prot, bool *changes, int *ret)
+static uint64_t reach(const struct mm *mm, uint64_t start, uint64_t end, int prot, bool *changes,
+                      int *ret)
 {
     *ret = 0;
     *changes = false;
@@ -61,7 +63,8 @@ static void restore(const struct uspace *us, uint64_t start, uint64_t end)
     }
 }
 
-static int protect_locked(const struct uspace *us, uint64_t start, uint64_t end, int prot, struct list *dead)
+static int protect_locked(const struct uspace *us, uint64_t start, uint64_t end, int prot,
+                          struct list *dead)
 {
     struct mm *mm = us->mm;
     struct vma_spares spares;

@@ -1,6 +1,6 @@
 /*
- * mremap. The checks follow mremap(2) and its order in Linux; the platform moves the pages. What a fixed target
- * replaces is unmapped first, as a step of its own. Locks: mm->lock.
+ * mremap. The checks follow mremap(2) and its order in Linux; the platform moves the pages. What a
+ * fixed target replaces is unmapped first, as a step of its own. Locks: mm->lock.
  */
 #include "sentry/mm/mm_int.h"
 
@@ -69,7 +69,8 @@ static int move_to(const struct remap *r, const struct vma *from)
     ret = vma_spares_get(&spares, 3);
     if (ret < 0)
         return ret;
-    ret = platform_remap(r->us->ctx, r->old_addr, r->old_size, r->new_addr, r->new_size, r->dontunmap);
+    ret = platform_remap(r->us->ctx, r->old_addr, r->old_size, r->new_addr, r->new_size,
+                         r->dontunmap);
     if (ret < 0) {
         vma_spares_put(&spares);
         return ret;
@@ -138,7 +139,8 @@ static int grow_in_place(const struct remap *r, struct vma *v)
     struct vma *next = vma_next(v);
     int ret;
 
-    if (r->old_addr + r->old_size != v->end || new_end < v->end || new_end > platform_facts()->user_max)
+    if (r->old_addr + r->old_size != v->end || new_end < v->end ||
+        new_end > platform_facts()->user_max)
         return -ENOMEM;
     if (next && next->start < new_end)
         return -ENOMEM;
@@ -167,7 +169,8 @@ static int remap_locked(struct remap *r)
         r->new_addr = r->old_addr;
         if (r->old_size == r->new_size)
             return 0;
-        return mm_unmap_locked(r->us, r->old_addr + r->new_size, r->old_addr + r->old_size, r->dead);
+        return mm_unmap_locked(r->us, r->old_addr + r->new_size, r->old_addr + r->old_size,
+                               r->dead);
     }
     ret = resizable(r, &v);
     if (ret < 0)
@@ -183,8 +186,8 @@ static int remap_locked(struct remap *r)
     return r->maymove ? move_anywhere(r, v) : -ENOMEM;
 }
 
-int mm_remap(const struct uspace *us, const struct mm_limits *lim, uint64_t old_addr, uint64_t old_size,
-             uint64_t new_size, int flags, uint64_t new_addr, uint64_t *out_addr)
+int mm_remap(const struct uspace *us, const struct mm_limits *lim, uint64_t old_addr,
+             uint64_t old_size, uint64_t new_size, int flags, uint64_t new_addr, uint64_t *out_addr)
 {
     uint64_t max = platform_facts()->user_max;
     struct remap r = {

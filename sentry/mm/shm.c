@@ -1,6 +1,6 @@
 /*
- * Shared anonymous memory: a counted object over a host memfd, mapped by VMAs of every process that inherits it.
- * The last put closes the memfd. No locks: immutable but for its count.
+ * Shared anonymous memory: a counted object over a host memfd, mapped by VMAs of every process that
+ * inherits it. The last put closes the memfd. No locks: immutable but for its count.
  */
 #include "platform/host/host.h"
 #include "sentry/base/fmt.h"
@@ -32,8 +32,8 @@ static void shm_put(struct mm_file *f)
     slab_free(&shm_slab, s);
 }
 
-static int shm_map_source(struct mm_file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
-                          uint64_t *out_offset, bool *out_close)
+static int shm_map_source(struct mm_file *f, uint64_t offset, uint64_t size, int prot, bool shared,
+                          int *out_fd, uint64_t *out_offset, bool *out_close)
 {
     struct shm *s = (struct shm *)f;
 

@@ -1,12 +1,14 @@
 /*
- * msync and mincore. Locks: mm->lock for looking at the tree; not while msync waits for the disk nor while results
- * are copied out.
+ * msync and mincore. Locks: mm->lock for looking at the tree; not while msync waits for the disk
+ * nor while results are copied out.
  */
 #include "sentry/base/arena.h"
 #include "sentry/mm/mm_int.h"
 
-/* One piece of msync: [*start, ...) up to the end of the VMA or range; *hole is set when one lies before it. */
-static int next_piece(struct mm *mm, uint64_t *start, uint64_t *end, int flags, bool *sync, bool *hole)
+/* One piece of msync: [*start, ...) up to the end of the VMA or range; *hole is set when one lies
+ * before it. */
+static int next_piece(struct mm *mm, uint64_t *start, uint64_t *end, int flags, bool *sync,
+                      bool *hole)
 {
     struct vma *v;
     int ret = 0;

@@ -1,7 +1,7 @@
 /*
- * The doors to guest memory but uio: checked copies through the platform. A copy that meets the unmapped part of a
- * stack lets it grow, as a page fault in Linux's own copies does. Takes no locks but in that case (mm->lock, tried
- * only).
+ * The doors to guest memory but uio: checked copies through the platform. A copy that meets the
+ * unmapped part of a stack lets it grow, as a page fault in Linux's own copies does. Takes no locks
+ * but in that case (mm->lock, tried only).
  */
 #include "sentry/mm/mm_int.h"
 
@@ -39,7 +39,8 @@ size_t mm_copy_out_some(const struct uspace *us, uint64_t addr, const void *src,
 
     while (total < want) {
         done = 0;
-        if (platform_copy_out(us->ctx, addr + total, (const char *)src + total, want - total, &done) == 0)
+        if (platform_copy_out(us->ctx, addr + total, (const char *)src + total, want - total,
+                              &done) == 0)
             return want;
         total += MIN(done, want - total);
         if (total < want && !mm_grow_for_copy(us, addr + total))
@@ -53,7 +54,8 @@ size_t mm_clear_some(const struct uspace *us, uint64_t addr, size_t n)
     size_t total = 0;
 
     while (total < n) {
-        size_t piece = MIN(n - total, sizeof(zeros)), done = mm_copy_out_some(us, addr + total, zeros, piece);
+        size_t piece = MIN(n - total, sizeof(zeros)),
+               done = mm_copy_out_some(us, addr + total, zeros, piece);
 
         total += done;
         if (done < piece)
@@ -155,7 +157,8 @@ int uatomic_load32(const struct uspace *us, uaddr_t addr, uint32_t *out)
     return ret;
 }
 
-int uatomic_cas32(const struct uspace *us, uaddr_t addr, uint32_t expected, uint32_t desired, uint32_t *old)
+int uatomic_cas32(const struct uspace *us, uaddr_t addr, uint32_t expected, uint32_t desired,
+                  uint32_t *old)
 {
     int ret;
 

@@ -1,6 +1,7 @@
 /*
- * The VMA tree: look-up, insertion, splitting, merging, and the page counts that go with them. Nothing here talks
- * to the platform or can fail (but vma_spares_get). All functions need mm->lock but the allocation helpers.
+ * The VMA tree: look-up, insertion, splitting, merging, and the page counts that go with them.
+ * Nothing here talks to the platform or can fail (but vma_spares_get). All functions need mm->lock
+ * but the allocation helpers.
  */
 #include "sentry/mm/mm_int.h"
 
@@ -51,7 +52,7 @@ void vma_free_dead(struct list *dead)
 {
     struct vma *v, *tmp;
 
-    list_for_each_safe(v, tmp, dead, dead) {
+    list_for_each_safe (v, tmp, dead, dead) {
         list_del(&v->dead);
         mm_file_put(v->file);
         slab_free(&vma_slab, v);
@@ -298,7 +299,8 @@ void vma_merge_range(struct mm *mm, uint64_t start, uint64_t end, struct list *d
     }
 }
 
-void vma_clear_range(struct mm *mm, uint64_t start, uint64_t end, struct vma_spares *spares, struct list *dead)
+void vma_clear_range(struct mm *mm, uint64_t start, uint64_t end, struct vma_spares *spares,
+                     struct list *dead)
 {
     struct vma *v = vma_find(mm, start), *next;
 

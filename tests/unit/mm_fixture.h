@@ -9,7 +9,8 @@
 
 #define RW (LX_PROT_READ | LX_PROT_WRITE)
 
-static const struct mm_limits no_limits UNUSED = {UINT64_MAX, UINT64_MAX, 8UL << 20, UINT64_MAX, true};
+static const struct mm_limits no_limits UNUSED = {UINT64_MAX, UINT64_MAX, 8UL << 20, UINT64_MAX,
+                                                  true};
 
 static inline struct uspace space_create(void)
 {

@@ -1,4 +1,5 @@
-/* The loader over files in memory: good images land where they say, hostile ones are refused without harm. */
+/* The loader over files in memory: good images land where they say, hostile ones are refused
+ * without harm. */
 #include <string.h>
 #include <unistd.h>
 
@@ -25,8 +26,8 @@ static int64_t image_read(struct file *f, struct uio *uio, int64_t *pos)
     return got ? uio_put(uio, buf, (size_t)got) : 0;
 }
 
-static int image_map(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
-                     uint64_t *out_offset, bool *out_close)
+static int image_map(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared,
+                     int *out_fd, uint64_t *out_offset, bool *out_close)
 {
     *out_fd = image_read_fd(f);
     *out_offset = offset;
@@ -39,7 +40,8 @@ static void image_release(struct file *f)
     close(image_read_fd(f));
 }
 
-DEFINE_OPS(file_ops, image_ops) = {.read = image_read, .map_source = image_map, .release = image_release};
+DEFINE_OPS(file_ops,
+           image_ops) = {.read = image_read, .map_source = image_map, .release = image_release};
 
 static struct file *image_file(const void *data, size_t size)
 {
@@ -66,7 +68,8 @@ static void teardown(void)
 
 TestSuite(loader, .init = setup, .fini = teardown);
 
-/* A text segment with the headers, a data segment with zero memory behind it, and perhaps an interpreter. */
+/* A text segment with the headers, a data segment with zero memory behind it, and perhaps an
+ * interpreter. */
 struct image {
     uint8_t bytes[IMAGE_SIZE];
 };
@@ -96,14 +99,16 @@ static void make_image(struct image *im, uint16_t type, uint64_t base, const cha
     h->e_phoff = sizeof(*h);
     h->e_phentsize = sizeof(struct lx_elf64_phdr);
     h->e_phnum = interp ? 4 : 3;
-    *phdr(im, 0) = (struct lx_elf64_phdr){LX_PT_LOAD, LX_PF_R | LX_PF_X, 0, base, base, 0x1800, 0x1800, 0x1000};
-    *phdr(im, 1) = (struct lx_elf64_phdr){LX_PT_LOAD, LX_PF_R | LX_PF_W, 0x2100, base + 0x3100, 0,
-                                          0x200,      0x3000,            0x1000};
+    *phdr(im, 0) = (struct lx_elf64_phdr){
+        LX_PT_LOAD, LX_PF_R | LX_PF_X, 0, base, base, 0x1800, 0x1800, 0x1000};
+    *phdr(im, 1) = (struct lx_elf64_phdr){
+        LX_PT_LOAD, LX_PF_R | LX_PF_W, 0x2100, base + 0x3100, 0, 0x200, 0x3000, 0x1000};
     *phdr(im, 2) = (struct lx_elf64_phdr){.p_type = LX_PT_GNU_STACK, .p_flags = LX_PF_R | LX_PF_W};
     if (interp) {
         size_t size = strlen(interp) + 1;
 
-        *phdr(im, 3) = (struct lx_elf64_phdr){.p_type = LX_PT_INTERP, .p_offset = 0x1700, .p_filesz = size};
+        *phdr(im, 3) =
+            (struct lx_elf64_phdr){.p_type = LX_PT_INTERP, .p_offset = 0x1700, .p_filesz = size};
         memcpy(im->bytes + 0x1700, interp, size);
     }
 }
@@ -140,7 +145,8 @@ static void make_args(struct exec_args *args, const void *data, size_t size)
     cr_assert_eq(exec_args_add_env(args, "A=b"), 0);
 }
 
-static int prepare(const void *data, size_t size, struct store *store, struct exec_args *args, struct exec_plan **plan)
+static int prepare(const void *data, size_t size, struct store *store, struct exec_args *args,
+                   struct exec_plan **plan)
 {
     static struct store empty[1];
     struct loader_opener opener = {open_exec, store ? store : empty};
@@ -163,7 +169,11 @@ static int prepare_result(const void *data, size_t size, struct store *store)
 }
 
 static const struct loader_env plain = {
-    .uid = 1, .euid = 2, .gid = 3, .egid = 4, .limits = {UINT64_MAX, UINT64_MAX, 8UL << 20, UINT64_MAX, true}};
+    .uid = 1,
+    .euid = 2,
+    .gid = 3,
+    .egid = 4,
+    .limits = {UINT64_MAX, UINT64_MAX, 8UL << 20, UINT64_MAX, true}};
 
 static uint64_t word_at(const struct uspace *us, uint64_t addr)
 {
@@ -277,7 +287,8 @@ Test(loader, scripts)
 {
     static const char first[] = "#! /bin/second  -x  y \nbody", second[] = "#!/bin/elf\n";
     struct image im;
-    struct store store[] = {{"/bin/second", second, sizeof(second) - 1, 0}, {"/bin/elf", im.bytes, sizeof(im), 0}, {0}};
+    struct store store[] = {
+        {"/bin/second", second, sizeof(second) - 1, 0}, {"/bin/elf", im.bytes, sizeof(im), 0}, {0}};
     struct exec_plan *plan;
     struct exec_args args;
 
@@ -367,14 +378,15 @@ Test(loader, damaged_images)
 
         make_image(&im, random_below(&rnd, 2) ? LX_ET_EXEC : LX_ET_DYN, 0x400000, NULL);
         for (unsigned i = 0; i <= random_below(&rnd, 4); i++)
-            im.bytes[20 + random_below(&rnd, 212)] = (uint8_t)(random_below(&rnd, 3) ? random_next(&rnd) : 0xff);
+            im.bytes[20 + random_below(&rnd, 212)] =
+                (uint8_t)(random_below(&rnd, 3) ? random_next(&rnd) : 0xff);
         /* The fake platform makes a page of every page: keep them few. */
         for (unsigned i = 0; i < 2; i++) {
             if (phdr(&im, i)->p_memsz > 1UL << 26 && phdr(&im, i)->p_memsz < 1UL << 47)
                 phdr(&im, i)->p_memsz = 1UL << 26;
         }
-        if (prepare(im.bytes, random_below(&rnd, 8) ? sizeof(im) : random_below(&rnd, sizeof(im)), NULL, &args,
-                    &plan) == 0) {
+        if (prepare(im.bytes, random_below(&rnd, 8) ? sizeof(im) : random_below(&rnd, sizeof(im)),
+                    NULL, &args, &plan) == 0) {
             us = space_create();
             if (loader_load(plan, &args, &us, &plain, &regs) == 0)
                 cr_assert(regs.rip < FAKE_USER_MAX);
@@ -406,13 +418,16 @@ Test(loader, arguments_have_limits)
     pointers[599] = 0;
     cr_assert_eq(copy_out(&us, uaddr(at), "word", 5), 0);
     cr_assert_eq(mm_unmap(&us, base + 0x8000, 0x1000), 0);
-    cr_assert_eq(copy_out(&us, uaddr(base + 0x8000 - sizeof(pointers)), pointers, sizeof(pointers)), 0);
+    cr_assert_eq(copy_out(&us, uaddr(base + 0x8000 - sizeof(pointers)), pointers, sizeof(pointers)),
+                 0);
     exec_args_init(&args, 8UL << 20);
-    cr_assert_eq(exec_args_copy_in(&args, &us, uaddr(base + 0x8000 - sizeof(pointers)), uaddr(0)), 0);
+    cr_assert_eq(exec_args_copy_in(&args, &us, uaddr(base + 0x8000 - sizeof(pointers)), uaddr(0)),
+                 0);
     cr_assert_eq(args.argc, 599);
     exec_args_destroy(&args);
     exec_args_init(&args, 8UL << 20);
-    cr_assert_eq(exec_args_copy_in(&args, &us, uaddr(base + 0x7ff8 - 16), uaddr(base + 0x8000)), -EFAULT);
+    cr_assert_eq(exec_args_copy_in(&args, &us, uaddr(base + 0x7ff8 - 16), uaddr(base + 0x8000)),
+                 -EFAULT);
     exec_args_destroy(&args);
 
     cr_assert_eq(copy_out(&us, uaddr(at), big, 199999), 0);

@@ -22,9 +22,14 @@ Test(mm_calls, placement_errors)
 
     cr_assert_eq(map_result(&us, (struct mm_map_args){.size = 0}, &out), -EINVAL);
     cr_assert_eq(map_result(&us, (struct mm_map_args){.size = UINT64_MAX}, &out), -ENOMEM);
-    cr_assert_eq(map_result(&us, (struct mm_map_args){.addr = AT + 1, .size = 1, .fixed = true}, &out), -EINVAL);
-    cr_assert_eq(map_result(&us, (struct mm_map_args){.addr = 0, .size = 1, .fixed = true}, &out), -EPERM);
-    cr_assert_eq(map_result(&us, (struct mm_map_args){.addr = FAKE_USER_MAX, .size = 1, .fixed = true}, &out),
+    cr_assert_eq(
+        map_result(&us, (struct mm_map_args){.addr = AT + 1, .size = 1, .fixed = true}, &out),
+        -EINVAL);
+    cr_assert_eq(map_result(&us, (struct mm_map_args){.addr = 0, .size = 1, .fixed = true}, &out),
+                 -EPERM);
+    cr_assert_eq(map_result(&us,
+                            (struct mm_map_args){.addr = FAKE_USER_MAX, .size = 1, .fixed = true},
+                            &out),
                  -ENOMEM);
     cr_assert_eq(map_result(&us, (struct mm_map_args){.addr = 4096, .size = 4096}, &out), 0);
     cr_assert_eq(out, 65536);
@@ -94,7 +99,8 @@ Test(mm_calls, stacks_grow_on_faults_and_copies)
 {
     struct uspace us = space_create();
     struct mm_limits lim = no_limits;
-    struct mm_map_args map = {.addr = AT + (1UL << 30), .size = 8192, .prot = RW, .fixed = true, .growsdown = true};
+    struct mm_map_args map = {
+        .addr = AT + (1UL << 30), .size = 8192, .prot = RW, .fixed = true, .growsdown = true};
     uint64_t bottom, one = 1;
     int code = 0;
 
@@ -122,7 +128,8 @@ Test(mm_calls, mremap_errors)
     uint64_t out;
 
     cr_assert_eq(map_at(&us, AT, 16384, RW), 0);
-#define REMAP(old, old_size, new_size, flags, new) mm_remap(&us, &no_limits, old, old_size, new_size, flags, new, &out)
+#define REMAP(old, old_size, new_size, flags, new)                                                 \
+    mm_remap(&us, &no_limits, old, old_size, new_size, flags, new, &out)
     cr_assert_eq(REMAP(AT, 4096, 4096, 8, 0), -EINVAL);
     cr_assert_eq(REMAP(AT, 4096, 4096, LX_MREMAP_FIXED, AT), -EINVAL);
     cr_assert_eq(REMAP(AT, 4096, 8192, LX_MREMAP_DONTUNMAP | LX_MREMAP_MAYMOVE, AT), -EINVAL);
@@ -167,7 +174,8 @@ Test(mm_calls, a_failed_move_changes_nothing)
 Test(mm_calls, madvise_errors)
 {
     struct uspace us = space_create();
-    struct mm_map_args map = {.addr = AT + (1UL << 20), .size = 4096, .prot = RW, .shared = true, .fixed = true};
+    struct mm_map_args map = {
+        .addr = AT + (1UL << 20), .size = 4096, .prot = RW, .shared = true, .fixed = true};
     uint64_t shm;
 
     cr_assert_eq(map_at(&us, AT, 8192, RW), 0);

@@ -1,10 +1,11 @@
-/* Random mapping calls against an array of pages; after each the tree, the platform's pages and the counts must agree. */
+/* Random mapping calls against an array of pages; after each the tree, the platform's pages and the
+ * counts must agree. */
 #include <string.h>
 
 #include "tests/unit/mm_fixture.h"
 
 #define PAGES 200
-#define BASE 0x40000000UL
+#define BASE  0x40000000UL
 
 struct page {
     bool mapped, shared, locked, dontfork;
@@ -33,7 +34,8 @@ static void pick(struct model *m, unsigned *first, unsigned *count)
 
 static int some_prot(struct model *m)
 {
-    static const int prots[] = {LX_PROT_NONE, LX_PROT_READ, RW, RW, RW, LX_PROT_READ | LX_PROT_EXEC};
+    static const int prots[] = {LX_PROT_NONE, LX_PROT_READ, RW,
+                                RW,           RW,           LX_PROT_READ | LX_PROT_EXEC};
 
     return prots[random_below(&m->rnd, ARRAY_SIZE(prots))];
 }
@@ -120,7 +122,8 @@ static void step_flags(struct model *m)
             expected = -ENOMEM;
     }
     if (kind < 2)
-        ret = mm_advise(&m->us, addr_of(first), count * PAGE_SIZE, kind ? LX_MADV_DONTFORK : LX_MADV_DOFORK);
+        ret = mm_advise(&m->us, addr_of(first), count * PAGE_SIZE,
+                        kind ? LX_MADV_DONTFORK : LX_MADV_DOFORK);
     else if (kind == 2)
         ret = mm_mlock(&m->us, &no_limits, addr_of(first), count * PAGE_SIZE, true);
     else
@@ -139,7 +142,8 @@ static void step_flags(struct model *m)
     }
 }
 
-/* Are these pages one VMA? By prot and flags they may be; offsets decide the rest, so ask the tree. */
+/* Are these pages one VMA? By prot and flags they may be; offsets decide the rest, so ask the tree.
+ */
 static bool one_vma(struct model *m, unsigned first, unsigned count)
 {
     struct vma_info v;
@@ -164,9 +168,9 @@ static void step_move(struct model *m)
         return;
     if (new > old && m->page[from].shared)
         new = old; /* beyond the object pages can't be touched */
-    ret = mm_remap(&m->us, &no_limits, addr_of(from), old * PAGE_SIZE, new * PAGE_SIZE,
+    ret = mm_remap(&m->us, &no_limits, addr_of(from), old * PAGE_SIZE, new *PAGE_SIZE,
                    LX_MREMAP_MAYMOVE | LX_MREMAP_FIXED, addr_of(to), &out);
-    if (from < to + new && to < from + old) {
+    if (from < to + new &&to < from + old) {
         cr_assert_eq(ret, -EINVAL);
         return;
     }
@@ -189,11 +193,12 @@ static void step_resize(struct model *m)
     int ret;
 
     pick(m, &from, &old);
-    if (!m->page[from].mapped || !one_vma(m, from, old) || m->page[from].shared || from + new > PAGES)
+    if (!m->page[from].mapped || !one_vma(m, from, old) || m->page[from].shared ||
+        from + new > PAGES)
         return;
     for (unsigned i = from + old; i < from + new; i++)
         room &= !m->page[i].mapped;
-    ret = mm_remap(&m->us, &no_limits, addr_of(from), old * PAGE_SIZE, new * PAGE_SIZE, 0, 0, &out);
+    ret = mm_remap(&m->us, &no_limits, addr_of(from), old * PAGE_SIZE, new *PAGE_SIZE, 0, 0, &out);
     cr_assert_eq(ret, room ? 0 : -ENOMEM);
     if (ret < 0)
         return;
@@ -307,7 +312,8 @@ Test(mm_model, random_calls)
         run(seed, 1500);
 }
 
-/* The remembered gap never changes where a mapping goes: always the highest hole that is large enough. */
+/* The remembered gap never changes where a mapping goes: always the highest hole that is large
+ * enough. */
 Test(mm_model, placement_is_the_highest_hole)
 {
     static bool used[512];
@@ -319,7 +325,8 @@ Test(mm_model, placement_is_the_highest_hole)
     mm_set_mmap_top(us.mm, top);
     for (unsigned step = 0; step < 6000; step++) {
         unsigned size = 1 + random_below(&rnd, random_below(&rnd, 3) ? 4 : 40), at, run_length = 0;
-        struct mm_map_args map = {.size = size * PAGE_SIZE, .prot = random_below(&rnd, 2) ? RW : LX_PROT_READ};
+        struct mm_map_args map = {.size = size * PAGE_SIZE,
+                                  .prot = random_below(&rnd, 2) ? RW : LX_PROT_READ};
         uint64_t out;
 
         if (random_below(&rnd, 2)) {
