@@ -430,6 +430,8 @@ static int make_zygote(void)
         if (err)
             return err;
         err = await_zygote();
+        if (!err) /* what every fresh process starts with */
+            err = systrap_fpu_reset(procs.zygote);
         if (err)
             drop_zygote();
     }
