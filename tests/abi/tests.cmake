@@ -1,0 +1,22 @@
+# Small static programs, each compared with its native run on every platform. Output must be the same everywhere: no pids, times, addresses.
+if(NOT CVISOR_SANITIZE)
+  file(GLOB ABI_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/abi/*.c)
+  foreach(source ${ABI_SOURCES})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(abi_${name} ${source})
+    target_compile_definitions(abi_${name} PRIVATE _GNU_SOURCE)
+    target_compile_options(abi_${name} PRIVATE -fno-pie -Wno-missing-prototypes)
+    target_link_options(abi_${name} PRIVATE -static -no-pie)
+    target_link_libraries(abi_${name} PRIVATE pthread)
+    foreach(platform systrap ptrace mpk)
+      set(flags)
+      if(platform STREQUAL "mpk")
+        set(flags --flag=--unsafe-mpk)
+      endif()
+      add_test(NAME abi.${name}.${platform} COMMAND ${PYTHON3} ${CMAKE_SOURCE_DIR}/tests/lib/compare.py --runsc $<TARGET_FILE:runsc>
+        --platform ${platform} ${flags} --known ${CMAKE_SOURCE_DIR}/tests/abi/known_diffs.txt --name ${name} --timeout 100
+        -- $<TARGET_FILE:abi_${name}>)
+      set_tests_properties(abi.${name}.${platform} PROPERTIES LABELS abi TIMEOUT 250 SKIP_RETURN_CODE 77)
+    endforeach()
+  endforeach()
+endif()
