@@ -277,9 +277,7 @@ int64_t vfs_readlink(const struct vfs_ctx *ctx, const struct path *path, char *b
     struct inode *inode = path->dentry->inode;
     int64_t n;
 
-    if (!mode_is_lnk(inode->mode) || !inode_ops_of(inode)->readlink)
-        return -EINVAL;
-    n = inode_ops_of(inode)->readlink(inode, buf, size);
+    n = inode_readlink(inode, ctx, buf, size);
     if (n >= 0)
         vfs_touch_atime(path, inode, 0);
     return n;
