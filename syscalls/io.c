@@ -5,6 +5,7 @@
 #include "syscalls/io.h"
 
 #include "fs/sock/sock.h"
+#include "fs/task/signalfd.h"
 #include "sentry/abi/signal_num.h"
 #include "sentry/base/string.h"
 
@@ -51,13 +52,39 @@ void io_raise(struct task *t, int signo)
     signal_send_task(t, signo, &info);
 }
 
+struct signalfd_try {
+    struct task *t;
+    struct file *f;
+    struct uio *uio;
+};
+
+static int64_t try_signalfd(void *arg)
+{
+    struct signalfd_try *s = arg;
+
+    return signalfd_read(s->t, s->f, s->uio);
+}
+
+/* The file had nothing: a signalfd is asked again for this task, others are waited for. */
+static NOINLINE int64_t read_again(struct task *t, struct file *f, struct uio *uio, int64_t *pos, bool nowait)
+{
+    nowait = nowait || file_nonblock(f);
+    if (signalfd_is(f)) {
+        int64_t r = signalfd_read(t, f, uio);
+
+        if (r != -EAGAIN || nowait)
+            return r;
+        return task_wait(t, &t->tg->signalfd_waiters, LX_POLLIN, PARK_FOREVER, try_signalfd,
+                         &(struct signalfd_try){t, f, uio});
+    }
+    return nowait ? -EAGAIN : io_wait(t, &(struct io_try){.f = f, .uio = uio, .pos = pos}, false);
+}
+
 int64_t io_read(struct task *t, struct file *f, struct uio *uio, int64_t *pos, bool nowait)
 {
     int64_t r = file_read(f, uio, pos);
 
-    if (likely(r != -EAGAIN) || nowait || file_nonblock(f))
-        return r;
-    return io_wait(t, &(struct io_try){.f = f, .uio = uio, .pos = pos}, false);
+    return likely(r != -EAGAIN) ? r : read_again(t, f, uio, pos, nowait);
 }
 
 int64_t io_write(struct task *t, struct file *f, struct uio *uio, int64_t *pos, bool nowait)

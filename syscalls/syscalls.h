@@ -36,6 +36,8 @@ struct syscall_row {
     const char *args; /* argument kinds for strace, see table.def */
     const char *note; /* what is missing, or why */
 };
+/* restart_syscall(2) of poll, in sys_poll.c. */
+int64_t syscall_restart_poll(struct task *t);
 enum { SYSCALL_MISSING, SYSCALL_PARTIAL, SYSCALL_FULL };
 /* NULL when the number is unknown. */
 const struct syscall_row *syscall_row(uint64_t nr);
