@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -76,6 +77,7 @@ static int start_memory(struct boot *b)
         return boot_fail(b, 1, "cannot reserve the kernel's memory: %s", boot_error(r));
     if (getrandom(&ro_globals.hash_seed, sizeof(ro_globals.hash_seed), 0) < 0)
         return boot_fail(b, 1, "no random numbers: %s", strerror(errno));
+    ro_globals.vdso_clock = host_vdso_clock(getauxval(AT_SYSINFO_EHDR));
     ro_globals.log_fd = b->config->log_fd;
     ro_globals.log_json = b->config->log_json;
     ro_globals.log_level = b->config->debug ? LOG_DEBUG : LOG_WARN;

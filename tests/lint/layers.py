@@ -23,7 +23,7 @@ LAYERS = {
 # Within a line: who may include whom besides itself.
 SIBLINGS = {
     ("sentry/base", "sentry/abi"), ("sentry/abi", "sentry/base"),
-    ("fs/tmpfs", "fs"), ("fs/hostfs", "fs"), ("fs/overlay", "fs"), ("fs/sysfs", "fs"),
+    ("fs/tmpfs", "fs"), ("fs/hostfs", "fs"), ("fs/overlay", "fs"), ("fs/overlay", "fs/tmpfs"), ("fs/sysfs", "fs"),
     ("syscalls", "sentry/strace"), ("sentry/strace", "syscalls"),
 }
 # The host call list only declares functions: everyone may see it, as everyone may call a platform.
