@@ -12,15 +12,22 @@ struct remap {
     struct list *dead;
 };
 
-static int check_flags(const struct remap *r, int flags)
+/* What needs no look at the tree, in the order of Linux's check_mremap_params. */
+static int check_params(const struct remap *r, int flags)
 {
+    uint64_t max = platform_facts()->user_max;
+
     if (flags & ~(LX_MREMAP_MAYMOVE | LX_MREMAP_FIXED | LX_MREMAP_DONTUNMAP))
         return -EINVAL;
-    if (r->fixed && !r->maymove)
+    if ((r->old_addr & ~PAGE_MASK) || r->new_size == 0 || r->new_size > max)
         return -EINVAL;
-    if (r->dontunmap && (!r->maymove || r->old_size != r->new_size))
+    if (!r->fixed && !r->dontunmap)
+        return 0;
+    if (r->new_addr > max - r->new_size || (r->new_addr & ~PAGE_MASK) || !r->maymove)
         return -EINVAL;
-    if ((r->old_addr & ~PAGE_MASK) || r->new_size == 0)
+    if (r->dontunmap && r->old_size != r->new_size)
+        return -EINVAL;
+    if (r->old_addr < r->new_addr + r->new_size && r->new_addr < r->old_addr + r->old_size)
         return -EINVAL;
     return 0;
 }
@@ -46,7 +53,7 @@ static int resizable(const struct remap *r, struct vma **out)
     if (v->file && (add_overflows(v->offset + (r->old_addr - v->start), r->new_size, &offset_end) ||
                     offset_end > INT64_MAX))
         return -EINVAL;
-    grown = r->dontunmap ? r->new_size : r->new_size - r->old_size;
+    grown = r->dontunmap ? r->new_size : r->new_size - MIN(r->old_size, r->new_size);
     if ((v->flags & VMA_LOCKED) && !mm_may_lock(mm, r->lim, grown))
         return -EAGAIN;
     if (!mm_may_expand(mm, r->lim, v->prot, v->flags, grown))
@@ -99,15 +106,14 @@ static int move_to(const struct remap *r, const struct vma *from)
 
 static int move_fixed(struct remap *r, struct vma *v)
 {
-    uint64_t max = platform_facts()->user_max;
     int ret;
 
-    if ((r->new_addr & ~PAGE_MASK) || r->new_size > max || r->new_addr > max - r->new_size)
-        return -EINVAL;
-    if (r->old_addr < r->new_addr + r->new_size && r->new_addr < r->old_addr + r->old_size)
-        return -EINVAL;
     if (r->new_addr < MAX(platform_facts()->user_min, MM_MIN_ADDR))
         return -EPERM;
+    /* What can be refused is refused while the target still stands. */
+    ret = resizable(r, &v);
+    if (ret < 0)
+        return ret;
     ret = mm_unmap_locked(r->us, r->new_addr, r->new_addr + r->new_size, r->dead);
     if (ret < 0)
         return ret;
@@ -117,7 +123,7 @@ static int move_fixed(struct remap *r, struct vma *v)
             return ret;
         r->old_size = r->new_size;
     }
-    /* The unmapping may have split or removed the source. */
+    /* The unmapping may have split the source. */
     ret = resizable(r, &v);
     return ret < 0 ? ret : move_to(r, v);
 }
@@ -204,15 +210,13 @@ int mm_remap(const struct uspace *us, const struct mm_limits *lim, uint64_t old_
 
     if (page_round_overflows(old_size, &r.old_size) || page_round_overflows(new_size, &r.new_size))
         return -EINVAL;
-    ret = check_flags(&r, flags);
+    ret = check_params(&r, flags);
     if (ret < 0)
         return ret;
     if (old_addr >= max)
         return -EFAULT;
     if (r.old_size > max - old_addr)
         return r.old_size >= r.new_size ? -EINVAL : -EFAULT;
-    if (r.new_size > max)
-        return r.fixed ? -EINVAL : -ENOMEM;
     list_init(&dead);
     r.dead = &dead;
     mutex_lock(&us->mm->lock);

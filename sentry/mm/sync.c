@@ -41,7 +41,8 @@ int mm_msync(const struct uspace *us, uint64_t addr, uint64_t size, int flags)
         return -EINVAL;
     if ((flags & LX_MS_ASYNC) && (flags & LX_MS_SYNC))
         return -EINVAL;
-    if (page_round_overflows(size, &size) || add_overflows(addr, size, &end))
+    /* As on Linux the rounding may wrap: then there is nothing to do. */
+    if (add_overflows(addr, PAGE_ALIGN_UP(size), &end))
         return -ENOMEM;
     while (addr < end) {
         uint64_t piece_end = end;

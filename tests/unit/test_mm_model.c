@@ -164,7 +164,7 @@ static void step_move(struct model *m)
 
     pick(m, &from, &old);
     pick(m, &to, &new);
-    if (!m->page[from].mapped || !one_vma(m, from, MIN(old, new)))
+    if (!m->page[from].mapped || !one_vma(m, from, old))
         return;
     if (new > old && m->page[from].shared)
         new = old; /* beyond the object pages can't be touched */
