@@ -345,7 +345,7 @@ static int fifo_join(struct pipe *p, struct file *f)
     bool rd = f->mode & FMODE_READ, wr = f->mode & FMODE_WRITE;
     bool nonblock = f->flags & LX_O_NONBLOCK;
 
-    if (wr && !rd && nonblock && !p->readers)
+    if (p->inode && wr && !rd && nonblock && !p->readers)
         return -ENXIO;
     f->pos = -1;
     if (rd) {
@@ -356,6 +356,8 @@ static int fifo_join(struct pipe *p, struct file *f)
         p->writers++;
         p->writer_opens++;
     }
+    if (!p->inode)
+        return 0; /* a pipe(2) opened anew by /proc/PID/fd waits for nobody */
     if (rd && !wr && !p->writers)
         f->pos = (int64_t)p->writer_opens;
     else if (wr && !rd && !p->readers)
