@@ -1,7 +1,8 @@
 /*
  * The channel to a stub: one word per thread says whose turn it is. This file hands the turn over
- * and waits for it to come back; when to spin and when to sleep is decided here. What is read from
- * a slot is hostile: the word is only compared, results are the callers' to check. No locks.
+ * and waits for it to come back; when to spin and when to sleep is decided in policy.c. What is
+ * read from a slot is hostile: the word is only compared, results are the callers' to check. No
+ * locks.
  */
 #include "platform/systrap/systrap.h"
 
@@ -9,45 +10,9 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
-#include <x86intrin.h>
 
 /* A kicked stub that has not answered after this long is a hostile one. */
 #define KICK_TIMEOUT_NS 5000000000UL
-
-#define SPIN_US         40 /* about what waking a sleeper on another core costs */
-#define SHORT_GAP_US    25
-#define ESTIMATE_CAP_US 100
-
-/* Who needs a core now: guests being run, and sides that spin. */
-static struct {
-    atomic_int guests ALIGNED(64);
-    atomic_int spinners ALIGNED(64);
-} load;
-
-void channel_init(void)
-{
-    atomic_store(&load.guests, 0);
-    atomic_store(&load.spinners, 0);
-}
-
-static uint64_t ticks(uint64_t us)
-{
-    return us * systrap.ticks_per_us;
-}
-
-/* Moves estimate a quarter of the way to sample. */
-static void estimate(uint64_t *value, uint64_t sample)
-{
-    sample = MIN(sample, ticks(ESTIMATE_CAP_US));
-    *value += sample / 4 - *value / 4;
-}
-
-static bool crowded(int extra)
-{
-    return atomic_load_explicit(&load.guests, memory_order_relaxed) +
-               atomic_load_explicit(&load.spinners, memory_order_relaxed) + extra >
-           (int)systrap.cores;
-}
 
 static uint32_t turn_of(struct platform_ctx *ctx)
 {
@@ -87,20 +52,9 @@ static int post(struct platform_ctx *ctx)
     return 0;
 }
 
-static bool spin(struct platform_ctx *ctx)
+static bool arrived(struct platform_ctx *ctx)
 {
-    uint64_t start = __rdtsc();
-    bool arrived = false;
-
-    atomic_fetch_add_explicit(&load.spinners, 1, memory_order_relaxed);
-    do {
-        for (int i = 0; i < 16 && !arrived; i++) {
-            arrived = !pending(turn_of(ctx));
-            _mm_pause();
-        }
-    } while (!arrived && !crowded(0) && __rdtsc() - start < ticks(SPIN_US));
-    atomic_fetch_sub_explicit(&load.spinners, 1, memory_order_relaxed);
-    return arrived;
+    return !pending(turn_of(ctx));
 }
 
 /* A stub that does not answer a kick: its process dies. */
@@ -131,7 +85,7 @@ static void sleep_for_turn(struct platform_ctx *ctx)
 /* Waits until the stub has given the turn back. */
 static int await(struct platform_ctx *ctx, bool may_spin)
 {
-    if (pending(turn_of(ctx)) && !(may_spin && spin(ctx)))
+    if (pending(turn_of(ctx)) && !(may_spin && policy_spin(ctx, arrived)))
         sleep_for_turn(ctx);
     if (is_dead(ctx) || (turn_of(ctx) & ~TURN_ASLEEP) != TURN_SENTRY)
         return -ESRCH;
@@ -144,7 +98,7 @@ int channel_ready(struct platform_ctx *ctx)
 
     if (ctx->ready)
         return 0;
-    err = await(ctx, !crowded(2));
+    err = await(ctx, policy_command(ctx));
     if (!err)
         ctx->ready = true;
     return err;
@@ -153,13 +107,15 @@ int channel_ready(struct platform_ctx *ctx)
 int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out)
 {
     int err = channel_ready(ctx);
+    bool may_spin;
 
     if (err)
         return err;
     ctx->slot->command = command;
+    may_spin = policy_command(ctx);
     err = post(ctx);
     if (!err)
-        err = await(ctx, !crowded(2));
+        err = await(ctx, may_spin);
     if (!err)
         *out = READ_ONCE(ctx->slot->result);
     return err;
@@ -186,36 +142,19 @@ void channel_send_exit(struct platform_ctx *ctx)
         return;
 }
 
-/* How long the guest ran, by the stub's own clock readings; clamped, as all it says. */
-static void learn_gap(struct platform_ctx *ctx)
-{
-    uint64_t entered = READ_ONCE(ctx->slot->resume_tsc), left = READ_ONCE(ctx->slot->event_tsc);
-
-    estimate(&ctx->gap, left > entered ? left - entered : 0);
-}
-
 int channel_resume(struct platform_ctx *ctx, bool full)
 {
-    uint64_t now = __rdtsc();
     bool may_spin;
     int err = channel_ready(ctx);
 
     if (err)
         return err;
-    if (ctx->event_tsc)
-        estimate(&ctx->service, now - ctx->event_tsc);
-    ctx->slot->spin =
-        ctx->service < ticks(SHORT_GAP_US) && !crowded(2) ? (uint32_t)ticks(SPIN_US) : 0;
     ctx->slot->command = full ? STUB_RESUME_FULL : STUB_RESUME;
-    atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
-    may_spin = ctx->gap < ticks(SHORT_GAP_US) && !crowded(1);
+    may_spin = policy_resume(ctx);
     err = post(ctx);
     if (!err)
         err = await(ctx, may_spin);
-    atomic_fetch_sub_explicit(&load.guests, 1, memory_order_relaxed);
-    ctx->event_tsc = __rdtsc();
-    if (!err)
-        learn_gap(ctx);
+    policy_event(ctx);
     return err;
 }
 

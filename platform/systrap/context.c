@@ -74,7 +74,13 @@ void ctx_drop(struct platform_ctx *ctx)
 
 void ctx_free(struct platform_ctx *ctx)
 {
-    if (atomic_load(&ctx->as->refs)) /* else the process is being killed anyway */
+    policy_end(ctx);
+    /*
+     * With no references left the process is being killed anyway. Its first thread sleeps on until
+     * then: the host reaches a process's memory by its first thread's id only while that thread
+     * lives.
+     */
+    if (atomic_load(&ctx->as->refs) && ctx->tid != ctx->as->pid)
         channel_send_exit(ctx);
     ctx_drop(ctx);
 }
@@ -143,7 +149,7 @@ static int own_thread(struct platform_ctx *ctx)
     return (int)host_syscall(SYS_tgkill, (uint64_t)ctx->as->pid, (uint64_t)ctx->tid, 0, 0, 0, 0);
 }
 
-int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words)
+int context_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words)
 {
     struct platform_as *as = ctx->as;
     int64_t r;
@@ -157,9 +163,14 @@ int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, siz
     return (int)r;
 }
 
+int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words)
+{
+    return policy_guest_mask(ctx, mask, words);
+}
+
 unsigned systrap_ctx_cpu(struct platform_ctx *ctx)
 {
-    return ctx->cpu;
+    return MIN(READ_ONCE(ctx->wait.stub_cpu), CPU_WORDS * 64U - 1);
 }
 
 /* From another thread than the owner's: what was last seen, as the guest cannot be asked. */

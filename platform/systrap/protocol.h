@@ -114,12 +114,14 @@ struct stub_slot {
     uint32_t command ALIGNED(64);
     uint32_t spin; /* how long the stub may spin for its turn, in TSC ticks */
     uint32_t set_bases;
+    uint32_t sentry_cpu; /* where the serving thread is: no use in spinning on the same one */
     uint64_t arg[7];
 
     /* Written by the stub. */
     int64_t result;
     uint32_t event;
     uint32_t signo, code;
+    uint32_t cpu; /* where the guest ran last */
     uint64_t addr, trapno, err;
     uint64_t resume_tsc, event_tsc; /* when guest code was entered and left */
 

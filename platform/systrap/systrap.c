@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <x86intrin.h>
 
@@ -95,6 +96,9 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     if (!find_fpu())
         return -ENODEV;
     systrap.cores = host_cpu_count();
+    if (host_syscall(SYS_sched_getaffinity, 0, sizeof(systrap.cpus), (uint64_t)systrap.cpus, 0, 0,
+                     0) < 0)
+        return -EINVAL;
     systrap.ticks_per_us = measure_ticks();
     err = zygote_find_layout();
     if (err)
@@ -109,7 +113,6 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     facts->fpu_size = systrap.fpu_size;
     facts->fpu_features = systrap.xfeatures;
     facts->isolates = true;
-    channel_init();
     return process_init();
 }
 

@@ -38,6 +38,20 @@ struct platform_as {
     uint64_t stacked[ZONE_SLOTS / 64]; /* slots whose stack was mapped once */
 };
 
+#define CPU_WORDS 16 /* host CPU masks: 1024 CPUs */
+
+/* policy.c; times in TSC ticks. */
+struct wait_policy {
+    uint64_t gap;       /* estimate: how long the guest runs between calls */
+    uint64_t service;   /* estimate: how long a call is served */
+    uint64_t event_tsc; /* when the last event came; 0: none yet */
+    uint64_t no_spin_until, pair_end, part_next;
+    uint32_t stub_cpu, streak, failures, together;
+    bool paired;   /* both sides are held on one core */
+    bool has_mask; /* the guest chose its cores */
+    uint64_t mask[CPU_WORDS];
+};
+
 struct platform_ctx {
     struct platform_as *as;
     struct stub_slot *slot;
@@ -51,11 +65,8 @@ struct platform_ctx {
     atomic_uint interrupt; /* a request not yet answered */
     atomic_uint in_guest;  /* the owner is in switch: a request needs a kick */
 
-    /* Waiting policy, in TSC ticks: how long the guest runs between calls, and how long a call is
-     * served. */
-    uint64_t gap, service, event_tsc;
+    struct wait_policy wait;
     uint64_t user_ns; /* last known host CPU time of the stub's thread */
-    unsigned cpu;
 };
 
 /* What init found out; constant afterwards. */
@@ -67,6 +78,7 @@ struct systrap_globals {
     uint32_t fpu_size;
     uint64_t ticks_per_us;
     unsigned cores;
+    uint64_t cpus[CPU_WORDS]; /* the cores the sentry was given */
 };
 extern struct systrap_globals systrap;
 
@@ -121,6 +133,7 @@ void ctx_free(struct platform_ctx *ctx);
 int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out);
 void systrap_interrupt(struct platform_ctx *ctx);
 void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
+int context_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
 int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
 unsigned systrap_ctx_cpu(struct platform_ctx *ctx);
 int systrap_fpu_save(struct platform_ctx *ctx, void *buf);
@@ -132,8 +145,21 @@ int systrap_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *
 /* Ends the calling kernel thread. */
 NORETURN void kthread_exit(void);
 
+/* policy.c */
+/* The guest is about to run; true: wait for its event by spinning. */
+bool policy_resume(struct platform_ctx *ctx);
+/* It has stopped, or never ran. */
+void policy_event(struct platform_ctx *ctx);
+/* A command is about to be given; true: wait for its result by spinning. */
+bool policy_command(struct platform_ctx *ctx);
+/* Spins a while until arrived; what it returned last. */
+bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *ctx));
+/* The calling thread stops serving ctx. */
+void policy_end(struct platform_ctx *ctx);
+/* The guest asks for these cores. */
+int policy_guest_mask(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
+
 /* channel.c */
-void channel_init(void);
 /* Has the stub of ctx do command; its result into *out. -ESRCH when the stub is gone. */
 int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out) MUST_CHECK;
 /* A host call in the guest's process: its result, or -ESRCH. */

@@ -44,7 +44,7 @@ static void wait_turn(struct stub_slot *slot)
     uint32_t budget = READ_ONCE(slot->spin);
     uint32_t seen;
 
-    if (budget && spin(slot, budget))
+    if (budget && slot->sentry_cpu != slot->cpu && spin(slot, budget))
         return;
     while (!my_turn(slot)) {
         seen = TURN_SENTRY;
@@ -57,6 +57,7 @@ static void wait_turn(struct stub_slot *slot)
         }
         stub_call(__NR_futex, (uint64_t)&slot->turn, FUTEX_WAIT, TURN_SENTRY | TURN_ASLEEP, 0, 0,
                   0);
+        stub_tsc_cpu(&slot->cpu);
     }
 }
 
@@ -85,7 +86,7 @@ void stub_kicked(struct stub_slot *slot, struct stub_thread *self)
 {
     self->kicked = 0;
     slot->event = STUB_EV_INTERRUPTED;
-    slot->event_tsc = stub_tsc();
+    slot->event_tsc = stub_tsc_cpu(&slot->cpu);
     stub_post(slot);
     stub_serve_fresh(slot);
 }

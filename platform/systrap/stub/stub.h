@@ -60,6 +60,15 @@ static inline uint64_t stub_tsc(void)
     return __builtin_ia32_rdtsc();
 }
 
+static inline uint64_t stub_tsc_cpu(uint32_t *cpu)
+{
+    uint32_t aux;
+    uint64_t tsc = __builtin_ia32_rdtscp(&aux);
+
+    *cpu = aux & 0xfff;
+    return tsc;
+}
+
 static inline void stub_xrstor(const void *area)
 {
     __asm__ volatile("xrstor64 (%0)"
