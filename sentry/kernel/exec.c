@@ -41,13 +41,17 @@ int task_open_exec(struct task *t, const struct path *base, const char *name, ui
 {
     struct task_vfs v;
     struct path path;
+    uint32_t type;
     int err;
 
     task_vfs_get(t, &v);
     err = vfs_walk(&v.ctx, base, name, walk_flags, &path);
     if (err)
         goto out;
-    if ((path.dentry->inode->mode & LX_S_IFMT) != LX_S_IFREG || (path.mount->flags & LX_MS_NOEXEC))
+    type = path.dentry->inode->mode & LX_S_IFMT;
+    if (type == LX_S_IFLNK)
+        err = -ELOOP; /* AT_SYMLINK_NOFOLLOW */
+    else if (type != LX_S_IFREG || (path.mount->flags & LX_MS_NOEXEC))
         err = -EACCES;
     if (!err)
         err = inode_permission(path.dentry->inode, MAY_EXEC, v.ctx.cred);

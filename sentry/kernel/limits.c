@@ -2,12 +2,11 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/clock.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/limits.h"
 #include "sentry/mm/mm.h"
 
-#define NSEC_PER_USEC 1000UL
-#define USEC_PER_SEC 1000000UL
 #define KB_PER_PAGE (PAGE_SIZE / 1024)
 
 uint64_t task_rlimit(struct task *t, int resource)
@@ -66,13 +65,6 @@ int thread_group_set_rlimit(struct thread_group *tg, int resource, const struct 
         tg->rlimits[resource] = *new;
     mutex_unlock(&tg->limits_lock);
     return err;
-}
-
-struct lx_timeval ns_to_timeval(uint64_t ns)
-{
-    uint64_t usec = ns / NSEC_PER_USEC;
-
-    return (struct lx_timeval){(int64_t)(usec / USEC_PER_SEC), (int64_t)(usec % USEC_PER_SEC)};
 }
 
 static void self_rss(struct task *t, struct lx_rusage *out)

@@ -106,3 +106,19 @@ void signal_reset_on_exec(struct task *t)
     signal_recalc_locked(t);
     mutex_unlock(&t->tg->sig_lock);
 }
+
+void signal_set_action(struct task *t, int signo, const struct lx_sigaction *new, struct lx_sigaction *out_old)
+{
+    struct thread_group *tg = t->tg;
+    lx_sigset_t bit = LX_SIGMASK(signo);
+
+    mutex_lock(&tg->sig_lock);
+    *out_old = signal_action_locked(tg, signo);
+    if (new) {
+        signal_set_action_locked(tg, signo, new);
+        /* What is pending and now ignored is forgotten (POSIX 3.3.1.3). */
+        if (new->handler == LX_SIG_IGN || (new->handler == LX_SIG_DFL && (bit & SIGNALS_IGNORE)))
+            signal_flush_mask_locked(tg, bit);
+    }
+    mutex_unlock(&tg->sig_lock);
+}

@@ -9,6 +9,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
+#include "sentry/kernel/wait.h"
 
 SLAB_TYPE(sigqueue_slab, struct sigqueue_entry);
 
@@ -219,4 +220,43 @@ void signal_restore_mask(struct task *t)
     t->mask_saved = false;
     set_mask_locked(t, t->saved_mask);
     mutex_unlock(&t->tg->sig_lock);
+}
+
+int signal_wait(struct task *t, lx_sigset_t set, uint64_t deadline_ns, struct lx_siginfo *info)
+{
+    struct thread_group *tg = t->tg;
+    bool interrupted;
+    int signo;
+
+    set &= ~SIGNALS_KERNEL_ONLY;
+    mutex_lock(&tg->sig_lock);
+    signo = signal_dequeue_locked(t, set, info);
+    if (signo || !deadline_ns) {
+        signal_recalc_locked(t);
+        mutex_unlock(&tg->sig_lock);
+        return signo ? signo : -EAGAIN;
+    }
+    /* Unblocked for senders to wake us, but still not ignored or deadly: real_blocked. */
+    t->real_blocked = t->blocked;
+    t->blocked &= ~set;
+    signal_recalc_locked(t);
+    mutex_unlock(&tg->sig_lock);
+    interrupted = task_sleep(t, deadline_ns) != 0;
+    mutex_lock(&tg->sig_lock);
+    t->blocked = t->real_blocked;
+    t->real_blocked = 0;
+    signo = signal_dequeue_locked(t, set, info);
+    signal_recalc_locked(t);
+    mutex_unlock(&tg->sig_lock);
+    return signo ? signo : interrupted ? -EINTR : -EAGAIN;
+}
+
+lx_sigset_t signal_pending_set(struct task *t)
+{
+    lx_sigset_t set;
+
+    mutex_lock(&t->tg->sig_lock);
+    set = (t->pending.set | t->tg->shared_pending.set) & t->blocked;
+    mutex_unlock(&t->tg->sig_lock);
+    return set;
 }

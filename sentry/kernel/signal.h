@@ -88,6 +88,12 @@ bool signal_is_pending(struct task *t, lx_sigset_t set);
 /* exec: handlers to default, altstack off. */
 void signal_reset_on_exec(struct task *t);
 
+/* sigaction(2): new may be NULL. */
+void signal_set_action(struct task *t, int signo, const struct lx_sigaction *new, struct lx_sigaction *out_old);
+/* sigtimedwait(2): waits for one of set until the deadline (host CLOCK_MONOTONIC). The number; -EAGAIN, -EINTR. */
+int signal_wait(struct task *t, lx_sigset_t set, uint64_t deadline_ns, struct lx_siginfo *info) MUST_CHECK;
+/* Pending for t and blocked by it: sigpending(2). */
+lx_sigset_t signal_pending_set(struct task *t);
 /* sigaltstack(2); sp: the caller's stack pointer. -EPERM while on it, -EINVAL, -ENOMEM. */
 int signal_set_altstack(struct task *t, const struct lx_sigaltstack *ss, uint64_t sp) MUST_CHECK;
 void signal_get_altstack(const struct task *t, uint64_t sp, struct lx_sigaltstack *out);

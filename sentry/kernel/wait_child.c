@@ -3,8 +3,8 @@
 #include "sentry/abi/poll.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/clock.h"
 #include "sentry/kernel/kernel.h"
-#include "sentry/kernel/limits.h"
 #include "sentry/kernel/wait.h"
 
 #define KB_PER_PAGE (PAGE_SIZE / 1024)
