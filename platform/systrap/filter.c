@@ -47,6 +47,7 @@ static const struct allowed allowed_calls[] = {
     {__NR_sigaltstack, 0, {0}},
     {__NR_set_tid_address, 0, {0}},
     {__NR_prctl, 3, {PR_SET_PDEATHSIG, SIGKILL}},
+    {__NR_prctl, 3, {PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON}},
     {__NR_clock_gettime, 1, {CLOCK_THREAD_CPUTIME_ID}},
 };
 

@@ -110,7 +110,7 @@ void stub_signal(int signo, siginfo_t *info, struct ucontext *uc)
     self->event_rip = sc->ip;
     report_registers(slot, sc);
     report_bases(slot);
-    if (signo == SIGSYS && info->si_code == 1) {
+    if (signo == SIGSYS && info->si_code > 0) {
         slot->event = info->si_arch == AUDIT_ARCH_X86_64 ? STUB_EV_SYSCALL : STUB_EV_SYSCALL32;
     } else if (info->si_code <= 0) {
         self->kicked = 0;
