@@ -1,15 +1,14 @@
 /*
- * Changing attributes: chmod, chown, truncate, utimens with Linux's rules about who may and what else changes (setid bits, times). Source:
- * chmod(2), chown(2), truncate(2), utimensat(2), inode(7). Reading them is inode.c, permission checks perm.c. Takes the inode's lock.
+ * Changing attributes: chmod, chown, truncate, utimens with Linux's rules about who may and what
+ * else changes (setid bits, times). Source: chmod(2), chown(2), truncate(2), utimensat(2),
+ * inode(7). Reading them is inode.c, permission checks perm.c. Takes the inode's lock.
  */
 #include "fs/vfs_int.h"
-#include "platform/host/host.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mount.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/cred.h"
 
-#define HOST_CLOCK_REALTIME_COARSE 5
 #define RELATIME_NS (24LL * 3600 * 1000000000)
 
 int vfs_getattr(const struct path *path, struct kstat *out)
@@ -30,7 +29,8 @@ void vfs_strip_setid(const struct inode *inode, const struct cred *cred, struct 
 }
 
 /* chown drops setuid, and setgid where it is not a mark for mandatory locks, whoever calls. */
-static void strip_for_chown(const struct inode *inode, const struct cred *cred, struct setattr *attr)
+static void strip_for_chown(const struct inode *inode, const struct cred *cred,
+                            struct setattr *attr)
 {
     uint32_t mode = inode->mode, kill = mode & LX_S_ISUID;
 
@@ -59,7 +59,8 @@ static int check_chmod(const struct inode *inode, const struct cred *cred, struc
     return 0;
 }
 
-static int check_chown(const struct inode *inode, const struct cred *cred, const struct setattr *attr)
+static int check_chown(const struct inode *inode, const struct cred *cred,
+                       const struct setattr *attr)
 {
     bool owner = cred->fsuid == inode->uid;
 
@@ -200,11 +201,9 @@ void vfs_touch_atime(const struct path *path, struct inode *inode, uint32_t file
         return;
     if ((flags & LX_MS_NODIRATIME) && mode_is_dir(inode->mode))
         return;
-    now = (int64_t)host_clock_ns(HOST_CLOCK_REALTIME_COARSE);
+    now = vfs_now_ns();
     if (!(flags & LX_MS_STRICTATIME) && atime > READ_ONCE(inode->mtime_ns) &&
         atime > READ_ONCE(inode->ctime_ns) && now - atime < RELATIME_NS)
         return;
-    /* The coarse clock may lag behind the change that is to be older than this access. */
-    now = vfs_now_ns();
     WRITE_ONCE(inode->atime_ns, now);
 }

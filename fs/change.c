@@ -1,8 +1,10 @@
 /*
- * Adding and removing names: mknod mkdir symlink link unlink rmdir. rename is rename.c. Source: the man pages, path_resolution(7).
+ * Adding and removing names: mknod mkdir symlink link unlink rmdir. rename is rename.c. Source: the
+ * man pages, path_resolution(7).
  *
- * Locks: the directory's inode lock, then the victim's (or link's target): parents before children, directories before the rest. rename
- * keeps the same order and holds rename_lock where two directories are concerned.
+ * Locks: the directory's inode lock, then the victim's (or link's target): parents before children,
+ * directories before the rest. rename keeps the same order and holds rename_lock where two
+ * directories are concerned.
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -25,8 +27,8 @@ static void create_end(struct creation *c)
 }
 
 /* On success create_end follows; on failure it has run. */
-static int create_begin(struct creation *c, const struct vfs_ctx *ctx, const struct path *base, const char *name,
-                        bool is_dir)
+static int create_begin(struct creation *c, const struct vfs_ctx *ctx, const struct path *base,
+                        const char *name, bool is_dir)
 {
     struct walk *w = &c->walk;
     int err = walk_begin(w, ctx, base, name, 0);
@@ -56,7 +58,8 @@ static int create_begin(struct creation *c, const struct vfs_ctx *ctx, const str
     return err;
 }
 
-int vfs_mknod_at(const struct vfs_ctx *ctx, const struct path *base, const char *name, uint32_t mode, uint64_t rdev)
+int vfs_mknod_at(const struct vfs_ctx *ctx, const struct path *base, const char *name,
+                 uint32_t mode, uint64_t rdev)
 {
     struct creation c;
     bool device = false;
@@ -85,12 +88,14 @@ int vfs_mknod_at(const struct vfs_ctx *ctx, const struct path *base, const char 
     if (device && !cred_capable(ctx->cred, LX_CAP_MKNOD))
         err = -EPERM;
     else
-        err = vfs_create_locked(ctx, c.walk.cur.dentry, c.child, (mode & (LX_S_IFMT | 07777)) & ~ctx->umask, rdev);
+        err = vfs_create_locked(ctx, c.walk.cur.dentry, c.child,
+                                (mode & (LX_S_IFMT | 07777)) & ~ctx->umask, rdev);
     create_end(&c);
     return err;
 }
 
-int vfs_mkdir_at(const struct vfs_ctx *ctx, const struct path *base, const char *name, uint32_t mode)
+int vfs_mkdir_at(const struct vfs_ctx *ctx, const struct path *base, const char *name,
+                 uint32_t mode)
 {
     struct creation c;
     struct inode *dir, *inode;
@@ -109,7 +114,8 @@ int vfs_mkdir_at(const struct vfs_ctx *ctx, const struct path *base, const char 
     return err;
 }
 
-int vfs_symlink_at(const struct vfs_ctx *ctx, const char *target, const struct path *base, const char *name)
+int vfs_symlink_at(const struct vfs_ctx *ctx, const char *target, const struct path *base,
+                   const char *name)
 {
     struct creation c;
     struct inode *dir, *inode;
@@ -153,8 +159,8 @@ static int link_locked(struct creation *c, const struct path *old)
     return err;
 }
 
-int vfs_link_at(const struct vfs_ctx *ctx, const struct path *old_base, const char *old_name, const struct path *new_base,
-                const char *new_name, int flags)
+int vfs_link_at(const struct vfs_ctx *ctx, const struct path *old_base, const char *old_name,
+                const struct path *new_base, const char *new_name, int flags)
 {
     uint32_t walk_flags = 0;
     struct creation c;
@@ -183,7 +189,8 @@ int vfs_link_at(const struct vfs_ctx *ctx, const struct path *old_base, const ch
 }
 
 /* With both locked. */
-static int remove_locked(const struct vfs_ctx *ctx, struct inode *dir, struct dentry *victim, bool want_dir)
+static int remove_locked(const struct vfs_ctx *ctx, struct inode *dir, struct dentry *victim,
+                         bool want_dir)
 {
     const struct inode_ops *ops = inode_ops_of(dir);
     int (*op)(struct inode *, const char *, struct inode *) = want_dir ? ops->rmdir : ops->unlink;

@@ -1,10 +1,11 @@
 /*
- * The dentry cache: find, insert, move, drop. The hash holds a reference of each dentry in it, so a count of 1 says "cached and unused";
- * what the cache holds beyond its limit goes oldest first, a second chance given to what was found meanwhile. Printing of paths is path.c,
- * walking is namei.c.
+ * The dentry cache: find, insert, move, drop. The hash holds a reference of each dentry in it, so a
+ * count of 1 says "cached and unused"; what the cache holds beyond its limit goes oldest first, a
+ * second chance given to what was found meanwhile. Printing of paths is path.c, walking is namei.c.
  *
- * Locks: dcache_lock (rank DENTRY) around every look at tree and hash; dentry_lookup takes the directory's inode lock before it.
- * References are dropped outside the lock, since the last one calls into the filesystem.
+ * Locks: dcache_lock (rank DENTRY) around every look at tree and hash; dentry_lookup takes the
+ * directory's inode lock before it. References are dropped outside the lock, since the last one
+ * calls into the filesystem.
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -98,7 +99,8 @@ struct dentry *dentry_get(struct dentry *d)
 
 void dentry_put(struct dentry *d)
 {
-    /* A loop, not recursion: a child's end may be its parent's, up a chain as long as the guest likes. */
+    /* A loop, not recursion: a child's end may be its parent's, up a chain as long as the guest
+     * likes. */
     while (d && ref_put(&d->ref)) {
         struct dentry *parent = d->parent;
 
@@ -128,8 +130,7 @@ struct dentry *dcache_find_locked(struct dentry *parent, const char *name, uint3
     struct list *head = bucket_of(hash);
     struct dentry *d;
 
-    list_for_each(d, head, hash_node)
-    {
+    list_for_each (d, head, hash_node) {
         if (d->hash != hash || d->parent != parent || d->name_size != size ||
             memcmp(d->name, name, size) != 0)
             continue;
@@ -205,7 +206,8 @@ static void shrink_locked(struct list *victims)
     }
 }
 
-/* Enters a new dentry beneath parent; cached unless the filesystem's names are to be looked up each time. */
+/* Enters a new dentry beneath parent; cached unless the filesystem's names are to be looked up each
+ * time. */
 static void attach(struct dentry *parent, struct dentry *d)
 {
     struct list victims;
@@ -244,7 +246,8 @@ static bool still_right(struct inode *dir, struct dentry *d)
     return !inode_ops_of(dir)->revalidate || inode_ops_of(dir)->revalidate(dir, d->name, d->inode);
 }
 
-int dentry_lookup_locked(struct dentry *parent, const char *name, uint32_t size, struct dentry **out)
+int dentry_lookup_locked(struct dentry *parent, const char *name, uint32_t size,
+                         struct dentry **out)
 {
     struct inode *dir = parent->inode, *inode = NULL;
     struct dentry *d;
@@ -412,8 +415,7 @@ void dcache_drop_tree(struct dentry *root)
 
     list_init(&victims);
     dcache_lock();
-    list_for_each_safe(d, tmp, &vfs_state()->lru, lru)
-    {
+    list_for_each_safe (d, tmp, &vfs_state()->lru, lru) {
         if (d->parent->inode->sb != sb)
             continue;
         (void)hash_remove(d);

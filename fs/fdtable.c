@@ -1,6 +1,6 @@
 /*
- * Descriptor tables. The lock guards the slots; files are put outside it. Closing drops the table's POSIX locks on the file, whose owner is the
- * table.
+ * Descriptor tables. The lock guards the slots; files are put outside it. Closing drops the table's
+ * POSIX locks on the file, whose owner is the table.
  */
 #include "fs/fdtable.h"
 
@@ -11,7 +11,7 @@
 #include "sentry/base/string.h"
 
 #define FIRST_CAPACITY 64U
-#define CAPACITY_MAX (KMALLOC_MAX / sizeof(struct fd_slot))
+#define CAPACITY_MAX   (KMALLOC_MAX / sizeof(struct fd_slot))
 
 SLAB_TYPE(fdtable_slab, struct fdtable);
 
@@ -225,7 +225,8 @@ int fdtable_close(struct fdtable *t, int fd)
     return f ? close_file(t, f) : -EBADF;
 }
 
-/* Closes the first descriptor in [from, last] that qualifies; where to go on, or UINT32_MAX at the end. */
+/* Closes the first descriptor in [from, last] that qualifies; where to go on, or UINT32_MAX at the
+ * end. */
 static uint32_t close_next(struct fdtable *t, uint32_t from, uint32_t last, bool cloexec_only)
 {
     struct file *f = NULL;

@@ -1,6 +1,6 @@
 /*
- * Open files: life, checked reads and writes, positions, polling. Opening is open.c, what VMAs ask of files file_map.c. Takes pos_lock; guest
- * memory is copied under it.
+ * Open files: life, checked reads and writes, positions, polling. Opening is open.c, what VMAs ask
+ * of files file_map.c. Takes pos_lock; guest memory is copied under it.
  */
 #include "fs/epoll.h"
 #include "fs/filelock.h"
@@ -28,7 +28,8 @@ static struct file *alloc_file(uint32_t flags, uint32_t mode, const struct cred 
     return f;
 }
 
-struct file *file_alloc_path(const struct path *path, uint32_t flags, uint32_t mode, const struct cred *cred)
+struct file *file_alloc_path(const struct path *path, uint32_t flags, uint32_t mode,
+                             const struct cred *cred)
 {
     struct file *f = alloc_file(flags, mode, cred);
 
@@ -40,7 +41,8 @@ struct file *file_alloc_path(const struct path *path, uint32_t flags, uint32_t m
     return f;
 }
 
-struct file *file_alloc_anon(const void *file_ops, uint32_t flags, void *private_data, const struct cred *cred)
+struct file *file_alloc_anon(const void *file_ops, uint32_t flags, void *private_data,
+                             const struct cred *cred)
 {
     uint32_t mode = ((flags + 1) & (FMODE_READ | FMODE_WRITE)) | FMODE_STREAM;
     struct file *f = alloc_file(flags & ~(uint32_t)LX_O_CLOEXEC, mode, cred);

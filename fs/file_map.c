@@ -27,8 +27,8 @@ static void map_put(struct mm_file *m)
     file_put(file_of(m));
 }
 
-static int map_source(struct mm_file *m, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
-                      uint64_t *out_offset, bool *out_close)
+static int map_source(struct mm_file *m, uint64_t offset, uint64_t size, int prot, bool shared,
+                      int *out_fd, uint64_t *out_offset, bool *out_close)
 {
     struct file *f = file_of(m);
 

@@ -1,6 +1,7 @@
 /*
- * File locks: conflict, splitting and merging of ranges, circles of waiters. Takes filelocks.lock; then vfs_state.blocked_lock (never both the
- * other way). Memory for a request is taken before anything changes, so that a request is done whole or not at all.
+ * File locks: conflict, splitting and merging of ranges, circles of waiters. Takes filelocks.lock;
+ * then vfs_state.blocked_lock (never both the other way). Memory for a request is taken before
+ * anything changes, so that a request is done whole or not at all.
  */
 #include "fs/filelock.h"
 
@@ -49,7 +50,8 @@ static struct filelocks *locks_make(struct inode *inode)
     mutex_init(&fl->lock, RANK_FILELOCK);
     list_init(&fl->locks);
     waitq_init(&fl->queue);
-    if (__atomic_compare_exchange_n(&inode->locks, &none, fl, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (__atomic_compare_exchange_n(&inode->locks, &none, fl, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
         return fl;
     waitq_destroy(&fl->queue);
     slab_free(&filelocks_slab, fl);
@@ -78,13 +80,12 @@ static bool overlaps(const struct filelock_range *a, const struct filelock_range
 }
 
 /* flock's locks and fcntl's don't see each other. */
-static struct record *find_conflict(struct filelocks *fl, enum filelock_kind kind, const void *owner,
-                                    const struct filelock_range *req)
+static struct record *find_conflict(struct filelocks *fl, enum filelock_kind kind,
+                                    const void *owner, const struct filelock_range *req)
 {
     struct record *r, *first = NULL;
 
-    list_for_each(r, &fl->locks, node)
-    {
+    list_for_each (r, &fl->locks, node) {
         if ((r->kind == FILELOCK_FLOCK) != (kind == FILELOCK_FLOCK) || r->owner == owner)
             continue;
         if (r->range.type == LX_F_RDLCK && req->type == LX_F_RDLCK)
@@ -99,23 +100,22 @@ static void insert_sorted(struct filelocks *fl, struct record *fresh)
 {
     struct record *r;
 
-    list_for_each(r, &fl->locks, node)
-    {
+    list_for_each (r, &fl->locks, node) {
         if (r->range.start > fresh->range.start)
             break;
     }
     list_add_tail(&r->node, &fresh->node);
 }
 
-/* Takes req's range out of owner's locks; a lock around it is split with *spare (used: set NULL). True when something was released. */
-static bool cut_range(struct filelocks *fl, enum filelock_kind kind, const void *owner, const struct filelock_range *req,
-                      struct record **spare)
+/* Takes req's range out of owner's locks; a lock around it is split with *spare (used: set NULL).
+ * True when something was released. */
+static bool cut_range(struct filelocks *fl, enum filelock_kind kind, const void *owner,
+                      const struct filelock_range *req, struct record **spare)
 {
     struct record *r, *tmp, *tail = NULL;
     bool released = false;
 
-    list_for_each_safe(r, tmp, &fl->locks, node)
-    {
+    list_for_each_safe (r, tmp, &fl->locks, node) {
         if (r->kind != kind || r->owner != owner || !overlaps(&r->range, req))
             continue;
         released = true;
@@ -145,9 +145,9 @@ static void merge(struct filelocks *fl, struct record *fresh)
 {
     struct record *r, *tmp;
 
-    list_for_each_safe(r, tmp, &fl->locks, node)
-    {
-        if (r == fresh || r->kind != fresh->kind || r->owner != fresh->owner || r->range.type != fresh->range.type)
+    list_for_each_safe (r, tmp, &fl->locks, node) {
+        if (r == fresh || r->kind != fresh->kind || r->owner != fresh->owner ||
+            r->range.type != fresh->range.type)
             continue;
         if (r->range.end + 1 != fresh->range.start &&
             (fresh->range.end == INT64_MAX || fresh->range.end + 1 != r->range.start))
@@ -162,8 +162,8 @@ static void merge(struct filelocks *fl, struct record *fresh)
 }
 
 /* fresh is used for a lock, spare for a split; what is left of them is the caller's to free. */
-static void apply(struct filelocks *fl, enum filelock_kind kind, const void *owner, const struct filelock_range *req,
-                  struct record **fresh, struct record **spare)
+static void apply(struct filelocks *fl, enum filelock_kind kind, const void *owner,
+                  const struct filelock_range *req, struct record **fresh, struct record **spare)
 {
     bool released = cut_range(fl, kind, owner, req, spare);
 
@@ -191,8 +191,7 @@ static bool closes_circle(const void *owner, const void *blocker)
         struct filelock_wait *w;
         const void *next = NULL;
 
-        list_for_each(w, &v->blocked, node)
-        {
+        list_for_each (w, &v->blocked, node) {
             if (w->owner == blocker) {
                 next = w->blocker;
                 break;
@@ -244,8 +243,8 @@ void filelock_wait_end(struct filelock_wait **wait)
     *wait = NULL;
 }
 
-static int set_range(struct filelocks *fl, enum filelock_kind kind, const void *owner, const struct filelock_range *req,
-                     const void **out_blocker)
+static int set_range(struct filelocks *fl, enum filelock_kind kind, const void *owner,
+                     const struct filelock_range *req, const void **out_blocker)
 {
     struct record *fresh = slab_alloc(&record_slab), *spare = slab_alloc(&record_slab);
     int err = fresh && spare ? 0 : -ENOLCK;
@@ -275,8 +274,8 @@ static const void *owner_of(struct file *f, struct fdtable *table, enum filelock
     return kind == FILELOCK_POSIX ? (const void *)table : (const void *)f;
 }
 
-int filelock_set(struct file *f, struct fdtable *table, enum filelock_kind kind, const struct filelock_range *req,
-                 struct filelock_wait **wait)
+int filelock_set(struct file *f, struct fdtable *table, enum filelock_kind kind,
+                 const struct filelock_range *req, struct filelock_wait **wait)
 {
     const void *owner = owner_of(f, table, kind), *blocker = NULL;
     struct filelocks *fl;
@@ -284,7 +283,8 @@ int filelock_set(struct file *f, struct fdtable *table, enum filelock_kind kind,
 
     if ((f->mode & FMODE_PATH) || !f->inode)
         return -EBADF;
-    if ((req->type == LX_F_RDLCK && !(f->mode & FMODE_READ)) || (req->type == LX_F_WRLCK && !(f->mode & FMODE_WRITE)))
+    if ((req->type == LX_F_RDLCK && !(f->mode & FMODE_READ)) ||
+        (req->type == LX_F_WRLCK && !(f->mode & FMODE_WRITE)))
         return -EBADF;
     if (req->start < 0 || req->end < req->start)
         return -EINVAL;
@@ -297,7 +297,8 @@ int filelock_set(struct file *f, struct fdtable *table, enum filelock_kind kind,
     return err;
 }
 
-int filelock_test(struct file *f, struct fdtable *table, enum filelock_kind kind, struct filelock_range *io)
+int filelock_test(struct file *f, struct fdtable *table, enum filelock_kind kind,
+                  struct filelock_range *io)
 {
     struct filelocks *fl;
     struct record *conflict = NULL;
@@ -352,8 +353,7 @@ static void release_owner(struct filelocks *fl, const void *owner)
     bool released = false;
 
     mutex_lock(&fl->lock);
-    list_for_each_safe(r, tmp, &fl->locks, node)
-    {
+    list_for_each_safe (r, tmp, &fl->locks, node) {
         if (r->owner != owner)
             continue;
         list_del(&r->node);
@@ -381,8 +381,10 @@ void filelocks_release_file(struct file *f)
         release_owner(fl, f);
 }
 
-void filelocks_for_each(struct inode *inode, void (*fn)(enum filelock_kind kind, const struct filelock_range *range,
-                                                        const void *owner, void *arg), void *arg)
+void filelocks_for_each(struct inode *inode,
+                        void (*fn)(enum filelock_kind kind, const struct filelock_range *range,
+                                   const void *owner, void *arg),
+                        void *arg)
 {
     struct filelocks *fl = locks_of(inode);
     struct record *r;
@@ -390,8 +392,7 @@ void filelocks_for_each(struct inode *inode, void (*fn)(enum filelock_kind kind,
     if (!fl)
         return;
     mutex_lock(&fl->lock);
-    list_for_each(r, &fl->locks, node)
-    {
+    list_for_each (r, &fl->locks, node) {
         fn(r->kind, &r->range, r->owner, arg);
     }
     mutex_unlock(&fl->lock);

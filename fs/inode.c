@@ -1,6 +1,6 @@
 /*
- * Inodes: life, attributes, writer counts, ownership of new ones. Superblocks are super.c, permission checks perm.c. Takes the inode's
- * lock only where said.
+ * Inodes: life, attributes, writer counts, ownership of new ones. Superblocks are super.c,
+ * permission checks perm.c. Takes the inode's lock only where said.
  */
 #include "fs/filelock.h"
 #include "fs/vfs_int.h"
@@ -9,15 +9,15 @@
 #include "sentry/abi/sched.h"
 #include "sentry/base/cred.h"
 
-#define HOST_CLOCK_REALTIME 0
+#define HOST_CLOCK_REALTIME_COARSE 5 /* what Linux stamps files with */
 
 int64_t vfs_now_ns(void)
 {
-    return (int64_t)host_clock_ns(HOST_CLOCK_REALTIME);
+    return (int64_t)host_clock_ns(HOST_CLOCK_REALTIME_COARSE);
 }
 
-void inode_init(struct inode *inode, struct superblock *sb, const void *inode_ops, const void *file_ops, uint64_t ino,
-                uint32_t mode)
+void inode_init(struct inode *inode, struct superblock *sb, const void *inode_ops,
+                const void *file_ops, uint64_t ino, uint32_t mode)
 {
     int64_t now = vfs_now_ns();
 
@@ -35,7 +35,8 @@ void inode_init(struct inode *inode, struct superblock *sb, const void *inode_op
     waitq_init(&inode->waiters);
 }
 
-void inode_init_owner(struct inode *inode, const struct inode *dir, uint32_t mode, const struct cred *cred)
+void inode_init_owner(struct inode *inode, const struct inode *dir, uint32_t mode,
+                      const struct cred *cred)
 {
     inode->uid = cred->fsuid;
     inode->gid = cred->fsgid;
@@ -120,8 +121,8 @@ static int count_step(struct inode *inode, int32_t step)
     do {
         if ((step > 0 && old < 0) || (step < 0 && old > 0))
             return -ETXTBSY;
-    } while (!__atomic_compare_exchange_n(&inode->write_count, &old, old + step, true, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&inode->write_count, &old, old + step, true,
+                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     return 0;
 }
 

@@ -170,7 +170,7 @@ int inode_get_write(struct inode *inode) MUST_CHECK;
 void inode_put_write(struct inode *inode);
 int inode_deny_write(struct inode *inode) MUST_CHECK;
 void inode_allow_write(struct inode *inode);
-/* Now, for timestamps (host CLOCK_REALTIME). */
+/* Now, for timestamps (host CLOCK_REALTIME_COARSE, as Linux does). */
 int64_t vfs_now_ns(void);
 
 /* One reference for the caller. The filesystem then sets sb->root (a reference it gives away) and data. free_inode and free_sb may

@@ -1,6 +1,6 @@
 /*
- * Mounts: life, the tree, and the walk's steps through it. Namespaces are mount_ns.c, the calls that rearrange the tree mount_ops.c.
- * Takes mount_lock; references are dropped outside it.
+ * Mounts: life, the tree, and the walk's steps through it. Namespaces are mount_ns.c, the calls
+ * that rearrange the tree mount_ops.c. Takes mount_lock; references are dropped outside it.
  */
 #include "fs/mount_int.h"
 #include "sentry/abi/errno.h"
@@ -8,7 +8,8 @@
 
 SLAB_TYPE(mount_slab, struct mount);
 
-struct mount *mount_alloc(struct superblock *sb, struct dentry *root, const char *source, uint32_t flags)
+struct mount *mount_alloc(struct superblock *sb, struct dentry *root, const char *source,
+                          uint32_t flags)
 {
     struct mount *m = slab_alloc(&mount_slab);
 
@@ -31,7 +32,8 @@ struct mount *mount_alloc(struct superblock *sb, struct dentry *root, const char
     return m;
 }
 
-int mount_create_detached(struct superblock *sb, const char *source, uint32_t flags, struct mount **out)
+int mount_create_detached(struct superblock *sb, const char *source, uint32_t flags,
+                          struct mount **out)
 {
     struct dentry *root = sb_root_dentry(sb);
     struct mount *m;
@@ -77,8 +79,7 @@ struct mount *mount_lookup_locked(struct mount *m, struct dentry *d)
 {
     struct mount *child;
 
-    list_for_each(child, &m->children, sibling)
-    {
+    list_for_each (child, &m->children, sibling) {
         if (child->mountpoint == d)
             return child;
     }

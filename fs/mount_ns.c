@@ -1,5 +1,6 @@
 /*
- * Mount namespaces: life, copies, listing. Takes dcache_lock and mount_lock together; references are dropped outside.
+ * Mount namespaces: life, copies, listing. Takes dcache_lock and mount_lock together; references
+ * are dropped outside.
  */
 #include "fs/mount_int.h"
 #include "sentry/abi/errno.h"
@@ -20,7 +21,8 @@ static struct mount_ns *alloc_ns(void)
     return ns;
 }
 
-int mount_ns_create(struct superblock *sb, const char *source, uint32_t flags, struct mount_ns **out)
+int mount_ns_create(struct superblock *sb, const char *source, uint32_t flags,
+                    struct mount_ns **out)
 {
     struct mount_ns *ns = alloc_ns();
     struct mount *m;
@@ -74,15 +76,13 @@ static int copy_all_locked(struct mount_ns *from, struct mount_ns *to)
 {
     struct mount *m;
 
-    list_for_each(m, &from->mounts, ns_node)
-    {
+    list_for_each (m, &from->mounts, ns_node) {
         m->copy = mount_alloc(m->sb, m->root, m->source, m->flags);
         if (!m->copy)
             return -ENOMEM;
         mount_enter_ns_locked(to, m->copy);
     }
-    list_for_each(m, &from->mounts, ns_node)
-    {
+    list_for_each (m, &from->mounts, ns_node) {
         if (m->parent)
             mount_attach_locked(m->copy, m->parent->copy, m->mountpoint);
     }
@@ -148,8 +148,7 @@ static struct mount **snapshot(struct mount_ns *ns, uint32_t *out_count)
         mutex_lock(lock);
         fits = ns->count <= capacity;
         if (fits) {
-            list_for_each(m, &ns->mounts, ns_node)
-            {
+            list_for_each (m, &ns->mounts, ns_node) {
                 all[n++] = mount_get(m);
             }
         }

@@ -1,6 +1,7 @@
 /*
- * Calls that rearrange the mount tree: mount, bind, move, remount, umount, pivot_root. Source: mount(2), umount2(2), pivot_root(2). There
- * is no propagation: every mount is private. Takes dcache_lock and mount_lock together (mounts_lock).
+ * Calls that rearrange the mount tree: mount, bind, move, remount, umount, pivot_root. Source:
+ * mount(2), umount2(2), pivot_root(2). There is no propagation: every mount is private. Takes
+ * dcache_lock and mount_lock together (mounts_lock).
  */
 #include "fs/mount_int.h"
 #include "sentry/abi/errno.h"
@@ -42,7 +43,8 @@ static bool beneath_dentry(const struct dentry *d, const struct dentry *top)
     return d == top;
 }
 
-int mount_copy_tree_locked(struct mount *top, struct dentry *root, bool recursive, struct mount **out)
+int mount_copy_tree_locked(struct mount *top, struct dentry *root, bool recursive,
+                           struct mount **out)
 {
     struct mount *m = top;
 
@@ -193,7 +195,8 @@ int mount_umount(const struct path *at, bool detach)
 }
 
 /* With both locks: 0 when ns's root may be replaced so. */
-static int check_pivot_locked(const struct mount_ns *ns, const struct path *new_root, const struct path *put_old)
+static int check_pivot_locked(const struct mount_ns *ns, const struct path *new_root,
+                              const struct path *put_old)
 {
     if (new_root->mount->ns != ns || put_old->mount->ns != ns)
         return -EINVAL;

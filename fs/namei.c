@@ -1,9 +1,11 @@
 /*
- * The path walk: component by component from a start, through symlinks, magic links, ".." and mounts. Source: path_resolution(7), openat2(2).
+ * The path walk: component by component from a start, through symlinks, magic links, ".." and
+ * mounts. Source: path_resolution(7), openat2(2).
  *
- * walk_fast goes as far as the cache knows the way, under one hold of dcache_lock and with no reference counting in between; the slow
- * step does one component with everything that may come with it. Locks: dcache_lock and mount_lock (fast), the directory's inode lock
- * when the filesystem must be asked (dentry_lookup).
+ * walk_fast goes as far as the cache knows the way, under one hold of dcache_lock and with no
+ * reference counting in between; the slow step does one component with everything that may come
+ * with it. Locks: dcache_lock and mount_lock (fast), the directory's inode lock when the filesystem
+ * must be asked (dentry_lookup).
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -104,7 +106,8 @@ static bool is_dotdot(const struct walk *w)
     return w->name_size == 2 && w->name[0] == '.' && w->name[1] == '.';
 }
 
-/* Under dcache_lock: a directory that needs no one's leave but the mode bits', with names that may be trusted. */
+/* Under dcache_lock: a directory that needs no one's leave but the mode bits', with names that may
+ * be trusted. */
 static bool plain_dir(const struct inode *dir, const struct cred *cred)
 {
     return mode_is_dir(dir->mode) && !(dir->sb->flags & (SB_NO_DCACHE | SB_REVALIDATE)) &&
@@ -129,7 +132,8 @@ static void walk_fast(struct walk *w, bool to_parent)
     if (w->flags & (WALK_SCOPED | WALK_NO_XDEV))
         return;
     dcache_lock();
-    while (next_component(w) && !(to_parent && is_last(w)) && plain_dir(at.dentry->inode, w->ctx->cred)) {
+    while (next_component(w) && !(to_parent && is_last(w)) &&
+           plain_dir(at.dentry->inode, w->ctx->cred)) {
         struct dentry *child;
 
         if (is_dot(w)) {
@@ -347,7 +351,8 @@ int vfs_walk(const struct vfs_ctx *ctx, const struct path *base, const char *nam
     if (err < 0)
         return err;
     err = walk_all(&w);
-    if (err == 0 && ((flags & WALK_DIRECTORY) || w.trailing) && !mode_is_dir(w.cur.dentry->inode->mode))
+    if (err == 0 && ((flags & WALK_DIRECTORY) || w.trailing) &&
+        !mode_is_dir(w.cur.dentry->inode->mode))
         err = -ENOTDIR;
     if (err == 0) {
         *out = w.cur;

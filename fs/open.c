@@ -1,6 +1,6 @@
 /*
- * Opening: open(2)'s flags, creation, and what each type of inode needs. Source: open(2), openat2(2), fifo(7). Takes the directory's inode lock
- * while creating.
+ * Opening: open(2)'s flags, creation, and what each type of inode needs. Source: open(2),
+ * openat2(2), fifo(7). Takes the directory's inode lock while creating.
  */
 #include "fs/pipe.h"
 #include "fs/vfs_int.h"
@@ -8,9 +8,9 @@
 #include "sentry/abi/mount.h"
 #include "sentry/base/cred.h"
 
-#define O_TMPFILE_BIT (LX_O_TMPFILE & ~LX_O_DIRECTORY)
-#define O_CREATION (LX_O_CREAT | LX_O_EXCL | LX_O_NOCTTY | LX_O_TRUNC | LX_O_CLOEXEC)
-#define O_WITH_PATH (LX_O_PATH | LX_O_DIRECTORY | LX_O_NOFOLLOW)
+#define O_TMPFILE_BIT  (LX_O_TMPFILE & ~LX_O_DIRECTORY)
+#define O_CREATION     (LX_O_CREAT | LX_O_EXCL | LX_O_NOCTTY | LX_O_TRUNC | LX_O_CLOEXEC)
+#define O_WITH_PATH    (LX_O_PATH | LX_O_DIRECTORY | LX_O_NOFOLLOW)
 #define DEV_MAJOR(dev) ((uint32_t)(((dev) >> 8) & 0xfff) | (uint32_t)(((dev) >> 32) & ~0xfffULL))
 #define DEV_MINOR(dev) ((uint32_t)((dev)&0xff) | (uint32_t)(((dev) >> 12) & ~0xffULL))
 
@@ -218,8 +218,8 @@ static int open_existing(const struct open_args *a, const struct path *path, str
     return err < 0 ? err : open_checked(a, path, out);
 }
 
-int vfs_create_locked(const struct vfs_ctx *ctx, struct dentry *dir, struct dentry *child, uint32_t mode,
-                      uint64_t rdev)
+int vfs_create_locked(const struct vfs_ctx *ctx, struct dentry *dir, struct dentry *child,
+                      uint32_t mode, uint64_t rdev)
 {
     const struct inode_ops *ops = inode_ops_of(dir->inode);
     struct inode *inode;
@@ -293,8 +293,8 @@ static int create_step(struct open_args *a, struct walk *w, bool *again, struct 
     return open_existing(a, &w->cur, out);
 }
 
-static int open_create(struct open_args *a, const struct path *base, const char *name, uint32_t resolve,
-                       struct file **out)
+static int open_create(struct open_args *a, const struct path *base, const char *name,
+                       uint32_t resolve, struct file **out)
 {
     struct walk w;
     bool again;
@@ -312,8 +312,8 @@ static int open_create(struct open_args *a, const struct path *base, const char 
     return err;
 }
 
-static int open_tmpfile(struct open_args *a, const struct path *base, const char *name, uint32_t resolve,
-                        struct file **out)
+static int open_tmpfile(struct open_args *a, const struct path *base, const char *name,
+                        uint32_t resolve, struct file **out)
 {
     struct path dir, path;
     struct inode *inode;
@@ -321,12 +321,15 @@ static int open_tmpfile(struct open_args *a, const struct path *base, const char
 
     if (err < 0)
         return err;
-    err = path_is_readonly(&dir) ? -EROFS : inode_permission(dir.dentry->inode, MAY_WRITE | MAY_EXEC, a->ctx->cred);
+    err = path_is_readonly(&dir)
+              ? -EROFS
+              : inode_permission(dir.dentry->inode, MAY_WRITE | MAY_EXEC, a->ctx->cred);
     if (err == 0 && !inode_ops_of(dir.dentry->inode)->tmpfile)
         err = -EOPNOTSUPP;
     if (err == 0) {
         mutex_lock(&dir.dentry->inode->lock);
-        err = inode_ops_of(dir.dentry->inode)->tmpfile(dir.dentry->inode, LX_S_IFREG | a->mode, a->ctx->cred, &inode);
+        err = inode_ops_of(dir.dentry->inode)
+                  ->tmpfile(dir.dentry->inode, LX_S_IFREG | a->mode, a->ctx->cred, &inode);
         mutex_unlock(&dir.dentry->inode->lock);
     }
     if (err < 0)
@@ -353,7 +356,8 @@ static int settle_flags(struct open_args *a, uint32_t flags, uint32_t mode)
     if (flags & LX_O_PATH)
         flags &= O_WITH_PATH;
     if (flags & O_TMPFILE_BIT) {
-        if (!(flags & LX_O_DIRECTORY) || (flags & LX_O_CREAT) || !(access_mask(flags & LX_O_ACCMODE) & MAY_WRITE))
+        if (!(flags & LX_O_DIRECTORY) || (flags & LX_O_CREAT) ||
+            !(access_mask(flags & LX_O_ACCMODE) & MAY_WRITE))
             return -EINVAL;
     } else if ((flags & LX_O_CREAT) && (flags & LX_O_DIRECTORY)) {
         return -EINVAL;
@@ -367,8 +371,8 @@ static int settle_flags(struct open_args *a, uint32_t flags, uint32_t mode)
     return 0;
 }
 
-int vfs_open_at(const struct vfs_ctx *ctx, const struct path *base, const char *name, uint32_t flags, uint32_t mode,
-                uint32_t resolve, struct file **out)
+int vfs_open_at(const struct vfs_ctx *ctx, const struct path *base, const char *name,
+                uint32_t flags, uint32_t mode, uint32_t resolve, struct file **out)
 {
     struct open_args a = {.ctx = ctx};
     struct path path;
@@ -388,7 +392,8 @@ int vfs_open_at(const struct vfs_ctx *ctx, const struct path *base, const char *
     return err;
 }
 
-int vfs_open_path(const struct vfs_ctx *ctx, const struct path *path, uint32_t flags, struct file **out)
+int vfs_open_path(const struct vfs_ctx *ctx, const struct path *path, uint32_t flags,
+                  struct file **out)
 {
     struct open_args a = {.ctx = ctx};
     int err = settle_flags(&a, flags & ~(uint32_t)(LX_O_CREAT | LX_O_EXCL), 0);
@@ -412,7 +417,9 @@ int vfs_open_exec(const struct vfs_ctx *ctx, const struct path *path, struct fil
     if (err < 0)
         return err;
     err = open_checked(&a, path, out);
-    if (err == 0 && (*out)->inode != inode) { /* an overlay went on with the real one: that is what release allows again */
+    if (err == 0 &&
+        (*out)->inode !=
+            inode) { /* an overlay went on with the real one: that is what release allows again */
         err = inode_deny_write((*out)->inode);
         if (err < 0)
             file_put(*out);

@@ -11,7 +11,8 @@
 
 struct path path_get(const struct path *p)
 {
-    return (struct path){p->mount ? mount_get(p->mount) : NULL, p->dentry ? dentry_get(p->dentry) : NULL};
+    return (struct path){p->mount ? mount_get(p->mount) : NULL,
+                         p->dentry ? dentry_get(p->dentry) : NULL};
 }
 
 void path_put(struct path *p)

@@ -1,6 +1,6 @@
 /*
- * Who may do what: mode bits, ownership, capabilities, the sticky bit. Source: path_resolution(7), capabilities(7), unlink(2). Takes no
- * locks; fields are read without the inode's, as Linux does.
+ * Who may do what: mode bits, ownership, capabilities, the sticky bit. Source: path_resolution(7),
+ * capabilities(7), unlink(2). Takes no locks; fields are read without the inode's, as Linux does.
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -56,11 +56,13 @@ bool path_is_readonly(const struct path *p)
     return (READ_ONCE(p->mount->flags) & LX_MS_RDONLY) || (p->mount->sb->flags & SB_RDONLY);
 }
 
-static bool sticky_forbids(const struct inode *dir, const struct inode *victim, const struct cred *cred)
+static bool sticky_forbids(const struct inode *dir, const struct inode *victim,
+                           const struct cred *cred)
 {
     if (!(dir->mode & LX_S_ISVTX))
         return false;
-    return cred->fsuid != victim->uid && cred->fsuid != dir->uid && !cred_capable(cred, LX_CAP_FOWNER);
+    return cred->fsuid != victim->uid && cred->fsuid != dir->uid &&
+           !cred_capable(cred, LX_CAP_FOWNER);
 }
 
 int vfs_may_delete(struct inode *dir, struct dentry *victim, bool want_dir, const struct cred *cred)

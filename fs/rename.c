@@ -1,8 +1,9 @@
 /*
  * rename(2): the checks and their order, and the locks of up to four inodes.
  *
- * Locks: rename_lock of the superblock when two directories are concerned, so that nothing changes who is above whom; then the directories,
- * an ancestor first and else by address; then what is moved and replaced, directories first and else by address.
+ * Locks: rename_lock of the superblock when two directories are concerned, so that nothing changes
+ * who is above whom; then the directories, an ancestor first and else by address; then what is
+ * moved and replaced, directories first and else by address.
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -101,7 +102,8 @@ static int check_rights(const struct renaming *r)
     if (!target->inode)
         err = vfs_may_create(to, cred);
     else
-        err = vfs_may_delete(to->inode, target, exchange ? mode_is_dir(target->inode->mode) : source_dir, cred);
+        err = vfs_may_delete(to->inode, target,
+                             exchange ? mode_is_dir(target->inode->mode) : source_dir, cred);
     if (err < 0)
         return err;
     if (!inode_ops_of(to->inode)->rename)
@@ -180,8 +182,8 @@ static int rename_walked(struct renaming *r)
     return rename_in_dirs(r);
 }
 
-int vfs_rename_at(const struct vfs_ctx *ctx, const struct path *old_base, const char *old_name, const struct path *new_base,
-                  const char *new_name, uint32_t flags)
+int vfs_rename_at(const struct vfs_ctx *ctx, const struct path *old_base, const char *old_name,
+                  const struct path *new_base, const char *new_name, uint32_t flags)
 {
     struct renaming *r;
     int err;

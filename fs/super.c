@@ -1,6 +1,7 @@
 /*
- * Superblocks: two counts, so that a root and its tree, which hold their superblock, don't keep it alive for ever. ref: mounts and owners.
- * passive: inodes, and one for all of ref. Takes dcache_lock.
+ * Superblocks: two counts, so that a root and its tree, which hold their superblock, don't keep it
+ * alive for ever. ref: mounts and owners. passive: inodes, and one for all of ref. Takes
+ * dcache_lock.
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"

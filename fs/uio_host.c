@@ -1,5 +1,6 @@
 /*
- * uio <-> host descriptor. See uio_host.h. Small transfers bounce through the stack, larger ones through pooled buffers.
+ * uio <-> host descriptor. See uio_host.h. Small transfers bounce through the stack, larger ones
+ * through pooled buffers.
  */
 #include "fs/uio_host.h"
 
@@ -8,7 +9,7 @@
 #include "sentry/abi/errno.h"
 
 #define STACK_BOUNCE 1024
-#define NO_OFFSET (-1)
+#define NO_OFFSET    (-1)
 
 static int64_t host_in(int fd, void *buf, size_t n, int64_t offset)
 {

@@ -1,7 +1,8 @@
 /*
- * Between a uio and a host descriptor, through a bounce buffer where the uio is the guest's; kernel memory goes directly. Bytes (short at the end
- * of the file or of the uio, or after an error past the first byte), or -errno. Advances the uio. Takes no locks; copies guest memory, so the
- * caller holds none ranked MM or after.
+ * Between a uio and a host descriptor, through a bounce buffer where the uio is the guest's; kernel
+ * memory goes directly. Bytes (short at the end of the file or of the uio, or after an error past
+ * the first byte), or -errno. Advances the uio. Takes no locks; copies guest memory, so the caller
+ * holds none ranked MM or after.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * The VFS's state: set-up, teardown, the device table, number allocation and bounce buffers. Takes the mount lock (device table) and the
- * pool lock.
+ * The VFS's state: set-up, teardown, the device table, number allocation and bounce buffers. Takes
+ * the mount lock (device table) and the pool lock.
  */
 #include "fs/vfs_int.h"
 
@@ -8,7 +8,8 @@
 #include "sentry/base/slab.h"
 
 #define BUCKETS_ORDER 6 /* 16384 list heads of 16 bytes */
-_Static_assert(sizeof(struct list) * DCACHE_BUCKETS == (PAGE_SIZE << BUCKETS_ORDER), "dentry hash size");
+_Static_assert(sizeof(struct list) * DCACHE_BUCKETS == (PAGE_SIZE << BUCKETS_ORDER),
+               "dentry hash size");
 
 SLAB_TYPE(vfs_state_slab, struct vfs_state);
 
@@ -69,7 +70,8 @@ uint64_t vfs_alloc_dev(void)
     return (minor & 0xff) | ((minor & ~0xffULL) << 12);
 }
 
-int vfs_register_chrdev(uint32_t major, uint32_t minor_first, uint32_t minor_count, const void *dev_ops)
+int vfs_register_chrdev(uint32_t major, uint32_t minor_first, uint32_t minor_count,
+                        const void *dev_ops)
 {
     struct vfs_state *v = vfs_state();
     int err = 0;
@@ -78,8 +80,10 @@ int vfs_register_chrdev(uint32_t major, uint32_t minor_first, uint32_t minor_cou
     if (v->chrdev_count == CHRDEV_MAX) {
         err = -ENOSPC;
     } else {
-        v->chrdevs[v->chrdev_count] = (struct chrdev_range){
-            .major = major, .minor_first = minor_first, .minor_count = minor_count, .ops = ops_ref(dev_ops)};
+        v->chrdevs[v->chrdev_count] = (struct chrdev_range){.major = major,
+                                                            .minor_first = minor_first,
+                                                            .minor_count = minor_count,
+                                                            .ops = ops_ref(dev_ops)};
         store_release(&v->chrdev_count, v->chrdev_count + 1);
     }
     mutex_unlock(&v->mount_lock);

@@ -1,6 +1,7 @@
 /*
- * What the VFS core shares between its files: its state in the arena, the dentry cache's inner calls and the path walk in steps.
- * For fs/ itself and for filesystems that need the cache (memfds, overlay); the syscall layer uses vfs.h.
+ * What the VFS core shares between its files: its state in the arena, the dentry cache's inner
+ * calls and the path walk in steps. For fs/ itself and for filesystems that need the cache (memfds,
+ * overlay); the syscall layer uses vfs.h.
  */
 #pragma once
 
@@ -11,11 +12,11 @@
 #include "sentry/base/ops.h"
 
 #define DCACHE_BUCKETS 16384
-#define DCACHE_LIMIT 32768 /* cached dentries, used ones included */
-#define CHRDEV_MAX 64
-#define BOUNCE_SIZE 65536UL
-#define BOUNCE_ORDER 4
-#define BOUNCE_KEEP 8
+#define DCACHE_LIMIT   32768 /* cached dentries, used ones included */
+#define CHRDEV_MAX     64
+#define BOUNCE_SIZE    65536UL
+#define BOUNCE_ORDER   4
+#define BOUNCE_KEEP    8
 
 struct chrdev_range {
     uint32_t major, minor_first, minor_count;
@@ -29,7 +30,8 @@ struct bounce {
 
 /* A zeroed list head is an empty one, so that an unused table costs no memory. */
 struct vfs_state {
-    struct mutex dcache_lock; /* rank DENTRY: every dentry's parent, name, inode, flags, lists; all below to mount_lock */
+    struct mutex dcache_lock; /* rank DENTRY: every dentry's parent, name, inode, flags, lists; all
+                                 below to mount_lock */
     struct list *buckets;
     struct list lru; /* hashed dentries, oldest first */
     uint32_t cached;
@@ -91,23 +93,29 @@ static inline void dcache_unlock(void)
 /* The cached child, borrowed: good until dcache_unlock. May be negative. */
 struct dentry *dcache_find_locked(struct dentry *parent, const char *name, uint32_t size);
 /*
- * The child, from the cache or the filesystem; counted; negative (inode NULL) when the name is absent. The first takes parent's inode
- * lock when it has to ask the filesystem, the second is called with it held.
+ * The child, from the cache or the filesystem; counted; negative (inode NULL) when the name is
+ * absent. The first takes parent's inode lock when it has to ask the filesystem, the second is
+ * called with it held.
  */
-int dentry_lookup(struct dentry *parent, const char *name, uint32_t size, struct dentry **out) MUST_CHECK;
-int dentry_lookup_locked(struct dentry *parent, const char *name, uint32_t size, struct dentry **out) MUST_CHECK;
+int dentry_lookup(struct dentry *parent, const char *name, uint32_t size,
+                  struct dentry **out) MUST_CHECK;
+int dentry_lookup_locked(struct dentry *parent, const char *name, uint32_t size,
+                         struct dentry **out) MUST_CHECK;
 /* A negative one becomes inode's (reference taken over). The parent's inode is locked. */
 void dentry_instantiate(struct dentry *d, struct inode *inode);
 /* Its name is gone from the tree. */
 void dentry_set_unlinked(struct dentry *d);
-/* d gets target's parent and name, target (negative or replaced) leaves the cache. name: kmalloc copy of target's when it is not short. */
+/* d gets target's parent and name, target (negative or replaced) leaves the cache. name: kmalloc
+ * copy of target's when it is not short. */
 void dentry_move(struct dentry *d, struct dentry *target, char *name);
 void dentry_exchange(struct dentry *a, struct dentry *b);
 /* Is a above d, or d itself? Both under one rename_lock. */
 bool dentry_is_ancestor(struct dentry *a, struct dentry *d);
-/* For O_TMPFILE: beneath dir but not to be found, shown as "/dir/#INO (deleted)" (takes over the inode's reference on success). */
+/* For O_TMPFILE: beneath dir but not to be found, shown as "/dir/#INO (deleted)" (takes over the
+ * inode's reference on success). */
 struct dentry *dentry_alloc_unnamed(struct dentry *dir, struct inode *inode) MUST_CHECK;
-/* A dentry in no directory, shown as "/NAME (deleted)" (takes over the inode's reference, on success only). */
+/* A dentry in no directory, shown as "/NAME (deleted)" (takes over the inode's reference, on
+ * success only). */
 struct dentry *dentry_alloc_unlinked(const char *name, struct inode *inode) MUST_CHECK;
 /* Makes sure that later walks find this very dentry; it counts a mount. */
 void dentry_pin_mount_locked(struct dentry *d);
@@ -149,10 +157,11 @@ struct walk {
 
 int walk_begin(struct walk *w, const struct vfs_ctx *ctx, const struct path *base, const char *name,
                uint32_t flags) MUST_CHECK;
-/* cur becomes the directory that holds the last component, which is left in name, name_size, last. */
+/* cur becomes the directory that holds the last component, which is left in name, name_size, last.
+ */
 int walk_to_parent(struct walk *w) MUST_CHECK;
-/* The last component is the symlink d: goes on into its target; then walk_to_parent again, unless *jumped: a magic link brought cur to
- * its end. */
+/* The last component is the symlink d: goes on into its target; then walk_to_parent again, unless
+ * *jumped: a magic link brought cur to its end. */
 int walk_follow_last(struct walk *w, struct dentry *d, bool *jumped) MUST_CHECK;
 void walk_end(struct walk *w);
 
@@ -161,12 +170,14 @@ void walk_end(struct walk *w);
 /* Mode bits, owner, groups, capabilities; no ops, no read-only check. */
 int inode_mode_permission(const struct inode *inode, int mask, const struct cred *cred) MUST_CHECK;
 bool inode_owner_or_capable(const struct inode *inode, const struct cred *cred);
-/* May cred take victim out of dir (locked)? The sticky bit included. want_dir: rmdir's point of view. */
-int vfs_may_delete(struct inode *dir, struct dentry *victim, bool want_dir, const struct cred *cred) MUST_CHECK;
+/* May cred take victim out of dir (locked)? The sticky bit included. want_dir: rmdir's point of
+ * view. */
+int vfs_may_delete(struct inode *dir, struct dentry *victim, bool want_dir,
+                   const struct cred *cred) MUST_CHECK;
 int vfs_may_create(struct dentry *dir, const struct cred *cred) MUST_CHECK;
 /* Locked dir, negative child: makes a regular file, node or socket and instantiates child. */
-int vfs_create_locked(const struct vfs_ctx *ctx, struct dentry *dir, struct dentry *child, uint32_t mode,
-                      uint64_t rdev) MUST_CHECK;
+int vfs_create_locked(const struct vfs_ctx *ctx, struct dentry *dir, struct dentry *child,
+                      uint32_t mode, uint64_t rdev) MUST_CHECK;
 /* setattr with no permission checks; takes the inode's lock. */
 int vfs_setattr_nocheck(struct inode *inode, struct setattr *attr) MUST_CHECK;
 /* ATTR_MODE into attr when a write or truncation must clear setuid or setgid. */
@@ -177,7 +188,8 @@ void vfs_touch_atime(const struct path *path, struct inode *inode, uint32_t file
 /* ---- files ---- */
 
 /* A file on path (references taken) with no ops yet. */
-struct file *file_alloc_path(const struct path *path, uint32_t flags, uint32_t mode, const struct cred *cred) MUST_CHECK;
+struct file *file_alloc_path(const struct path *path, uint32_t flags, uint32_t mode,
+                             const struct cred *cred) MUST_CHECK;
 DECLARE_OPS(mm_file_ops, file_mm_ops);
 
 /* Bounce buffers of BOUNCE_SIZE bytes, contents undefined. */

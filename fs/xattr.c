@@ -1,6 +1,6 @@
 /*
- * Extended attributes: namespaces and who may touch them. Storing them is the filesystem's. Source: xattr(7). Takes the inode's lock around
- * changes.
+ * Extended attributes: namespaces and who may touch them. Storing them is the filesystem's. Source:
+ * xattr(7). Takes the inode's lock around changes.
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -51,7 +51,8 @@ static int check_name(struct inode *inode, const char *name, int mask, const str
     return -EOPNOTSUPP;
 }
 
-int64_t vfs_getxattr(const struct vfs_ctx *ctx, const struct path *path, const char *name, void *buf, size_t size)
+int64_t vfs_getxattr(const struct vfs_ctx *ctx, const struct path *path, const char *name,
+                     void *buf, size_t size)
 {
     struct inode *inode = path->dentry->inode;
     int err = check_name(inode, name, MAY_READ, ctx->cred);
@@ -63,8 +64,8 @@ int64_t vfs_getxattr(const struct vfs_ctx *ctx, const struct path *path, const c
     return inode_ops_of(inode)->getxattr(inode, name, buf, size);
 }
 
-int vfs_setxattr(const struct vfs_ctx *ctx, const struct path *path, const char *name, const void *value, size_t size,
-                 int flags)
+int vfs_setxattr(const struct vfs_ctx *ctx, const struct path *path, const char *name,
+                 const void *value, size_t size, int flags)
 {
     struct inode *inode = path->dentry->inode;
     int err;

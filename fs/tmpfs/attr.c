@@ -1,5 +1,6 @@
 /*
- * tmpfs: attributes and extended attributes. setattr, setxattr and removexattr are called with the inode's lock held, the readers take it.
+ * tmpfs: attributes and extended attributes. setattr, setxattr and removexattr are called with the
+ * inode's lock held, the readers take it.
  */
 #include "fs/tmpfs/tmpfs_int.h"
 #include "platform/host/host.h"
@@ -57,8 +58,7 @@ static struct tmpfs_xattr *find_xattr(struct tmpfs_inode *ti, const char *name)
 {
     struct tmpfs_xattr *x;
 
-    list_for_each(x, &ti->xattrs, node)
-    {
+    list_for_each (x, &ti->xattrs, node) {
         if (strcmp(x->name, name) == 0)
             return x;
     }
@@ -155,8 +155,7 @@ int64_t tmpfs_listxattr(struct inode *inode, char *buf, size_t size)
     size_t total = 0;
 
     mutex_lock(&inode->lock);
-    list_for_each(x, &tmpfs_inode(inode)->xattrs, node)
-    {
+    list_for_each (x, &tmpfs_inode(inode)->xattrs, node) {
         size_t n = strlen(x->name) + 1;
 
         if (total + n <= size)

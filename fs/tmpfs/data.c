@@ -1,6 +1,6 @@
 /*
- * tmpfs: where a regular file's bytes are (inline or in a host memfd), their size and what they are charged. The callers hold the inode's
- * lock but where said.
+ * tmpfs: where a regular file's bytes are (inline or in a host memfd), their size and what they are
+ * charged. The callers hold the inode's lock but where said.
  */
 #include "fs/tmpfs/tmpfs_int.h"
 #include "platform/host/host.h"
@@ -8,7 +8,7 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 
-#define HOST_MFD_CLOEXEC 1
+#define HOST_MFD_CLOEXEC       1
 #define HOST_MFD_ALLOW_SEALING 2
 
 static uint64_t pages_of(uint64_t size)
@@ -110,7 +110,8 @@ void tmpfs_recharge(struct tmpfs_inode *ti, uint64_t reserved)
 /* How many pages of the range the host file lacks. */
 static uint64_t missing_pages(struct tmpfs_inode *ti, uint64_t offset, uint64_t n)
 {
-    uint64_t at = PAGE_ALIGN_DOWN(offset), end = PAGE_ALIGN_UP(offset + n), missing = (end - at) / PAGE_SIZE;
+    uint64_t at = PAGE_ALIGN_DOWN(offset), end = PAGE_ALIGN_UP(offset + n),
+             missing = (end - at) / PAGE_SIZE;
 
     while (at < end) {
         int64_t data = host_lseek(ti->host_fd, (int64_t)at, LX_SEEK_DATA), hole;
@@ -127,23 +128,37 @@ static uint64_t missing_pages(struct tmpfs_inode *ti, uint64_t offset, uint64_t 
     return missing;
 }
 
+/* The bytes of the range that n would be if it ended after so many of its pages. */
+static uint64_t first_pages(uint64_t offset, uint64_t n, uint64_t pages)
+{
+    return MIN(n, pages * PAGE_SIZE - offset % PAGE_SIZE);
+}
+
 int tmpfs_reserve(struct tmpfs_inode *ti, uint64_t offset, uint64_t *n, uint64_t *out_pages)
 {
     struct tmpfs *fs = tmpfs_of(&ti->inode);
-    uint64_t want = (PAGE_ALIGN_UP(offset + *n) - PAGE_ALIGN_DOWN(offset)) / PAGE_SIZE;
+    uint64_t used, room, low = 0,
+                         high = (PAGE_ALIGN_UP(offset + *n) - PAGE_ALIGN_DOWN(offset)) / PAGE_SIZE;
 
-    *out_pages = want;
-    if (tmpfs_charge(fs, want) == 0)
+    *out_pages = high;
+    if (tmpfs_charge(fs, high) == 0)
         return 0;
     /* Nearly full: count exactly, and write as far as the space goes. */
-    for (;;) {
-        *out_pages = missing_pages(ti, offset, *n);
-        if (tmpfs_charge(fs, *out_pages) == 0)
-            return 0;
-        if (offset % PAGE_SIZE + *n <= PAGE_SIZE)
-            return -ENOSPC;
-        *n = *n > 2 * PAGE_SIZE ? PAGE_ALIGN_UP(offset + *n / 2) - offset : PAGE_SIZE - offset % PAGE_SIZE;
+    used = READ_ONCE(fs->used_pages);
+    room = fs->max_pages > used ? fs->max_pages - used : 0;
+    while (low < high) {
+        uint64_t middle = low + (high - low + 1) / 2;
+
+        if (missing_pages(ti, offset, first_pages(offset, *n, middle)) <= room)
+            low = middle;
+        else
+            high = middle - 1;
     }
+    if (low == 0)
+        return -ENOSPC;
+    *n = first_pages(offset, *n, low);
+    *out_pages = missing_pages(ti, offset, *n);
+    return tmpfs_charge(fs, *out_pages);
 }
 
 static int resize_small(struct tmpfs_inode *ti, uint64_t size)
@@ -217,7 +232,9 @@ static int fill_large(struct tmpfs_inode *ti, int host_fd, uint64_t offset, uint
     int err = buf ? tmpfs_to_host(ti) : -ENOMEM;
 
     while (err == 0 && done < size) {
-        int64_t got = host_pread(host_fd, buf, MIN(size - done, BOUNCE_SIZE), (int64_t)(offset + done)), put;
+        int64_t got = host_pread(host_fd, buf, MIN(size - done, BOUNCE_SIZE),
+                                 (int64_t)(offset + done)),
+                put;
 
         if (got <= 0) {
             err = (int)got;

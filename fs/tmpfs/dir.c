@@ -1,7 +1,8 @@
 /*
- * tmpfs: directories. Entries are in two trees, by hashed name for lookups and by cookie for listing; a cookie grows with each entry made, so a
- * listing neither repeats nor skips what stays. The caller holds the directories' locks; readdir takes its own. A victim's link
- * count changes atomically, for callers that don't hold its lock.
+ * tmpfs: directories. Entries are in two trees, by hashed name for lookups and by cookie for
+ * listing; a cookie grows with each entry made, so a listing neither repeats nor skips what stays.
+ * The caller holds the directories' locks; readdir takes its own. A victim's link count changes
+ * atomically, for callers that don't hold its lock.
  */
 #include "fs/tmpfs/tmpfs_int.h"
 #include "sentry/abi/errno.h"
@@ -56,8 +57,10 @@ static void insert(struct tmpfs_inode *dir, struct tmpfs_entry *e)
 
     while (*link) {
         parent = *link;
-        link = compare(rb_entry(parent, struct tmpfs_entry, by_name), e->hash, e->name, e->name_size) < 0 ? &parent->left
-                                                                                                          : &parent->right;
+        link = compare(rb_entry(parent, struct tmpfs_entry, by_name), e->hash, e->name,
+                       e->name_size) < 0
+                   ? &parent->left
+                   : &parent->right;
     }
     rb_insert(&dir->names, &e->by_name, parent, link);
     e->cookie = dir->next_cookie++;
@@ -98,7 +101,8 @@ static int lookup(struct inode *dir, const char *name, struct inode **out)
     return 0;
 }
 
-/* Names a new inode: the entry takes one reference, the caller gets the other. On failure the inode is put. */
+/* Names a new inode: the entry takes one reference, the caller gets the other. On failure the inode
+ * is put. */
 static int add_new(struct inode *dir, const char *name, struct inode *inode, struct inode **out)
 {
     struct tmpfs_entry *e = alloc_entry(tmpfs_inode(dir), name);
@@ -114,8 +118,8 @@ static int add_new(struct inode *dir, const char *name, struct inode *inode, str
     return 0;
 }
 
-static int create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const struct cred *cred,
-                  struct inode **out)
+static int create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
+                  const struct cred *cred, struct inode **out)
 {
     struct inode *inode;
     int err = tmpfs_new_inode(tmpfs_of(dir), dir, mode, cred, &inode);
@@ -126,7 +130,8 @@ static int create(struct inode *dir, const char *name, uint32_t mode, uint64_t r
     return add_new(dir, name, inode, out);
 }
 
-static int make_dir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred, struct inode **out)
+static int make_dir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred,
+                    struct inode **out)
 {
     struct inode *inode;
     int err = tmpfs_new_inode(tmpfs_of(dir), dir, mode, cred, &inode);
@@ -138,8 +143,8 @@ static int make_dir(struct inode *dir, const char *name, uint32_t mode, const st
     return err;
 }
 
-static int make_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred,
-                        struct inode **out)
+static int make_symlink(struct inode *dir, const char *name, const char *target,
+                        const struct cred *cred, struct inode **out)
 {
     struct inode *inode;
     int err = tmpfs_new_inode(tmpfs_of(dir), dir, LX_S_IFLNK | 0777, cred, &inode);
@@ -155,7 +160,8 @@ static int make_symlink(struct inode *dir, const char *name, const char *target,
     return add_new(dir, name, inode, out);
 }
 
-static int make_tmpfile(struct inode *dir, uint32_t mode, const struct cred *cred, struct inode **out)
+static int make_tmpfile(struct inode *dir, uint32_t mode, const struct cred *cred,
+                        struct inode **out)
 {
     int err = tmpfs_new_inode(tmpfs_of(dir), dir, mode, cred, out);
 
@@ -224,7 +230,8 @@ static void reparent(struct inode *moved, struct inode *old_dir, struct inode *n
     tmpfs_inode(moved)->parent_ino = new_dir->ino;
 }
 
-static int exchange(struct inode *old_dir, struct tmpfs_entry *old, struct inode *new_dir, struct tmpfs_entry *new)
+static int exchange(struct inode *old_dir, struct tmpfs_entry *old, struct inode *new_dir,
+                    struct tmpfs_entry *new)
 {
     struct inode *moved = old->inode, *other = new->inode;
 
@@ -250,8 +257,9 @@ static void replaced_away(struct inode *dir, struct inode *replaced)
     replaced->ctime_ns = vfs_now_ns();
 }
 
-static int rename(struct inode *old_dir, const char *old_name, struct inode *moved, struct inode *new_dir, const char *new_name,
-                  struct inode *replaced, uint32_t flags)
+static int rename(struct inode *old_dir, const char *old_name, struct inode *moved,
+                  struct inode *new_dir, const char *new_name, struct inode *replaced,
+                  uint32_t flags)
 {
     struct tmpfs_inode *to = tmpfs_inode(new_dir);
     struct tmpfs_entry *old = find(tmpfs_inode(old_dir), old_name), *new = find(to, new_name);
@@ -350,7 +358,8 @@ static int readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
         while (e) {
             struct rb_node *next = rb_next(&e->by_cookie);
 
-            if (!df->fill(df, e->name, e->name_size, e->inode->ino, S_TYPE(e->inode->mode) >> 12, e->cookie))
+            if (!df->fill(df, e->name, e->name_size, e->inode->ino, S_TYPE(e->inode->mode) >> 12,
+                          e->cookie))
                 break;
             *pos = e->cookie;
             e = next ? rb_entry(next, struct tmpfs_entry, by_cookie) : NULL;
@@ -388,7 +397,8 @@ void tmpfs_free_entries(struct tmpfs *fs, struct tmpfs_inode *dir)
         rb_erase(&dir->cookies, &e->by_cookie);
         list_add_tail(&fs->drain, &e->drain);
     }
-    /* Directories found on the way only add to the list: the outermost call empties it, so depth costs no stack. */
+    /* Directories found on the way only add to the list: the outermost call empties it, so depth
+     * costs no stack. */
     mine = !fs->draining;
     fs->draining = true;
     while (mine && !list_empty(&fs->drain)) {

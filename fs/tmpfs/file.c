@@ -1,6 +1,7 @@
 /*
- * tmpfs: reading, writing, mapping and allocating regular files. Guest memory is copied under write_lock (writes) or no lock (reads), never
- * under the inode's; the data moves under the inode's lock while inline, and by host calls without it afterwards.
+ * tmpfs: reading, writing, mapping and allocating regular files. Guest memory is copied under
+ * write_lock (writes) or no lock (reads), never under the inode's; the data moves under the inode's
+ * lock while inline, and by host calls without it afterwards.
  */
 #include "fs/tmpfs/tmpfs_int.h"
 #include "fs/uio_host.h"
@@ -37,15 +38,17 @@ static int64_t tmpfs_read(struct file *f, struct uio *uio, int64_t *pos)
     if (n == -EAGAIN) { /* the data is, or has just gone, in the memfd */
         uint64_t size = READ_ONCE(ti->inode.size);
 
-        n = (uint64_t)*pos >= size ? 0
-                                   : uio_host_pread(uio, tmpfs_host_fd(ti), size - (uint64_t)*pos, *pos);
+        n = (uint64_t)*pos >= size
+                ? 0
+                : uio_host_pread(uio, tmpfs_host_fd(ti), size - (uint64_t)*pos, *pos);
     }
     if (n > 0)
         *pos += n;
     return n;
 }
 
-/* Inline data; the bytes are in kernel memory already. -EAGAIN: the data moved to the host meanwhile. */
+/* Inline data; the bytes are in kernel memory already. -EAGAIN: the data moved to the host
+ * meanwhile. */
 static int write_small(struct tmpfs_inode *ti, const char *data, uint64_t n, uint64_t pos)
 {
     int err;
@@ -172,13 +175,14 @@ static int64_t tmpfs_llseek(struct file *f, int64_t offset, int whence)
     return at;
 }
 
-static int tmpfs_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
-                            uint64_t *out_offset, bool *out_close)
+static int tmpfs_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared,
+                            int *out_fd, uint64_t *out_offset, bool *out_close)
 {
     struct tmpfs_inode *ti = tmpfs_inode(f->inode);
     int err;
 
-    if (shared && (prot & LX_PROT_WRITE) && (ti->seals & (LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE)))
+    if (shared && (prot & LX_PROT_WRITE) &&
+        (ti->seals & (LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE)))
         return -EPERM;
     mutex_lock(&ti->inode.lock);
     err = tmpfs_to_host(ti);
@@ -231,7 +235,8 @@ static int punch_hole(struct tmpfs_inode *ti, uint64_t offset, uint64_t size)
             memset(ti->small + offset, 0, MIN(size, inode->size - offset));
         return 0;
     }
-    r = host_fallocate(ti->host_fd, LX_FALLOC_FL_PUNCH_HOLE | LX_FALLOC_FL_KEEP_SIZE, (int64_t)offset, (int64_t)size);
+    r = host_fallocate(ti->host_fd, LX_FALLOC_FL_PUNCH_HOLE | LX_FALLOC_FL_KEEP_SIZE,
+                       (int64_t)offset, (int64_t)size);
     tmpfs_recharge(ti, 0);
     return (int)r;
 }

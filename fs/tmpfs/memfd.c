@@ -1,6 +1,7 @@
 /*
- * memfd_create(2) and seals. All memfds are files of one hidden tmpfs without names. The seals that concern data are set on the host memfd as
- * well, which knows the guest's mappings: F_SEAL_WRITE fails there while one is writable. Takes memfd_lock, then the inode's lock.
+ * memfd_create(2) and seals. All memfds are files of one hidden tmpfs without names. The seals that
+ * concern data are set on the host memfd as well, which knows the guest's mappings: F_SEAL_WRITE
+ * fails there while one is writable. Takes memfd_lock, then the inode's lock.
  */
 #include "fs/tmpfs/tmpfs_int.h"
 #include "platform/host/host.h"
@@ -11,12 +12,12 @@
 #include "sentry/base/string.h"
 
 #define MFD_NOEXEC_SEAL 8U
-#define MFD_EXEC 16U
-#define MFD_KNOWN (LX_MFD_CLOEXEC | LX_MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)
-#define SEAL_EXEC 0x20U
-#define SEALS_DATA (LX_F_SEAL_SHRINK | LX_F_SEAL_GROW | LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE)
-#define SEALS_KNOWN (SEALS_DATA | LX_F_SEAL_SEAL | SEAL_EXEC)
-#define NAME_MAX_SIZE 249 /* with "memfd:" a file name */
+#define MFD_EXEC        16U
+#define MFD_KNOWN       (LX_MFD_CLOEXEC | LX_MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)
+#define SEAL_EXEC       0x20U
+#define SEALS_DATA      (LX_F_SEAL_SHRINK | LX_F_SEAL_GROW | LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE)
+#define SEALS_KNOWN     (SEALS_DATA | LX_F_SEAL_SEAL | SEAL_EXEC)
+#define NAME_MAX_SIZE   249 /* with "memfd:" a file name */
 
 static int memfd_mount(struct mount **out)
 {
@@ -53,13 +54,15 @@ int tmpfs_create_memfd(const char *name, uint32_t flags, const struct cred *cred
     struct file *f;
     int err;
 
-    if (flags & ~(uint32_t)MFD_KNOWN || (flags & (MFD_EXEC | MFD_NOEXEC_SEAL)) == (MFD_EXEC | MFD_NOEXEC_SEAL))
+    if (flags & ~(uint32_t)MFD_KNOWN ||
+        (flags & (MFD_EXEC | MFD_NOEXEC_SEAL)) == (MFD_EXEC | MFD_NOEXEC_SEAL))
         return -EINVAL;
     if (strlen(name) > NAME_MAX_SIZE)
         return -EINVAL;
     err = memfd_mount(&path.mount);
     if (err == 0)
-        err = tmpfs_new_inode((struct tmpfs *)path.mount->sb, NULL, LX_S_IFREG | (flags & MFD_NOEXEC_SEAL ? 0666 : 0777), cred, &inode);
+        err = tmpfs_new_inode((struct tmpfs *)path.mount->sb, NULL,
+                              LX_S_IFREG | (flags & MFD_NOEXEC_SEAL ? 0666 : 0777), cred, &inode);
     if (err < 0)
         return err;
     inode->nlink = 0;
@@ -70,7 +73,8 @@ int tmpfs_create_memfd(const char *name, uint32_t flags, const struct cred *cred
         inode_put(inode);
         return -ENOMEM;
     }
-    f = file_alloc_path(&path, LX_O_RDWR | LX_O_LARGEFILE, FMODE_READ | FMODE_WRITE | FMODE_SEEK, cred);
+    f = file_alloc_path(&path, LX_O_RDWR | LX_O_LARGEFILE, FMODE_READ | FMODE_WRITE | FMODE_SEEK,
+                        cred);
     dentry_put(path.dentry);
     if (!f)
         return -ENOMEM;

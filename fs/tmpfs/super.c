@@ -21,7 +21,8 @@ static bool add_within(uint64_t *used, uint64_t n, uint64_t limit)
     do {
         if (limit && (n > limit || old > limit - n))
             return false;
-    } while (!__atomic_compare_exchange_n(used, &old, old + n, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(used, &old, old + n, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
     return true;
 }
 
@@ -61,7 +62,8 @@ static const void *file_ops_for(uint32_t mode)
     }
 }
 
-int tmpfs_new_inode(struct tmpfs *fs, const struct inode *dir, uint32_t mode, const struct cred *cred, struct inode **out)
+int tmpfs_new_inode(struct tmpfs *fs, const struct inode *dir, uint32_t mode,
+                    const struct cred *cred, struct inode **out)
 {
     struct tmpfs_inode *ti;
     uint64_t ino;
@@ -112,7 +114,8 @@ static void free_sb(struct superblock *sb)
 static int fs_statfs(struct superblock *sb, struct kstatfs *out)
 {
     struct tmpfs *fs = (struct tmpfs *)sb;
-    uint64_t used = READ_ONCE(fs->used_pages), total = fs->max_pages, inodes = READ_ONCE(fs->used_inodes);
+    uint64_t used = READ_ONCE(fs->used_pages), total = fs->max_pages,
+             inodes = READ_ONCE(fs->used_inodes);
 
     out->type = LX_TMPFS_MAGIC;
     if (!total) {
@@ -260,7 +263,9 @@ static int parse_one(const char *s, size_t size, struct tmpfs_options *out)
     while (key < size && s[key] != '=')
         key++;
     if (key == size) /* flags that change nothing here */
-        return key_is(s, size, "noswap") || key_is(s, size, "inode32") || key_is(s, size, "inode64") ? 0 : -EINVAL;
+        return key_is(s, size, "noswap") || key_is(s, size, "inode32") || key_is(s, size, "inode64")
+                   ? 0
+                   : -EINVAL;
     value = s + key + 1;
     size -= key + 1;
     if (key_is(s, key, "size"))

@@ -1,8 +1,9 @@
 /*
  * tmpfs's own structures.
  *
- * struct tmpfs_inode: freed with its last reference; a directory's entries hold one of each inode in them. inode.lock guards everything
- * but where said. A regular file's data is in small (up to TMPFS_INLINE bytes) until it moves, once and for good, to host_fd.
+ * struct tmpfs_inode: freed with its last reference; a directory's entries hold one of each inode
+ * in them. inode.lock guards everything but where said. A regular file's data is in small (up to
+ * TMPFS_INLINE bytes) until it moves, once and for good, to host_fd.
  */
 #pragma once
 
@@ -10,17 +11,17 @@
 #include "fs/vfs_int.h"
 #include "sentry/base/rbtree.h"
 
-#define TMPFS_INLINE 4096U
-#define TMPFS_DIRENT_SIZE 20 /* what an entry adds to a directory's st_size */
-#define TMPFS_XATTR_MAX (1U << 20) /* bytes an inode */
+#define TMPFS_INLINE      4096U
+#define TMPFS_DIRENT_SIZE 20         /* what an entry adds to a directory's st_size */
+#define TMPFS_XATTR_MAX   (1U << 20) /* bytes an inode */
 
 struct tmpfs {
-    struct superblock sb; /* first */
-    uint64_t max_pages, max_inodes; /* 0: no limit */
-    uint32_t mode, uid, gid;        /* as given, for show_options */
+    struct superblock sb;                       /* first */
+    uint64_t max_pages, max_inodes;             /* 0: no limit */
+    uint32_t mode, uid, gid;                    /* as given, for show_options */
     uint64_t used_pages, used_inodes, next_ino; /* atomic */
-    struct mutex drain_lock; /* rank OBJ */
-    struct list drain;       /* struct tmpfs_entry of directories freed with entries in them */
+    struct mutex drain_lock;                    /* rank OBJ */
+    struct list drain; /* struct tmpfs_entry of directories freed with entries in them */
     bool draining;
 };
 
@@ -53,12 +54,12 @@ struct tmpfs_inode {
     char *target;
     /* regular files */
     struct mutex write_lock; /* rank FILEWRITE: one write at a time */
-    char *small;             /* kmalloc; at least inode.size bytes while host_fd < 0, zero behind it */
+    char *small; /* kmalloc; at least inode.size bytes while host_fd < 0, zero behind it */
     uint32_t small_capacity;
-    int32_t host_fd;         /* -1: none; set once, under lock, read without */
-    uint32_t seals;          /* LX_F_SEAL_* */
-    uint32_t truncations;    /* grows with each change of size by truncation */
-    uint64_t charged;        /* pages of used_pages */
+    int32_t host_fd;      /* -1: none; set once, under lock, read without */
+    uint32_t seals;       /* LX_F_SEAL_* */
+    uint32_t truncations; /* grows with each change of size by truncation */
+    uint64_t charged;     /* pages of used_pages */
 };
 
 DECLARE_OPS(inode_ops, tmpfs_dir_inode_ops);
@@ -84,7 +85,8 @@ static inline int tmpfs_host_fd(struct tmpfs_inode *ti)
 }
 
 /* super.c. dir NULL: a root or memfd. -ENOSPC, -ENOMEM. */
-int tmpfs_new_inode(struct tmpfs *fs, const struct inode *dir, uint32_t mode, const struct cred *cred, struct inode **out) MUST_CHECK;
+int tmpfs_new_inode(struct tmpfs *fs, const struct inode *dir, uint32_t mode,
+                    const struct cred *cred, struct inode **out) MUST_CHECK;
 int tmpfs_create_fs(const struct tmpfs_options *options, struct tmpfs **out) MUST_CHECK;
 /* Pages of data: -ENOSPC above the limit. */
 int tmpfs_charge(struct tmpfs *fs, uint64_t pages) MUST_CHECK;
@@ -97,18 +99,22 @@ void tmpfs_free_entries(struct tmpfs *fs, struct tmpfs_inode *dir);
 /* Data moves to a host memfd; harmless when it has. Locked. */
 int tmpfs_to_host(struct tmpfs_inode *ti) MUST_CHECK;
 int tmpfs_resize(struct tmpfs_inode *ti, uint64_t size) MUST_CHECK; /* locked; seals are checked */
-int tmpfs_grow_small(struct tmpfs_inode *ti, uint64_t size) MUST_CHECK; /* locked; host_fd < 0 and size <= TMPFS_INLINE */
+int tmpfs_grow_small(struct tmpfs_inode *ti,
+                     uint64_t size) MUST_CHECK; /* locked; host_fd < 0 and size <= TMPFS_INLINE */
 /* Sets what is charged to what the host file now occupies. Locked. */
 void tmpfs_recharge(struct tmpfs_inode *ti, uint64_t reserved);
-/* Reserves pages for writing n bytes at offset; fewer bytes when the space ends: *n, at least 1. -ENOSPC. */
-int tmpfs_reserve(struct tmpfs_inode *ti, uint64_t offset, uint64_t *n, uint64_t *out_pages) MUST_CHECK;
+/* Reserves pages for writing n bytes at offset; fewer bytes when the space ends: *n, at least 1.
+ * -ENOSPC. */
+int tmpfs_reserve(struct tmpfs_inode *ti, uint64_t offset, uint64_t *n,
+                  uint64_t *out_pages) MUST_CHECK;
 void tmpfs_free_data(struct tmpfs_inode *ti);
 
 /* attr.c */
 int tmpfs_getattr(struct inode *inode, struct kstat *out);
 int tmpfs_setattr(struct inode *inode, const struct setattr *attr);
 int64_t tmpfs_getxattr(struct inode *inode, const char *name, void *buf, size_t size);
-int tmpfs_setxattr(struct inode *inode, const char *name, const void *value, size_t size, int flags);
+int tmpfs_setxattr(struct inode *inode, const char *name, const void *value, size_t size,
+                   int flags);
 int64_t tmpfs_listxattr(struct inode *inode, char *buf, size_t size);
 int tmpfs_removexattr(struct inode *inode, const char *name);
 void tmpfs_free_xattrs(struct tmpfs_inode *ti);
