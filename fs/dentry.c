@@ -18,6 +18,17 @@ SLAB_TYPE(dentry_slab, struct dentry);
 
 #define SHRINK_SCAN 64 /* dentries looked at per insertion into a full cache */
 
+/* Under dcache_lock; DENTRY_UNLINKED is read without it. */
+static void set_flags(struct dentry *d, uint32_t flags)
+{
+    WRITE_ONCE(d->flags, d->flags | flags);
+}
+
+static void clear_flags(struct dentry *d, uint32_t flags)
+{
+    WRITE_ONCE(d->flags, d->flags & ~flags);
+}
+
 static uint32_t name_hash(const struct dentry *parent, const char *name, uint32_t size)
 {
     return (uint32_t)hash_bytes(name, size, (uint64_t)(uintptr_t)parent);
@@ -134,7 +145,8 @@ struct dentry *dcache_find_locked(struct dentry *parent, const char *name, uint3
         if (d->hash != hash || d->parent != parent || d->name_size != size ||
             memcmp(d->name, name, size) != 0)
             continue;
-        d->flags |= DENTRY_REFERENCED;
+        if (!(d->flags & DENTRY_REFERENCED))
+            set_flags(d, DENTRY_REFERENCED);
         return d;
     }
     return NULL;
@@ -148,7 +160,7 @@ static void hash_insert(struct dentry *d)
     d->hash = name_hash(d->parent, d->name, d->name_size);
     list_add(bucket_of(d->hash), &d->hash_node);
     list_add_tail(&v->lru, &d->lru);
-    d->flags |= DENTRY_HASHED;
+    set_flags(d, DENTRY_HASHED);
     dentry_get(d);
     v->cached++;
 }
@@ -160,7 +172,7 @@ static bool hash_remove(struct dentry *d)
         return false;
     list_del(&d->hash_node);
     list_del(&d->lru);
-    d->flags &= ~(uint32_t)DENTRY_HASHED;
+    clear_flags(d, DENTRY_HASHED);
     vfs_state()->cached--;
     return true;
 }
@@ -171,7 +183,7 @@ static void unhash(struct dentry *d, uint32_t add_flags)
 
     dcache_lock();
     drop = hash_remove(d);
-    d->flags |= add_flags;
+    set_flags(d, add_flags);
     dcache_unlock();
     if (drop)
         dentry_put(d);
@@ -196,7 +208,7 @@ static void shrink_locked(struct list *victims)
         struct dentry *d = list_first(&v->lru, struct dentry, lru);
 
         if (READ_ONCE(d->ref.count) > 1 || d->mounts || (d->flags & DENTRY_REFERENCED)) {
-            d->flags &= ~(uint32_t)DENTRY_REFERENCED;
+            clear_flags(d, DENTRY_REFERENCED);
             list_del(&d->lru);
             list_add_tail(&v->lru, &d->lru);
             continue;
@@ -217,7 +229,7 @@ static void attach(struct dentry *parent, struct dentry *d)
     d->parent = dentry_get(parent);
     list_add_tail(&parent->children, &d->sibling);
     if (parent->inode->sb->flags & SB_NO_DCACHE)
-        d->flags |= DENTRY_NO_CACHE;
+        set_flags(d, DENTRY_NO_CACHE);
     else
         hash_insert(d);
     shrink_locked(&victims);
@@ -267,7 +279,7 @@ int dentry_lookup_locked(struct dentry *parent, const char *name, uint32_t size,
     d = alloc_dentry(name, size);
     if (!d)
         return -ENOMEM;
-    if (!(parent->flags & DENTRY_UNLINKED) && inode_ops_of(dir)->lookup)
+    if (!(dentry_is_unlinked(parent)) && inode_ops_of(dir)->lookup)
         err = inode_ops_of(dir)->lookup(dir, d->name, &inode);
     if (err < 0 && err != -ENOENT) {
         free_dentry(d);
@@ -328,7 +340,7 @@ void dentry_move(struct dentry *d, struct dentry *target, char *name)
 
     dcache_lock();
     drop_target = hash_remove(target);
-    target->flags |= DENTRY_UNLINKED;
+    set_flags(target, DENTRY_UNLINKED);
     was_hashed = hash_remove(d);
     dentry_get(target->parent);
     set_parent_locked(d, target->parent);

@@ -35,6 +35,11 @@ enum {
     DENTRY_REFERENCED = 8, /* found since the cache last looked for something to drop */
 };
 
+static inline bool dentry_is_unlinked(const struct dentry *d)
+{
+    return READ_ONCE(d->flags) & DENTRY_UNLINKED;
+}
+
 struct path {
     struct mount *mount;
     struct dentry *dentry;

@@ -265,7 +265,7 @@ int file_readdir(struct file *f, struct dir_filler *df)
         return -EBADF;
     if (!file_ops_of(f)->readdir)
         return -ENOTDIR;
-    if (f->path.dentry && (f->path.dentry->flags & DENTRY_UNLINKED))
+    if (f->path.dentry && dentry_is_unlinked(f->path.dentry))
         return -ENOENT;
     mutex_lock(&f->pos_lock);
     pos = (uint64_t)f->pos;

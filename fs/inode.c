@@ -41,7 +41,7 @@ void inode_init_owner(struct inode *inode, const struct inode *dir, uint32_t mod
     inode->uid = cred->fsuid;
     inode->gid = cred->fsgid;
     if (dir && (dir->mode & LX_S_ISGID)) {
-        inode->gid = dir->gid;
+        WRITE_ONCE(inode->gid, dir->gid);
         if (mode_is_dir(mode))
             mode |= LX_S_ISGID;
         else if ((mode & LX_S_ISGID) && (mode & LX_S_IXGRP) && !cred_in_group(cred, dir->gid) &&
@@ -49,6 +49,14 @@ void inode_init_owner(struct inode *inode, const struct inode *dir, uint32_t mod
             mode &= ~(uint32_t)LX_S_ISGID;
     }
     inode->mode = mode;
+}
+
+void inode_touch(struct inode *inode)
+{
+    int64_t now = vfs_now_ns();
+
+    WRITE_ONCE(inode->mtime_ns, now);
+    WRITE_ONCE(inode->ctime_ns, now);
 }
 
 struct inode *inode_get(struct inode *inode)
@@ -100,17 +108,17 @@ int inode_getattr(struct inode *inode, struct kstat *out)
 void inode_setattr_copy(struct inode *inode, const struct setattr *attr)
 {
     if (attr->valid & ATTR_MODE)
-        inode->mode = S_TYPE(inode->mode) | (attr->mode & 07777);
+        WRITE_ONCE(inode->mode, S_TYPE(inode->mode) | (attr->mode & 07777));
     if (attr->valid & ATTR_UID)
-        inode->uid = attr->uid;
+        WRITE_ONCE(inode->uid, attr->uid);
     if (attr->valid & ATTR_GID)
-        inode->gid = attr->gid;
+        WRITE_ONCE(inode->gid, attr->gid);
     if (attr->valid & ATTR_ATIME)
-        inode->atime_ns = attr->atime_ns;
+        WRITE_ONCE(inode->atime_ns, attr->atime_ns);
     if (attr->valid & ATTR_MTIME)
-        inode->mtime_ns = attr->mtime_ns;
+        WRITE_ONCE(inode->mtime_ns, attr->mtime_ns);
     if (attr->valid & ATTR_CTIME)
-        inode->ctime_ns = attr->ctime_ns;
+        WRITE_ONCE(inode->ctime_ns, attr->ctime_ns);
 }
 
 /* One word counts both: up for writers, down for executions. */

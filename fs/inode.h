@@ -163,6 +163,8 @@ int inode_getattr(struct inode *inode, struct kstat *out) MUST_CHECK;
  * For filesystems: a new inode's owner, group and mode as Linux chooses them (setgid directories). mode includes the type.
  */
 void inode_init_owner(struct inode *inode, const struct inode *dir, uint32_t mode, const struct cred *cred);
+/* Changed now: mtime and ctime. */
+void inode_touch(struct inode *inode);
 /* Copies what attr->valid says, but for the size, into the common fields. Locked. */
 void inode_setattr_copy(struct inode *inode, const struct setattr *attr);
 /* Counts of writers and of executions that deny writing: -ETXTBSY. */

@@ -72,7 +72,7 @@ static int check_target_locked(struct path *at, const struct dentry *root)
         *at = (struct path){m, m->root};
     if (!at->mount->ns)
         return -EINVAL;
-    if (at->dentry->flags & DENTRY_UNLINKED)
+    if (dentry_is_unlinked(at->dentry))
         return -ENOENT;
     if (mode_is_dir(at->dentry->inode->mode) != mode_is_dir(root->inode->mode))
         return -ENOTDIR;
@@ -119,7 +119,7 @@ int mount_bind(const struct path *from, const struct path *at, bool recursive)
     list_init(&failed);
     mounts_lock();
     err = check_target_locked(&target, from->dentry);
-    if (err == 0 && (from->dentry->flags & DENTRY_UNLINKED))
+    if (err == 0 && dentry_is_unlinked(from->dentry))
         err = -ENOENT;
     if (err == 0)
         err = mount_copy_tree_locked(from->mount, from->dentry, recursive, &copy);
@@ -206,7 +206,7 @@ static int check_pivot_locked(const struct mount_ns *ns, const struct path *new_
         return -EBUSY;
     if (!mode_is_dir(put_old->dentry->inode->mode) || !mode_is_dir(new_root->dentry->inode->mode))
         return -ENOTDIR;
-    if (put_old->dentry->flags & DENTRY_UNLINKED)
+    if (dentry_is_unlinked(put_old->dentry))
         return -ENOENT;
     /* put_old at or beneath new_root, whose dentry is its mount's root. */
     return mount_is_beneath_locked(put_old->mount, new_root->mount) ? 0 : -EINVAL;

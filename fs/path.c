@@ -85,7 +85,7 @@ int path_print(const struct path *p, const struct path *root, bool mark_deleted,
         dcache_lock();
         mutex_lock(mounts);
         result = print_back(p, root, &b);
-        deleted = p->dentry->flags & DENTRY_UNLINKED;
+        deleted = dentry_is_unlinked(p->dentry);
         mutex_unlock(mounts);
         dcache_unlock();
         if (result != PRINT_TOO_SMALL) {

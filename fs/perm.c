@@ -83,7 +83,7 @@ int vfs_may_delete(struct inode *dir, struct dentry *victim, bool want_dir, cons
 
 int vfs_may_create(struct dentry *dir, const struct cred *cred)
 {
-    if (dir->flags & DENTRY_UNLINKED)
+    if (dentry_is_unlinked(dir))
         return -ENOENT;
     return inode_permission(dir->inode, MAY_WRITE | MAY_EXEC, cred);
 }

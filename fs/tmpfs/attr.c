@@ -134,7 +134,7 @@ int tmpfs_setxattr(struct inode *inode, const char *name, const void *value, siz
         free_xattr(ti, old);
     list_add_tail(&ti->xattrs, &fresh->node);
     ti->xattr_bytes += size + strlen(name);
-    inode->ctime_ns = vfs_now_ns();
+    WRITE_ONCE(inode->ctime_ns, vfs_now_ns());
     return 0;
 }
 
@@ -145,7 +145,7 @@ int tmpfs_removexattr(struct inode *inode, const char *name)
     if (!x)
         return -ENODATA;
     free_xattr(tmpfs_inode(inode), x);
-    inode->ctime_ns = vfs_now_ns();
+    WRITE_ONCE(inode->ctime_ns, vfs_now_ns());
     return 0;
 }
 

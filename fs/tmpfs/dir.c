@@ -81,11 +81,6 @@ static void detach(struct tmpfs_inode *dir, struct tmpfs_entry *e)
     dir->inode.size -= TMPFS_DIRENT_SIZE;
 }
 
-static void touch(struct inode *inode)
-{
-    inode->mtime_ns = inode->ctime_ns = vfs_now_ns();
-}
-
 static void link_count(struct inode *inode, int change)
 {
     __atomic_fetch_add(&inode->nlink, (uint32_t)change, __ATOMIC_RELAXED);
@@ -113,7 +108,7 @@ static int add_new(struct inode *dir, const char *name, struct inode *inode, str
     }
     e->inode = inode_get(inode);
     insert(tmpfs_inode(dir), e);
-    touch(dir);
+    inode_touch(dir);
     *out = inode;
     return 0;
 }
@@ -179,7 +174,7 @@ static int make_link(struct inode *dir, const char *name, struct inode *target)
         return err;
     inode_put(same); /* the entry keeps its own */
     link_count(target, 1);
-    target->ctime_ns = dir->ctime_ns;
+    WRITE_ONCE(target->ctime_ns, dir->ctime_ns);
     return 0;
 }
 
@@ -197,9 +192,9 @@ static int unlink(struct inode *dir, const char *name, struct inode *victim)
 
     if (!e || e->inode != victim)
         return -ENOENT;
-    touch(dir);
+    inode_touch(dir);
     link_count(victim, -1);
-    victim->ctime_ns = dir->ctime_ns;
+    WRITE_ONCE(victim->ctime_ns, dir->ctime_ns);
     drop_entry(dir, e);
     return 0;
 }
@@ -212,9 +207,9 @@ static int remove_dir(struct inode *dir, const char *name, struct inode *victim)
         return -ENOENT;
     if (tmpfs_inode(victim)->names.node)
         return -ENOTEMPTY;
-    touch(dir);
+    inode_touch(dir);
     victim->nlink = 0;
-    victim->ctime_ns = dir->ctime_ns;
+    WRITE_ONCE(victim->ctime_ns, dir->ctime_ns);
     link_count(dir, -1);
     drop_entry(dir, e);
     return 0;
@@ -239,9 +234,10 @@ static int exchange(struct inode *old_dir, struct tmpfs_entry *old, struct inode
     new->inode = moved;
     reparent(moved, old_dir, new_dir);
     reparent(other, new_dir, old_dir);
-    touch(old_dir);
-    touch(new_dir);
-    moved->ctime_ns = other->ctime_ns = new_dir->ctime_ns;
+    inode_touch(old_dir);
+    inode_touch(new_dir);
+    WRITE_ONCE(moved->ctime_ns, new_dir->ctime_ns);
+    WRITE_ONCE(other->ctime_ns, new_dir->ctime_ns);
     return 0;
 }
 
@@ -254,7 +250,7 @@ static void replaced_away(struct inode *dir, struct inode *replaced)
     } else {
         link_count(replaced, -1);
     }
-    replaced->ctime_ns = vfs_now_ns();
+    WRITE_ONCE(replaced->ctime_ns, vfs_now_ns());
 }
 
 static int rename(struct inode *old_dir, const char *old_name, struct inode *moved,
@@ -298,9 +294,9 @@ static int rename(struct inode *old_dir, const char *old_name, struct inode *mov
     } else {
         drop_entry(old_dir, old);
     }
-    touch(old_dir);
-    touch(new_dir);
-    moved->ctime_ns = new_dir->ctime_ns;
+    inode_touch(old_dir);
+    inode_touch(new_dir);
+    WRITE_ONCE(moved->ctime_ns, new_dir->ctime_ns);
     return 0;
 }
 

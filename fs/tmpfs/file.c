@@ -59,7 +59,7 @@ static int write_small(struct tmpfs_inode *ti, const char *data, uint64_t n, uin
         memcpy(ti->small + pos, data, n);
         if (pos + n > ti->inode.size)
             ti->inode.size = pos + n;
-        ti->inode.mtime_ns = ti->inode.ctime_ns = vfs_now_ns();
+        inode_touch(&ti->inode);
     }
     mutex_unlock(&ti->inode.lock);
     return err;
@@ -80,7 +80,7 @@ static void written(struct tmpfs_inode *ti, uint64_t end, uint32_t truncations, 
     } else if (end > inode->size) {
         inode->size = end;
     }
-    inode->mtime_ns = inode->ctime_ns = vfs_now_ns();
+    inode_touch(inode);
     if (tmpfs_of(inode)->max_pages)
         tmpfs_recharge(ti, reserved);
     mutex_unlock(&inode->lock);
@@ -263,7 +263,7 @@ static int tmpfs_fallocate(struct file *f, int mode, int64_t offset, int64_t siz
     else
         err = allocate(ti, mode, (uint64_t)offset, (uint64_t)size);
     if (err == 0)
-        ti->inode.mtime_ns = ti->inode.ctime_ns = vfs_now_ns();
+        inode_touch(&ti->inode);
     mutex_unlock(&ti->inode.lock);
     return err;
 }

@@ -17,7 +17,7 @@
 #define SEAL_EXEC       0x20U
 #define SEALS_DATA      (LX_F_SEAL_SHRINK | LX_F_SEAL_GROW | LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE)
 #define SEALS_KNOWN     (SEALS_DATA | LX_F_SEAL_SEAL | SEAL_EXEC)
-#define NAME_MAX_SIZE   249 /* with "memfd:" a file name */
+#define NAME_MAX_SIZE   249
 
 static int memfd_mount(struct mount **out)
 {
