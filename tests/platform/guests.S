@@ -104,7 +104,8 @@ GUEST(g_xmm)
 	.endr
 	mov $1000, %eax
 	syscall
-GUEST(g_xmm_store)
+	.globl g_xmm_store
+g_xmm_store:
 	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
 	movdqu %xmm\n, \n*16(%rsi)
 	.endr

@@ -1,0 +1,133 @@
+/*
+ * The zygote: the first guest process, cloned from the sentry by the tracer thread. It drops what it inherited (descriptors,
+ * rights, signal state, host registrations), fills the stub's pages and stops in the stub. space.c then unmaps the rest of
+ * the sentry from it; every address space is forked from it. The child's code makes raw calls only. No locks.
+ */
+#include "platform/ptrace/ptrace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RSEQ_SIG  0x53053053
+#define RSEQ_SIZE 32
+#define OPTIONS   (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK)
+
+extern const char ptrace_stub_page[];
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+struct kernel_sigaction {
+    uint64_t handler, flags, restorer, mask;
+};
+
+static int64_t call(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    return host_syscall(nr, a, b, c, d, 0, 0);
+}
+
+static void must(int64_t r)
+{
+    while (r < 0)
+        call(SYS_exit_group, 1, 0, 0, 0);
+}
+
+static void drop_signals(void)
+{
+    struct kernel_sigaction action = {0};
+    uint64_t none = 0;
+
+    for (uint64_t signo = 1; signo <= 64; signo++)
+        call(SYS_rt_sigaction, signo, (uint64_t)&action, 0, 8);
+    must(call(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&none, 0, 8));
+}
+
+static void drop_descriptors(int socket)
+{
+    if (socket != STUB_SOCKET_FD)
+        must(call(SYS_dup3, (uint64_t)socket, STUB_SOCKET_FD, 0, 0));
+    must(call(SYS_close_range, STUB_SOCKET_FD + 1, ~0U, 0, 0));
+}
+
+/* The host would write to these in memory that is about to go. */
+static void drop_registrations(void)
+{
+    if (&__rseq_size && __rseq_size)
+        call(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, RSEQ_SIZE, 1, RSEQ_SIG);
+    call(SYS_set_tid_address, 0, 0, 0, 0);
+    call(SYS_set_robust_list, 0, 24, 0, 0);
+}
+
+static void drop_rights(void)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+    struct rlimit no_core = {0, 0};
+
+    must(call(SYS_capset, (uint64_t)&head, (uint64_t)none, 0, 0));
+    must(call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0));
+    /* The sentry reads guest memory with process_vm_readv, which asks for this. */
+    must(call(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0));
+    call(SYS_setrlimit, RLIMIT_CORE, (uint64_t)&no_core, 0, 0);
+}
+
+/* Over whatever the sentry has there: at most the oldest part of its first stack. */
+static void map_stub(void)
+{
+    uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    int64_t r;
+
+    r = host_syscall(SYS_mmap, STUB_TEXT, STUB_END - STUB_TEXT, PROT_READ | PROT_WRITE, flags, (uint64_t)-1, 0);
+    must(r);
+    memcpy((void *)STUB_TEXT, ptrace_stub_page, PAGE_SIZE);
+    must(call(SYS_mprotect, STUB_TEXT, PAGE_SIZE, PROT_READ | PROT_EXEC, 0));
+}
+
+static NORETURN void child(void)
+{
+    int socket = ptrace_globals.socket[1];
+    char go;
+
+    must(call(SYS_read, (uint64_t)socket, (uint64_t)&go, 1, 0)); /* traced from here on */
+    must(call(SYS_setsid, 0, 0, 0, 0));
+    drop_descriptors(socket);
+    drop_registrations();
+    drop_rights();
+    drop_signals();
+    map_stub();
+    __asm__ volatile("jmp *%0" : : "r"(STUB_TEXT + STUB_READY) : "memory");
+    __builtin_unreachable();
+}
+
+int pt_zygote_spawn(void)
+{
+    int64_t pid = host_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+    struct platform_as *as;
+    int err = 0;
+
+    if (pid == 0)
+        child();
+    if (pid < 0)
+        return (int)pid;
+    if (ptrace(PTRACE_SEIZE, (pid_t)pid, 0, OPTIONS) < 0)
+        err = -errno;
+    if (!err && write(ptrace_globals.socket[0], "", 1) != 1)
+        err = -errno;
+    as = err ? NULL : pt_as_new((pid_t)pid);
+    if (!as) {
+        kill((pid_t)pid, SIGKILL);
+        waitpid((pid_t)pid, NULL, __WALL);
+        return err ? err : -ENOMEM;
+    }
+    tracee_add((pid_t)pid);
+    ptrace_globals.zygote = pt_ctx_new(as, NULL, (pid_t)pid);
+    return ptrace_globals.zygote ? 0 : -ENOMEM;
+}
