@@ -1,9 +1,10 @@
 /*
- * The dentry cache and paths. A dentry names an inode in its parent (or says that the name is absent: inode NULL). The cache is
- * a hash over (parent, name); unreferenced dentries stay cached up to a limit, least recently used first out.
+ * The dentry cache and paths. A dentry names an inode in its parent (or says that the name is
+ * absent: inode NULL). The cache is a hash over (parent, name); unreferenced dentries stay cached
+ * up to a limit, least recently used first out.
  *
- * struct dentry: counted; a child holds its parent; paths (open files, cwd, mounts) hold dentries. Lock: the global dentry lock (rank
- * DENTRY) guards tree and hash.
+ * struct dentry: counted; a child holds its parent; paths (open files, cwd, mounts) hold dentries.
+ * Lock: the global dentry lock (rank DENTRY) guards tree and hash.
  */
 #pragma once
 
@@ -23,8 +24,8 @@ struct dentry {
     char *name;            /* inline_name or kmalloc; "" for a root */
     uint32_t name_size;
     uint32_t hash;
-    uint32_t flags;        /* DENTRY_* */
-    uint32_t mounts;       /* mounts on it, any namespace */
+    uint32_t flags;  /* DENTRY_* */
+    uint32_t mounts; /* mounts on it, any namespace */
     struct list hash_node, children, sibling, lru;
     char inline_name[DENTRY_INLINE_NAME];
 };
@@ -53,7 +54,8 @@ static inline bool path_equal(const struct path *a, const struct path *b)
 }
 
 /*
- * The name of p as seen from root, into sb: "/a/b"; " (deleted)" is added for unlinked ones when mark_deleted. Returns 0, or -ENOENT with
+ * The name of p as seen from root, into sb: "/a/b"; " (deleted)" is added for unlinked ones when
+ * mark_deleted. Returns 0, or -ENOENT with
  * "(unreachable)/..." written when p is not beneath root.
  */
 int path_print(const struct path *p, const struct path *root, bool mark_deleted, struct strbuf *sb);

@@ -1,6 +1,6 @@
 /*
- * Descriptor tables. struct fdtable: counted; holders are tasks (CLONE_FILES shares one). Its lock guards the slots. Lookups return
- * counted files.
+ * Descriptor tables. struct fdtable: counted; holders are tasks (CLONE_FILES shares one). Its lock
+ * guards the slots. Lookups return counted files.
  */
 #pragma once
 
@@ -32,10 +32,14 @@ int fdtable_copy(struct fdtable *t, struct fdtable **out) MUST_CHECK;
 
 /* The file with a reference, or NULL (EBADF). O_PATH files only when allow_path. */
 struct file *fdtable_file(struct fdtable *t, int fd, bool allow_path) MUST_CHECK;
-/* The lowest free descriptor >= floor gets f (reference taken over on success): the number, -EMFILE, -ENOMEM. limit: RLIMIT_NOFILE. */
-int fdtable_install(struct fdtable *t, struct file *f, int floor, bool cloexec, uint64_t limit) MUST_CHECK;
-/* dup2/dup3: puts f (reference taken over) at exactly fd, closing what was there. -EBADF above limit. */
-int fdtable_replace(struct fdtable *t, int fd, struct file *f, bool cloexec, uint64_t limit) MUST_CHECK;
+/* The lowest free descriptor >= floor gets f (reference taken over on success): the number,
+ * -EMFILE, -ENOMEM. limit: RLIMIT_NOFILE. */
+int fdtable_install(struct fdtable *t, struct file *f, int floor, bool cloexec,
+                    uint64_t limit) MUST_CHECK;
+/* dup2/dup3: puts f (reference taken over) at exactly fd, closing what was there. -EBADF above
+ * limit. */
+int fdtable_replace(struct fdtable *t, int fd, struct file *f, bool cloexec,
+                    uint64_t limit) MUST_CHECK;
 /* -EBADF, or flush's result. */
 int fdtable_close(struct fdtable *t, int fd) MUST_CHECK;
 /* close_range(2) [first,last]; only marks cloexec when set_cloexec. */

@@ -98,7 +98,7 @@ int tmpfs_add_seals(struct file *f, uint32_t seals)
         err = -EPERM;
     /* An executable file that may never lose the bit can't be allowed to change either. */
     if ((seals & SEAL_EXEC) && (ti->inode.mode & 0111))
-        seals |= LX_F_SEAL_SHRINK | LX_F_SEAL_GROW | LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE;
+        seals |= SEALS_DATA;
     if (err == 0 && (seals & SEALS_DATA)) {
         err = tmpfs_to_host(ti);
         if (err == 0)
