@@ -48,6 +48,10 @@ struct kernel {
     uint32_t shutting_down;
     uint64_t missing_logged[8]; /* system call numbers already reported as missing, a bit each */
     struct epoll_graph epoll_graph;
+    struct {
+        struct mutex lock;   /* unranked */
+        struct list sockets; /* bound to abstract names; zeroed until first used */
+    } unix_names;            /* fs/sock/unix_name.c */
     void *proc_data, *dev_data, *host_io; /* owned by fs/proc, fs/dev, fs/hostfs */
 };
 
