@@ -11,8 +11,13 @@
 #include <string.h>
 #include <time.h>
 
-/* A kicked stub that has not answered after this long is a hostile one. */
-#define KICK_TIMEOUT_NS 5000000000UL
+/*
+ * A stub that has not answered after this long is a hostile one, and its process dies. Host calls
+ * made for the guest may take long (a msync, a huge populated mapping); a fork holds up others.
+ */
+#define KICK_TIMEOUT_NS    5000000000UL
+#define FORK_TIMEOUT_NS    5000000000UL
+#define COMMAND_TIMEOUT_NS 60000000000UL
 
 static uint32_t turn_of(struct platform_ctx *ctx)
 {
@@ -57,16 +62,16 @@ static bool arrived(struct platform_ctx *ctx)
     return !pending(turn_of(ctx));
 }
 
-/* A stub that does not answer a kick: its process dies. */
 static void give_up(struct platform_ctx *ctx)
 {
     process_kill(ctx->as);
     atomic_store(&ctx->as->dead, true);
 }
 
-static void sleep_for_turn(struct platform_ctx *ctx)
+/* timeout 0: as long as it takes, or until a kick was not answered. */
+static void sleep_for_turn(struct platform_ctx *ctx, uint64_t timeout)
 {
-    uint64_t deadline = UINT64_MAX;
+    uint64_t deadline = timeout ? host_clock_ns(CLOCK_MONOTONIC) + timeout : UINT64_MAX;
 
     while (!is_dead(ctx)) {
         uint32_t seen = TURN_STUB;
@@ -83,10 +88,10 @@ static void sleep_for_turn(struct platform_ctx *ctx)
 }
 
 /* Waits until the stub has given the turn back. */
-static int await(struct platform_ctx *ctx, bool may_spin)
+static int await(struct platform_ctx *ctx, bool may_spin, uint64_t timeout)
 {
     if (pending(turn_of(ctx)) && !(may_spin && policy_spin(ctx, arrived)))
-        sleep_for_turn(ctx);
+        sleep_for_turn(ctx, timeout);
     if (is_dead(ctx) || (turn_of(ctx) & ~TURN_ASLEEP) != TURN_SENTRY)
         return -ESRCH;
     return 0;
@@ -98,7 +103,7 @@ int channel_ready(struct platform_ctx *ctx)
 
     if (ctx->ready)
         return 0;
-    err = await(ctx, policy_command(ctx));
+    err = await(ctx, policy_command(ctx), COMMAND_TIMEOUT_NS);
     if (!err)
         ctx->ready = true;
     return err;
@@ -115,7 +120,7 @@ int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out)
     may_spin = policy_command(ctx);
     err = post(ctx);
     if (!err)
-        err = await(ctx, may_spin);
+        err = await(ctx, may_spin, command == STUB_FORK ? FORK_TIMEOUT_NS : COMMAND_TIMEOUT_NS);
     if (!err)
         *out = READ_ONCE(ctx->slot->result);
     return err;
@@ -153,7 +158,7 @@ int channel_resume(struct platform_ctx *ctx, bool full)
     may_spin = policy_resume(ctx);
     err = post(ctx);
     if (!err)
-        err = await(ctx, may_spin);
+        err = await(ctx, may_spin, 0);
     policy_event(ctx);
     return err;
 }
