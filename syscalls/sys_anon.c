@@ -1,8 +1,10 @@
-/* Files without a path: pipes, eventfd, timerfd, signalfd. Sources: pipe(2), eventfd(2), timerfd_create(2), signalfd(2). */
+/* Files without a path: pipes, eventfd, timerfd, signalfd, memfd. Sources: pipe(2), eventfd(2), timerfd_create(2), signalfd(2). */
 #include "fs/eventfd.h"
 #include "fs/pipe.h"
 #include "fs/task/signalfd.h"
 #include "fs/task/timerfd.h"
+#include "fs/tmpfs/tmpfs.h"
+#include "sentry/abi/mman.h"
 #include "sentry/abi/time_num.h"
 #include "syscalls/io.h"
 
@@ -166,4 +168,19 @@ int64_t sys_signalfd(struct task *t, const struct syscall_args *a)
 int64_t sys_signalfd4(struct task *t, const struct syscall_args *a)
 {
     return do_signalfd(t, ARG_INT(0), ARG_PTR(1), ARG_U64(2), ARG_U32(3));
+}
+
+#define MEMFD_NAME_SIZE 250
+
+int64_t sys_memfd_create(struct task *t, const struct syscall_args *a)
+{
+    char name[MEMFD_NAME_SIZE];
+    struct file *f;
+    int64_t n = copy_in_str(&t->us, name, ARG_PTR(0), sizeof(name));
+    int err;
+
+    if (n < 0)
+        return n == -ENAMETOOLONG ? -EINVAL : n;
+    err = tmpfs_create_memfd(name, ARG_U32(1), t->cred, &f);
+    return err ? err : task_install_fd(t, f, ARG_U32(1) & LX_MFD_CLOEXEC);
 }
