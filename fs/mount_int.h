@@ -21,11 +21,13 @@ bool mount_is_beneath_locked(const struct mount *m, const struct mount *top);
 struct mount *mount_next_locked(struct mount *m, struct mount *top);
 
 static inline void mounts_lock(void)
+    TSA(acquire_capability(vfs_state()->dcache_lock, vfs_state()->mount_lock))
 {
     dcache_lock();
     mutex_lock(&vfs_state()->mount_lock);
 }
 static inline void mounts_unlock(void)
+    TSA(release_capability(vfs_state()->dcache_lock, vfs_state()->mount_lock))
 {
     mutex_unlock(&vfs_state()->mount_lock);
     dcache_unlock();

@@ -123,7 +123,7 @@ static void descend_locked(struct path *p)
         *p = (struct path){m, m->root};
 }
 
-static void walk_fast(struct walk *w, bool to_parent)
+TSA(no_thread_safety_analysis) static void walk_fast(struct walk *w, bool to_parent)
 {
     struct mutex *mounts = &vfs_state()->mount_lock;
     struct path at = w->cur, old;

@@ -18,7 +18,7 @@ struct renaming {
     struct dentry *source, *target; /* counted; target may be negative */
 };
 
-static void lock_dirs(struct dentry *a, struct dentry *b)
+TSA(no_thread_safety_analysis) static void lock_dirs(struct dentry *a, struct dentry *b)
 {
     struct dentry *first = a, *second = b;
 
@@ -34,7 +34,7 @@ static void lock_dirs(struct dentry *a, struct dentry *b)
         mutex_lock_nested(&second->inode->lock);
 }
 
-static void unlock_dirs(struct dentry *a, struct dentry *b)
+TSA(no_thread_safety_analysis) static void unlock_dirs(struct dentry *a, struct dentry *b)
 {
     mutex_unlock(&a->inode->lock);
     if (a == b)
@@ -43,7 +43,7 @@ static void unlock_dirs(struct dentry *a, struct dentry *b)
     mutex_unlock(&a->inode->sb->rename_lock);
 }
 
-static void lock_children(struct inode *a, struct inode *b)
+TSA(no_thread_safety_analysis) static void lock_children(struct inode *a, struct inode *b)
 {
     if (b && b != a) {
         bool a_dir = mode_is_dir(a->mode), b_dir = mode_is_dir(b->mode);
@@ -56,7 +56,7 @@ static void lock_children(struct inode *a, struct inode *b)
     mutex_lock_nested(&a->lock);
 }
 
-static void unlock_children(struct inode *a, struct inode *b)
+TSA(no_thread_safety_analysis) static void unlock_children(struct inode *a, struct inode *b)
 {
     mutex_unlock(&a->lock);
     if (b && b != a)

@@ -81,11 +81,11 @@ static inline bool mode_is_lnk(uint32_t mode)
 
 /* ---- dentry cache ---- */
 
-static inline void dcache_lock(void)
+static inline void dcache_lock(void) TSA(acquire_capability(vfs_state()->dcache_lock))
 {
     mutex_lock(&vfs_state()->dcache_lock);
 }
-static inline void dcache_unlock(void)
+static inline void dcache_unlock(void) TSA(release_capability(vfs_state()->dcache_lock))
 {
     mutex_unlock(&vfs_state()->dcache_lock);
 }
