@@ -98,7 +98,7 @@ static int map_received(struct platform_ctx *ctx, uint64_t addr, uint64_t size, 
     err = pt_stub_run(ctx, STUB_MAP_FD, &r);
     if (err)
         return err;
-    if (r.stop != STOP_STUB || r.regs.r15)
+    if (r.stop != STOP_STUB || r.regs.r15 != 1)
         return -EIO;
     return status((int64_t)r.regs.rax);
 }

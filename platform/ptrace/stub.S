@@ -35,10 +35,9 @@ ptrace_stub_page:
 	xor %edx, %edx
 	mov $SYS_RECVMSG, %eax
 	syscall
-	mov $1, %r15d
+	mov %rax, %r15
 	cmp $1, %rax
 	jne 1f
-	xor %r15d, %r15d
 	mov %rbx, %rdi
 	mov %rbp, %rsi
 	mov %r12, %rdx
@@ -48,11 +47,12 @@ ptrace_stub_page:
 	mov $SYS_MMAP, %eax
 	syscall
 	mov %rax, %rbx
-	mov $STUB_MAP_FD_NR, %edi
+	/* Always: a guest that meddled with the message may have made a received descriptor look like none. */
+1:	mov $STUB_MAP_FD_NR, %edi
 	mov $SYS_CLOSE, %eax
 	syscall
 	mov %rbx, %rax
-1:	int3
+	int3
 
 	.org STUB_READY
 	int3

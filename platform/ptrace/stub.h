@@ -15,7 +15,7 @@
 #define STUB_CPU     0x030 /* eax: the CPU */
 /*
  * Takes a descriptor from the socket, maps it, closes it: rsi is the message header, the mmap arguments are rbx (address),
- * rbp (size), r12 (protection), r13 (flags), r14 (offset). rax: mmap's result; r15: 1 when nothing was received.
+ * rbp (size), r12 (protection), r13 (flags), r14 (offset). rax: mmap's result if r15, recvmsg's, is 1.
  */
 #define STUB_MAP_FD  0x040
 #define STUB_READY   0x100
