@@ -173,23 +173,6 @@ unsigned systrap_ctx_cpu(struct platform_ctx *ctx)
     return MIN(READ_ONCE(ctx->wait.stub_cpu), CPU_WORDS * 64U - 1);
 }
 
-/* From another thread than the owner's: what was last seen, as the guest cannot be asked. */
-void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns)
-{
-    struct platform_as *as = ctx->as;
-    uint64_t ns = 0;
-    struct timespec ts;
-
-    pthread_rwlock_rdlock(&as->life);
-    /* The process's clock, by the kernel's encoding of it: exact when it has one thread. */
-    if (!as->reaped && host_syscall(SYS_clock_gettime, (uint64_t)(int64_t)(((~as->pid) << 3) | 2),
-                                    (uint64_t)&ts, 0, 0, 0, 0) == 0)
-        ns = (uint64_t)ts.tv_sec * 1000000000UL + (uint64_t)ts.tv_nsec;
-    pthread_rwlock_unlock(&as->life);
-    *user_ns = ns;
-    *system_ns = 0;
-}
-
 /* ---- FPU ---- */
 
 int systrap_fpu_save(struct platform_ctx *ctx, void *buf)

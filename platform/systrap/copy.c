@@ -180,11 +180,3 @@ int systrap_as_write(struct platform_as *as, uint64_t dst, const void *src, size
 {
     return as_copy(as, SYS_process_vm_writev, (void *)src, dst, n, done);
 }
-
-uint64_t systrap_as_rss(struct platform_as *as, uint64_t *shared_pages)
-{
-    (void)as;
-    if (shared_pages)
-        *shared_pages = 0;
-    return 0;
-}

@@ -3,10 +3,12 @@
  * channel to the stubs (channel.c), host processes (process.c, zygote.c), mappings (memory.c),
  * copies (copy.c). No locks.
  */
+#define _GNU_SOURCE
 #include "platform/systrap/systrap.h"
 
 #include <cpuid.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +16,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <x86intrin.h>
+
+#include "platform/remote/kthread.h"
 
 #define RFLAGS_TF           0x100UL
 #define TRAP_GP             13
@@ -100,6 +104,7 @@ static int init(const struct platform_config *config, struct platform_facts *fac
                      0) < 0)
         return -EINVAL;
     systrap.ticks_per_us = measure_ticks();
+    systrap.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     err = zygote_find_layout();
     if (err)
         return err;
@@ -149,7 +154,13 @@ static void as_put(struct platform_as *as)
 static NORETURN void ctx_exit(struct platform_ctx *ctx)
 {
     ctx_free(ctx);
-    kthread_exit();
+    remote_kthread_exit();
+}
+
+static int ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg)
+{
+    (void)ctx;
+    return remote_kthread_start(entry, arg);
 }
 
 /* ---- the switch ---- */
@@ -251,6 +262,8 @@ static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
         return;
     if (unlikely(!canonical(regs->fs_base) || !canonical(regs->gs_base)))
         regs->fs_base = regs->gs_base = 0;
+    if (unlikely(!ctx->owned))
+        account_owner(ctx);
     atomic_store(&ctx->in_guest, 1);
     while (!done) {
         if (atomic_load_explicit(&ctx->interrupt, memory_order_seq_cst) &&
@@ -295,7 +308,7 @@ const struct platform_ops systrap_platform_ops = {
     .msync = systrap_msync,
     .mincore = systrap_mincore,
     .ctx_clone = systrap_ctx_clone,
-    .ctx_start = systrap_ctx_start,
+    .ctx_start = ctx_start,
     .ctx_discard = ctx_free,
     .ctx_exit = ctx_exit,
     .run = run,

@@ -66,7 +66,9 @@ struct platform_ctx {
     atomic_uint in_guest;  /* the owner is in switch: a request needs a kick */
 
     struct wait_policy wait;
-    uint64_t user_ns; /* last known host CPU time of the stub's thread */
+    bool owned; /* it has run: */
+    pthread_t owner;
+    uint64_t owner_start_ns; /* CPU time of the owner when it took this context over */
 };
 
 /* What init found out; constant afterwards. */
@@ -78,6 +80,7 @@ struct systrap_globals {
     uint32_t fpu_size;
     uint64_t ticks_per_us;
     unsigned cores;
+    int proc;                 /* /proc, for counters of guest processes; -1: none */
     uint64_t cpus[CPU_WORDS]; /* the cores the sentry was given */
 };
 extern struct systrap_globals systrap;
@@ -132,7 +135,6 @@ void ctx_drop(struct platform_ctx *ctx);
 void ctx_free(struct platform_ctx *ctx);
 int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out);
 void systrap_interrupt(struct platform_ctx *ctx);
-void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
 int context_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
 int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
 unsigned systrap_ctx_cpu(struct platform_ctx *ctx);
@@ -140,10 +142,11 @@ int systrap_fpu_save(struct platform_ctx *ctx, void *buf);
 int systrap_fpu_load(struct platform_ctx *ctx, const void *buf);
 int systrap_fpu_reset(struct platform_ctx *ctx);
 
-/* kthread.c */
-int systrap_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg);
-/* Ends the calling kernel thread. */
-NORETURN void kthread_exit(void);
+/* account.c */
+uint64_t systrap_as_rss(struct platform_as *as, uint64_t *shared_pages);
+void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
+/* The calling thread runs ctx from now on. */
+void account_owner(struct platform_ctx *ctx);
 
 /* policy.c */
 /* The guest is about to run; true: wait for its event by spinning. */
@@ -196,4 +199,3 @@ int systrap_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, ui
 int systrap_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out);
 int systrap_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done);
 int systrap_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done);
-uint64_t systrap_as_rss(struct platform_as *as, uint64_t *shared_pages);
