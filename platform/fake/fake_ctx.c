@@ -31,6 +31,7 @@ static struct {
     unsigned spaces, contexts;
     int fail_err;
     unsigned fail_skip, fail_count;
+    bool running; /* what contexts of new address spaces start with */
 } fake;
 
 void *fake_calloc(size_t size)
@@ -90,6 +91,8 @@ static struct platform_ctx *new_ctx(struct platform_as *as, const struct platfor
     if (like) {
         ctx->running = like->running;
         memcpy(ctx->fpu, like->fpu, sizeof(ctx->fpu));
+    } else {
+        ctx->running = fake.running;
     }
     as->contexts++;
     fake.contexts++;
@@ -309,7 +312,7 @@ void fake_push_dead(struct platform_ctx *ctx)
 void fake_set_running(struct platform_ctx *ctx, bool running)
 {
     pthread_mutex_lock(&fake_lock);
-    ctx->running = running;
+    *(ctx ? &ctx->running : &fake.running) = running;
     pthread_cond_broadcast(&fake_changed);
     pthread_mutex_unlock(&fake_lock);
 }

@@ -262,9 +262,9 @@ static int run_init(struct kernel *k, struct init_start *start, struct tty *tty)
         mutex_unlock(&k->tasks_lock);
         return err;
     }
-    start->task = NULL; /* its own from here on */
     while (load_acquire(&start->result) == 1)
         (void)!park(&k->boot_parker, PARK_FOREVER);
+    start->task = NULL; /* it is on its own */
     return start->result;
 }
 
