@@ -52,6 +52,7 @@ int sandbox_defaults(const struct global_options *global, struct boot_config *co
         .debug = global->debug,
         .strace = global->strace,
         .log_json = global->log_json,
+        .log_file = global->log,
         .error_fd = -1,
         .rootfs_fd = -1,
         .cwd = "/",

@@ -8,6 +8,7 @@
 #include "sentry/base/log.h"
 #include "sentry/base/slab.h"
 #include "sentry/kernel/timer.h"
+#include "sentry/boot/crash.h"
 #include "syscalls/syscalls.h"
 
 #include <errno.h>
@@ -80,7 +81,7 @@ static int start_memory(struct boot *b)
     ro_globals.vdso_clock = host_vdso_clock(getauxval(AT_SYSINFO_EHDR));
     ro_globals.log_fd = b->config->log_fd;
     ro_globals.log_json = b->config->log_json;
-    ro_globals.log_level = b->config->debug ? LOG_DEBUG : LOG_WARN;
+    ro_globals.log_level = b->config->debug ? LOG_DEBUG : b->config->log_file ? LOG_WARN : LOG_ERROR;
     return 0;
 }
 
@@ -109,8 +110,6 @@ static int start_kernel(struct boot *b)
     int r = kernel_create(&boot_hooks, &b->kernel);
     int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-    if (r == 0)
-        r = vfs_init();
     if (r == 0 && wake < 0)
         r = -errno;
     if (r == 0)
@@ -181,10 +180,13 @@ int boot_run(const struct boot_config *config)
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
+    crash_install();
     if ((status = start_memory(&b)) || (status = start_platform(&b)))
         return status;
+    status = vfs_init() < 0 ? boot_fail(&b, 1, "out of memory") : 0;
     /* From here on ro_globals is what its name says. */
-    status = ro_globals_seal() < 0 ? boot_fail(&b, 1, "cannot seal read-only data") : 0;
+    if (!status && ro_globals_seal() < 0)
+        status = boot_fail(&b, 1, "cannot seal read-only data");
     if (status || (status = start_kernel(&b)) || (status = boot_fs_create(&b)) || (status = boot_fs_mounts(&b)) ||
         (status = start_threads(&b)) || (status = boot_start_init(&b))) {
         platform_shutdown();

@@ -8,6 +8,7 @@
 #include "fs/overlay/overlay.h"
 #include "fs/proc/proc.h"
 #include "fs/tmpfs/tmpfs.h"
+#include "sentry/abi/mount.h"
 #include "sentry/base/slab.h"
 #include "sentry/boot/boot_int.h"
 
