@@ -143,7 +143,11 @@ int platform_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out) MUST
  * KERNEL_STACK_SIZE bytes, aligned to its size). Called once per context of as_create, as_fork and
  * ctx_clone, from the creator's thread. entry never returns: it ends with platform_ctx_exit.
  */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define KERNEL_STACK_SIZE (4UL << 20) /* the sanitizers' own thread data and larger frames */
+#else
 #define KERNEL_STACK_SIZE 65536UL
+#endif
 int platform_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg) MUST_CHECK;
 /* For a context that was never started. */
 void platform_ctx_discard(struct platform_ctx *ctx);
