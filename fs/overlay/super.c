@@ -194,8 +194,9 @@ static int ovl_setattr(struct inode *inode, const struct setattr *attr)
 static int64_t ovl_readlink(struct inode *inode, char *buf, size_t size)
 {
     struct inode *real = ovl_real(ovl_inode(inode));
+    const struct inode_ops *ops = inode_ops_of(real);
 
-    return inode_ops_of(real)->readlink(real, buf, size);
+    return mode_is_lnk(real->mode) && ops->readlink ? ops->readlink(real, buf, size) : -EINVAL;
 }
 
 /* The file goes on with the real inode: reads, writes and maps cost nothing extra. */

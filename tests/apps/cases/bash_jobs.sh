@@ -1,4 +1,4 @@
-bash -c 'set -m; sleep 30 & p=$!; kill -STOP $p; sleep 0.2; jobs; kill -CONT $p; kill -TERM $p; wait $p; echo status $?'
+bash -c 'set -m; sleep 30 & p=$!; kill -STOP $p; sleep 0.2; jobs | cut -c1-12; kill -TERM $p; kill -CONT $p; wait $p; wait $p; echo status $?'
 bash -c 'trap "echo got USR1" USR1; kill -USR1 $$; (exit 7) & wait $!; echo $?; sleep 0.1 & wait; echo waited'
 bash -c 'cat <(echo one) <(echo two); coproc X { cat; }; echo hi >&${X[1]}; read -r l <&${X[0]}; echo "$l"; exec {X[1]}>&-'
 bash -c 'kill -9 $$'; echo $?
