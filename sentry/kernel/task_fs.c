@@ -53,6 +53,7 @@ void task_vfs_get(struct task *t, struct task_vfs *out)
     struct fs_context *fs = t->fs;
 
     out->ctx.cred = t->cred;
+    out->ctx.task = t;
     out->ctx.fsize_limit = task_rlimit(t, LX_RLIMIT_FSIZE);
     out->ctx.mount_ns = t->mount_ns;
     /* Nobody but the caller can change a context that only it holds; others may look at it meanwhile. */
