@@ -188,6 +188,29 @@ int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pi
     return 0;
 }
 
+/* RLIMIT_NPROC: counted by looking, since it is rarely low enough to matter. */
+static bool too_many_of_user_locked(struct task *t)
+{
+    uint64_t limit = task_rlimit(t, LX_RLIMIT_NPROC), count = 0;
+    uint32_t uid = t->cred->uid;
+    int32_t nr;
+
+    if (limit > t->k->task_count || !uid || task_capable(t, LX_CAP_SYS_RESOURCE) ||
+        task_capable(t, LX_CAP_SYS_ADMIN))
+        return false;
+    for (nr = INIT_PID; nr <= t->k->pid_high; nr++) {
+        struct pid *pid = pid_find_locked(t->k, nr);
+        const struct cred *cred;
+
+        if (!pid || !pid->task)
+            continue;
+        cred = task_cred_get(pid->task);
+        count += cred->uid == uid;
+        cred_put(cred);
+    }
+    return count >= limit;
+}
+
 /* pid, limits, and the child's place in the tree. */
 static int enter(struct task *t, struct task *child, const struct clone_args *args)
 {
@@ -198,7 +221,7 @@ static int enter(struct task *t, struct task *child, const struct clone_args *ar
 
     mutex_lock(&k->tasks_lock);
     parent = args->flags & LX_CLONE_PARENT ? self->parent : self;
-    err = k->task_count >= k->thread_limit || k->shutting_down ? -EAGAIN : 0;
+    err = k->task_count >= k->thread_limit || k->shutting_down || too_many_of_user_locked(t) ? -EAGAIN : 0;
     if (!err && signal_fatal_pending(t))
         err = -ERESTARTNOINTR;
     if (!err)
@@ -258,6 +281,8 @@ static int build(struct task *t, struct task *child, const struct clone_args *ar
     if (err)
         return err;
     if (args->flags & LX_CLONE_PIDFD) {
+        if (!kernel_hooks_of(t->k)->pidfd_create)
+            return -EINVAL;
         *pidfd = kernel_hooks_of(t->k)->pidfd_create(t, child->tg, 0);
         if (*pidfd < 0)
             return *pidfd;

@@ -165,6 +165,7 @@ static void init_exited_locked(struct kernel *k)
     int32_t nr;
 
     k->init_status = k->init->exit_status;
+    k->shutting_down = 1;
     for (nr = 1; nr <= k->pid_high; nr++) {
         tg = thread_group_of_pid_locked(k, nr);
         if (tg && tg != k->init)

@@ -31,7 +31,7 @@ bool signal_notify_parent_locked(struct thread_group *tg, int code, int32_t stat
             send = !(act.flags & LX_SA_NOCLDSTOP);
         send = send && act.handler != LX_SIG_IGN;
     }
-    if (signo && send) {
+    if (signo > 0 && signo <= LX_NSIG && send) { /* clone(2) takes any number */
         cred = task_cred_get(tg->leader);
         info.pid = tg->tgid;
         info.uid = cred->uid;
