@@ -49,7 +49,7 @@ static int map_fd(struct platform_ctx *ctx, const uint64_t args[6], int fd)
     if (err)
         return err;
     pthread_mutex_lock(&as->fd_lock);
-    err = process_send_fds(as, &fd, 1);
+    err = as_send_fds(as, &fd, 1);
     if (!err) {
         ctx->slot->arg[0] = (uint64_t)as->stub_socket;
         for (int i = 0; i < 6; i++)

@@ -9,15 +9,10 @@
 #include "platform/systrap/systrap.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/memfd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -54,111 +49,6 @@ static struct {
     .start_lock = PTHREAD_MUTEX_INITIALIZER,
     .started = PTHREAD_COND_INITIALIZER,
 };
-
-/* ---- the object ---- */
-
-void as_hold(struct platform_as *as)
-{
-    atomic_fetch_add(&as->holds, 1);
-}
-
-void as_release(struct platform_as *as)
-{
-    if (atomic_fetch_sub(&as->holds, 1) != 1)
-        return;
-    if (as->socket >= 0)
-        host_close(as->socket);
-    if (as->slots)
-        host_munmap(as->slots, ZONE_SHARED_SIZE);
-    pthread_rwlock_destroy(&as->life);
-    pthread_mutex_destroy(&as->fd_lock);
-    pthread_mutex_destroy(&as->lock);
-    free(as);
-}
-
-/* The memfd of an address space's slots, which nobody can shrink under the sentry's feet. */
-static int make_slots(struct platform_as *as)
-{
-    int64_t fd = host_memfd_create("slots", MFD_CLOEXEC | MFD_ALLOW_SEALING), p;
-    int64_t err;
-
-    if (fd < 0)
-        return (int)fd;
-    err = host_ftruncate((int)fd, ZONE_SHARED_SIZE);
-    if (!err)
-        err = host_fcntl((int)fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    if (!err) {
-        p = host_mmap(NULL, ZONE_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
-        err = p < 0 && p >= -4095 ? p : 0;
-        if (!err)
-            as->slots = (struct stub_slot *)p;
-    }
-    if (err) {
-        host_close((int)fd);
-        return (int)err;
-    }
-    return (int)fd;
-}
-
-/* fds: the memfd and the stub's end of the socket, for the new process; the caller closes them. */
-static int as_alloc(struct platform_as **out, int fds[2])
-{
-    struct platform_as *as = calloc(1, sizeof(*as));
-    int pair[2];
-    int64_t r;
-
-    if (!as)
-        return -ENOMEM;
-    as->socket = -1;
-    atomic_store(&as->refs, 1);
-    atomic_store(&as->holds, 1);
-    pthread_rwlock_init(&as->life, NULL);
-    pthread_mutex_init(&as->fd_lock, NULL);
-    pthread_mutex_init(&as->lock, NULL);
-    as->reaped = true; /* no process yet */
-    fds[0] = make_slots(as);
-    if (fds[0] < 0) {
-        as_release(as);
-        return fds[0];
-    }
-    r = host_syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, (uint64_t)pair, 0,
-                     0);
-    if (r) {
-        host_close(fds[0]);
-        as_release(as);
-        return (int)r;
-    }
-    as->socket = pair[0];
-    fds[1] = pair[1];
-    *out = as;
-    return 0;
-}
-
-int process_send_fds(struct platform_as *as, const int *fds, unsigned count)
-{
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(2 * sizeof(int))];
-    } control;
-    char byte = 0;
-    struct iovec iov = {&byte, 1};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
-    struct cmsghdr *head;
-    int64_t r;
-
-    memset(&control, 0, sizeof(control));
-    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(head), fds, count * sizeof(int));
-    r = host_syscall(SYS_sendmsg, (uint64_t)as->socket, (uint64_t)&message,
-                     MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0, 0);
-    if (r < 0)
-        return r == -EPIPE || r == -ECONNRESET ? -ESRCH : (int)r;
-    return 0;
-}
 
 /* ---- the table of processes ---- */
 
@@ -227,6 +117,13 @@ static void bury(pid_t pid)
 
 /* ---- fork ---- */
 
+static void wake_filler(void)
+{
+    pthread_mutex_lock(&procs.pool_lock);
+    pthread_cond_signal(&procs.pool_changed);
+    pthread_mutex_unlock(&procs.pool_lock);
+}
+
 /* Asks parent's stub to fork; the new process's pid is checked and as made its address space. */
 static int fork_into(struct platform_ctx *parent, struct platform_as *as, const int fds[2])
 {
@@ -239,7 +136,7 @@ static int fork_into(struct platform_ctx *parent, struct platform_as *as, const 
         return err;
     pthread_mutex_lock(&procs.fork_lock);
     pthread_mutex_lock(&from->fd_lock);
-    err = process_send_fds(from, fds, 2);
+    err = as_send_fds(from, fds, 2);
     if (!err) {
         parent->slot->arg[0] = (uint64_t)from->stub_socket;
         err = channel_command(parent, STUB_FORK, &pid);
@@ -260,7 +157,9 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
     struct platform_ctx *ctx;
     int fds[2], err;
 
-    err = as_alloc(&as, fds);
+    err = kit_take(&as, fds);
+    if (kits_low())
+        wake_filler();
     if (err)
         return err;
     ctx = ctx_alloc(as, parent->index);
@@ -323,28 +222,44 @@ static bool pool_add(struct platform_as *as, struct platform_ctx *ctx)
     return room;
 }
 
-static void *filler_main(void *arg)
+/* One step towards full pools; false when the host is short of something. */
+static bool fill(bool want_process)
 {
     struct platform_as *as;
     struct platform_ctx *ctx;
 
+    if (kits_low() && kits_fill())
+        return false;
+    if (!want_process)
+        return true;
+    if (process_fork(procs.zygote, &as, &ctx))
+        return false;
+    if (!pool_add(as, ctx)) {
+        process_kill(as);
+        ctx_drop(ctx);
+        as_release(as);
+    }
+    return true;
+}
+
+static void *filler_main(void *arg)
+{
+    bool want_process, stopping;
+
     (void)arg;
     for (;;) {
         pthread_mutex_lock(&procs.pool_lock);
-        while (procs.pool_count >= POOL_SIZE && !procs.stopping)
+        while (procs.pool_count >= POOL_SIZE && !kits_low() && !procs.stopping)
             pthread_cond_wait(&procs.pool_changed, &procs.pool_lock);
+        want_process = procs.pool_count < POOL_SIZE;
+        stopping = procs.stopping;
         pthread_mutex_unlock(&procs.pool_lock);
-        if (procs.stopping)
+        if (stopping)
             return NULL;
-        if (process_fork(procs.zygote, &as, &ctx)) {
-            /* The host is short of something: the next exec tries by itself. */
+        if (!fill(want_process)) { /* the next exec tries by itself */
             struct timespec pause = {0, 100000000};
 
             nanosleep(&pause, NULL);
-        } else if (!pool_add(as, ctx)) {
-            process_kill(as);
-            ctx_drop(ctx);
-            as_release(as);
         }
     }
 }
@@ -503,4 +418,5 @@ void process_shutdown(void)
     }
     ctx_drop(procs.zygote);
     as_release(procs.zygote_as);
+    kits_drop();
 }

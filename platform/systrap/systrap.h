@@ -109,10 +109,19 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
 /* From the pool, or made now. */
 int process_fresh(struct platform_as **out_as, struct platform_ctx **out_ctx);
 void process_kill(struct platform_as *as);
+
+/* space.c: the objects of address spaces */
 void as_hold(struct platform_as *as);
 void as_release(struct platform_as *as);
+/* fds: the memfd and the stub's end of the socket, for the new process; the caller closes them. */
+int as_alloc(struct platform_as **out, int fds[2]);
 /* Sends count descriptors to the stub of as. The caller holds fd_lock until the stub took them. */
-int process_send_fds(struct platform_as *as, const int *fds, unsigned count);
+int as_send_fds(struct platform_as *as, const int *fds, unsigned count);
+/* The same as as_alloc, ready made when there is one. */
+int kit_take(struct platform_as **out, int fds[2]);
+bool kits_low(void);
+int kits_fill(void);
+void kits_drop(void);
 
 /* zygote.c: makes the first guest process, from which all others are forked. Its pid; the rest
  * through as. */
