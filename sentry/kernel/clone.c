@@ -178,8 +178,8 @@ int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pi
     if (err)
         return err;
     pid->task = task_get(t);
-    tg->task_count++;
-    k->task_count++;
+    WRITE_ONCE(tg->task_count, tg->task_count + 1);
+    WRITE_ONCE(k->task_count, k->task_count + 1);
     k->forks++;
     if (tg->leader == t && parent) {
         tg->parent = parent;
@@ -257,7 +257,7 @@ static void leave_again(struct task *child)
     if (child != tg->leader)
         list_del(&child->group_node);
     mutex_unlock(&tg->sig_lock);
-    tg->task_count--;
+    WRITE_ONCE(tg->task_count, tg->task_count - 1);
     child->state = TASK_ZOMBIE;
     if (child == tg->leader)
         thread_group_release_locked(tg);

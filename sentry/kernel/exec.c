@@ -136,9 +136,9 @@ int thread_group_become_single(struct task *t)
         list_for_each(other, &tg->tasks, group_node) {
             if (other == t || other->exiting)
                 continue;
-            other->pending.set |= LX_SIGMASK(LX_SIGKILL);
+            WRITE_ONCE(other->pending.set, other->pending.set | LX_SIGMASK(LX_SIGKILL));
             other->stop_pending = false;
-            other->stopped = false;
+            store_release(&other->stopped, false);
             signal_wake_locked(other);
         }
     }

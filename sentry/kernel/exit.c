@@ -155,7 +155,7 @@ void task_unlink_locked(struct task *t)
     pid->task = NULL;
     pid_unuse_locked(t->k, pid);
     t->state = TASK_DEAD;
-    t->k->task_count--;
+    WRITE_ONCE(t->k->task_count, t->k->task_count - 1);
     task_put(t);
 }
 
@@ -180,7 +180,7 @@ static void group_exited_locked(struct thread_group *tg)
     struct kernel *k = tg->k;
 
     tg->exit_status = tg->group_exit ? tg->group_exit_status : tg->leader->exit_code;
-    tg->exited = true;
+    store_release(&tg->exited, true); /* pidfds look without the lock */
     if (tg == k->init)
         init_exited_locked(k);
     reparent_children_locked(tg);
@@ -230,7 +230,8 @@ static bool start_exit(struct task *t)
     bool last;
 
     mutex_lock(&t->k->tasks_lock);
-    last = --tg->task_count == 0;
+    WRITE_ONCE(tg->task_count, tg->task_count - 1);
+    last = tg->task_count == 0;
     mutex_unlock(&t->k->tasks_lock);
     mutex_lock(&tg->sig_lock);
     t->exiting = true; /* new signals go to others */

@@ -44,7 +44,7 @@ void signal_flush_locked(struct thread_group *tg, struct sigpending *p)
 {
     struct sigqueue_entry *e, *tmp;
 
-    p->set = 0;
+    WRITE_ONCE(p->set, 0);
     list_for_each_safe(e, tmp, &p->queue, node)
         drop_entry(tg, e);
 }
@@ -55,7 +55,7 @@ static void flush_mask(struct thread_group *tg, struct sigpending *p, lx_sigset_
 
     if (!(p->set & mask))
         return;
-    p->set &= ~mask;
+    WRITE_ONCE(p->set, p->set & ~mask);
     list_for_each_safe(e, tmp, &p->queue, node) {
         if (LX_SIGMASK(e->info.signo) & mask)
             drop_entry(tg, e);
@@ -94,7 +94,7 @@ static void collect(struct thread_group *tg, struct sigpending *p, int signo, st
         found = e;
     }
     if (!more)
-        p->set &= ~LX_SIGMASK(signo);
+        WRITE_ONCE(p->set, p->set & ~LX_SIGMASK(signo));
     if (!found) { /* there was no memory for its entry */
         *info = (struct lx_siginfo){.signo = signo, .code = LX_SI_USER};
         return;

@@ -46,11 +46,11 @@ static void continue_locked(struct thread_group *tg)
     }
     tg->stop_signal = 0;
     tg->stop_count = 0;
-    tg->stopped = false;
+    WRITE_ONCE(tg->stopped, false);
     tg->stop_report = 0;
     list_for_each(t, &tg->tasks, group_node) {
         t->stop_pending = false;
-        t->stopped = false;
+        store_release(&t->stopped, false);
         if (!t->exiting)
             signal_wake_locked(t);
     }
@@ -66,13 +66,13 @@ void signal_group_exit_locked(struct thread_group *tg, struct task *except, int3
     }
     tg->stop_signal = 0;
     tg->stop_count = 0;
-    tg->stopped = false;
+    WRITE_ONCE(tg->stopped, false);
     list_for_each(t, &tg->tasks, group_node) {
         t->stop_pending = false;
-        t->stopped = false;
+        store_release(&t->stopped, false);
         if (t == except || t->exiting)
             continue;
-        t->pending.set |= LX_SIGMASK(LX_SIGKILL);
+        WRITE_ONCE(t->pending.set, t->pending.set | LX_SIGMASK(LX_SIGKILL));
         signal_wake_locked(t);
     }
 }
@@ -167,7 +167,7 @@ int signal_send_locked(struct thread_group *tg, struct task *t, int signo, const
         err = queue_locked(tg, p, signo, info);
     if (err)
         return err;
-    p->set |= bit;
+    WRITE_ONCE(p->set, p->set | bit);
     waitq_wake_all(&tg->signalfd_waiters, LX_POLLIN);
     complete_locked(tg, t, signo, force);
     return 0;
@@ -214,7 +214,7 @@ int signal_send_entry(struct thread_group *tg, struct task *t, struct sigqueue_e
     } else if (!(t && t->exiting) && prepare_locked(tg, t, signo, false)) {
         e->pending = p;
         list_add_tail(&p->queue, &e->node);
-        p->set |= LX_SIGMASK(signo);
+        WRITE_ONCE(p->set, p->set | LX_SIGMASK(signo));
         waitq_wake_all(&tg->signalfd_waiters, LX_POLLIN);
         complete_locked(tg, t, signo, false);
     }
@@ -232,7 +232,7 @@ void signal_cancel_entry(struct thread_group *tg, struct sigqueue_entry *e)
         list_for_each(other, &e->pending->queue, node)
             more |= other != e && other->info.signo == e->info.signo;
         if (!more)
-            e->pending->set &= ~LX_SIGMASK(e->info.signo);
+            WRITE_ONCE(e->pending->set, e->pending->set & ~LX_SIGMASK(e->info.signo));
         list_del(&e->node);
         e->pending = NULL;
     }

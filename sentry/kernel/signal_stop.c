@@ -51,7 +51,7 @@ static bool stop_counted_locked(struct thread_group *tg)
 {
     if (!tg->stop_count || --tg->stop_count)
         return false;
-    tg->stopped = true;
+    WRITE_ONCE(tg->stopped, true);
     tg->stop_report = (tg->stop_signal << 8) | 0x7f;
     tg->continue_report = false;
     return true;
@@ -111,7 +111,7 @@ void signal_stop_self(struct task *t)
     stop = t->stop_pending;
     if (stop) {
         t->stop_pending = false;
-        t->stopped = true;
+        store_release(&t->stopped, true);
         complete = stop_counted_locked(tg);
     }
     signal_recalc_locked(t);
@@ -123,7 +123,7 @@ void signal_stop_self(struct task *t)
         return;
     (void)!task_wait_killable(t, NULL, 0, try_continued, t);
     mutex_lock(&tg->sig_lock);
-    t->stopped = false;
+    store_release(&t->stopped, false);
     signal_recalc_locked(t);
     mutex_unlock(&tg->sig_lock);
 }
