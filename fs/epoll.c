@@ -1,6 +1,6 @@
 /*
- * epoll: items, the ready list, and its harvest. The graph of epolls watching epolls is in epoll_graph.c. Waiting is the system call layer's.
- * Locks: see epoll.h.
+ * epoll: items, the ready list, and its harvest. The graph of epolls watching epolls is in
+ * epoll_graph.c. Waiting is the system call layer's. Locks: see epoll.h.
  */
 #include "fs/epoll_int.h"
 #include "sentry/abi/errno.h"
@@ -12,9 +12,10 @@
 
 #define PRIVATE_BITS (LX_EPOLLET | LX_EPOLLONESHOT | LX_EPOLLWAKEUP | LX_EPOLLEXCLUSIVE)
 #define EXCLUSIVE_OK                                                                               \
-    (LX_EPOLLIN | LX_EPOLLOUT | LX_EPOLLERR | LX_EPOLLHUP | LX_EPOLLWAKEUP | LX_EPOLLET | LX_EPOLLEXCLUSIVE)
+    (LX_EPOLLIN | LX_EPOLLOUT | LX_EPOLLERR | LX_EPOLLHUP | LX_EPOLLWAKEUP | LX_EPOLLET |          \
+     LX_EPOLLEXCLUSIVE)
 #define ALWAYS (LX_EPOLLERR | LX_EPOLLHUP)
-#define CHUNK 16
+#define CHUNK  16
 
 SLAB_TYPE(epoll_slab, struct epoll);
 SLAB_TYPE(epoll_item_slab, struct epoll_item);
@@ -112,8 +113,8 @@ static uint32_t item_poll(struct epoll_item *it)
 }
 
 /* Takes up to CHUNK events off the list, looking at no more than *budget entries. ep->lock held. */
-static uint32_t harvest_chunk(struct epoll *ep, uint32_t max, uint32_t *budget, struct lx_epoll_event *events,
-                              struct epoll_item **items)
+static uint32_t harvest_chunk(struct epoll *ep, uint32_t max, uint32_t *budget,
+                              struct lx_epoll_event *events, struct epoll_item **items)
 {
     uint32_t n = 0;
 
@@ -164,7 +165,8 @@ int64_t epoll_harvest(struct file *epoll_file, const struct uspace *us, uaddr_t 
 
         if (!n)
             break;
-        if (copy_out(us, uaddr_add(out, total * sizeof(events[0])), events, n * sizeof(events[0]))) {
+        if (copy_out(us, uaddr_add(out, total * sizeof(events[0])), events,
+                     n * sizeof(events[0]))) {
             unharvest(items, events, n);
             err = -EFAULT;
             break;
@@ -206,8 +208,8 @@ static struct waitq *epoll_poll_queue(struct file *f)
 
 /* ---- items ---- */
 
-static struct epoll_item *find_item(struct epoll *ep, const struct file *f, int fd, struct rb_node ***out_link,
-                                    struct rb_node **out_parent)
+static struct epoll_item *find_item(struct epoll *ep, const struct file *f, int fd,
+                                    struct rb_node ***out_link, struct rb_node **out_parent)
 {
     struct rb_node **link = &ep->items.node, *parent = NULL;
 
@@ -287,7 +289,8 @@ static void remove_item(struct epoll_item *it)
     struct epoll *ep = it->ep;
     struct file *f = it->file;
 
-    /* Once it is off the file's list a last file_put may free the file: its queue is left before. */
+    /* Once it is off the file's list a last file_put may free the file: its queue is left before.
+     */
     waitq_remove(&it->waiter);
     mutex_lock(&f->pos_lock);
     list_del(&it->file_node);
@@ -310,7 +313,8 @@ static int modify_item(struct epoll_item *it, const struct lx_epoll_event *event
     return 0;
 }
 
-static int ctl_locked(struct epoll *ep, int op, int fd, struct file *f, const struct lx_epoll_event *event)
+static int ctl_locked(struct epoll *ep, int op, int fd, struct file *f,
+                      const struct lx_epoll_event *event)
 {
     struct rb_node **link, *parent;
     struct epoll_item *it;
@@ -326,7 +330,8 @@ static int ctl_locked(struct epoll *ep, int op, int fd, struct file *f, const st
     return 0;
 }
 
-int epoll_ctl(struct file *epoll_file, int op, int fd, struct file *f, const struct lx_epoll_event *event)
+int epoll_ctl(struct file *epoll_file, int op, int fd, struct file *f,
+              const struct lx_epoll_event *event)
 {
     struct epoll *ep = epoll_of(epoll_file);
     bool nested = epoll_is(f);
@@ -433,7 +438,8 @@ static void epoll_show(struct file *f, struct strbuf *out)
     for (struct rb_node *n = rb_first(&ep->items); n; n = rb_next(n)) {
         struct epoll_item *it = rb_entry(n, struct epoll_item, node);
 
-        strbuf_printf(out, "tfd: %8d events: %8x data: %16llx\n", it->fd, it->events, (unsigned long long)it->data);
+        strbuf_printf(out, "tfd: %8d events: %8x data: %16llx\n", it->fd, it->events,
+                      (unsigned long long)it->data);
     }
     mutex_unlock(&ep->lock);
 }

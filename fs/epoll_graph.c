@@ -1,6 +1,6 @@
 /*
- * Epolls that watch epolls: no loops, and no chain longer than EPOLL_MAX_NESTS, since notifying and polling recurse along it. Lock:
- * epoll_graph.lock, held by all callers.
+ * Epolls that watch epolls: no loops, and no chain longer than EPOLL_MAX_NESTS, since notifying and
+ * polling recurse along it. Lock: epoll_graph.lock, held by all callers.
  */
 #include "fs/epoll_int.h"
 #include "sentry/abi/errno.h"
@@ -23,7 +23,8 @@ void epoll_graph_unlink(struct epoll_item *it)
     list_del(&it->outer_node);
 }
 
-/* Each epoll is worked out once a generation, and chains are short: the recursion is at most EPOLL_MAX_NESTS deep. */
+/* Each epoll is worked out once a generation, and chains are short: the recursion is at most
+ * EPOLL_MAX_NESTS deep. */
 static int chain_below(struct epoll *ep, uint64_t generation, const struct epoll *forbidden)
 {
     struct epoll_item *it;

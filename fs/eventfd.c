@@ -1,4 +1,5 @@
-/* eventfd(2). Waiting is the system call layer's. Lock: eventfd.lock (rank OBJ); guest memory is copied outside it. */
+/* eventfd(2). Waiting is the system call layer's. Lock: eventfd.lock (rank OBJ); guest memory is
+ * copied outside it. */
 #include "fs/eventfd.h"
 
 #include "fs/vfs.h"

@@ -1,6 +1,7 @@
 /*
- * Pipes: a ring of pages between readers and writers; FIFOs share it. Splicing is in splice.c. The wait of blocking readers and writers
- * and SIGPIPE are the system call layer's. Lock: pipe.lock (rank PIPE).
+ * Pipes: a ring of pages between readers and writers; FIFOs share it. Splicing is in splice.c. The
+ * wait of blocking readers and writers and SIGPIPE are the system call layer's. Lock: pipe.lock
+ * (rank PIPE).
  */
 #include "fs/pipe.h"
 
@@ -134,7 +135,8 @@ static int64_t pipe_read(struct file *f, struct uio *uio, int64_t *pos)
     return r;
 }
 
-/* Appends n bytes to the newest page when they all fit there: keeps small writes dense and atomic. */
+/* Appends n bytes to the newest page when they all fit there: keeps small writes dense and atomic.
+ */
 static int64_t try_merge(struct pipe *p, struct uio *uio, uint32_t n)
 {
     struct pipe_buf *b;
@@ -239,7 +241,8 @@ static struct waitq *pipe_poll_queue(struct file *f)
     return &((struct pipe *)f->private_data)->waiters;
 }
 
-static int64_t pipe_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request, uint64_t arg)
+static int64_t pipe_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request,
+                          uint64_t arg)
 {
     struct pipe *p = f->private_data;
     int32_t n;
@@ -252,7 +255,8 @@ static int64_t pipe_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t 
     return copy_out_obj(ctx->us, uaddr(arg), &n);
 }
 
-/* One file less on the FIFO; the last takes the pipe off the inode. The pipe's lock ranks before the inode's. */
+/* One file less on the FIFO; the last takes the pipe off the inode. The pipe's lock ranks before
+ * the inode's. */
 static void fifo_leave(struct pipe *p)
 {
     struct inode *inode = p->inode;
@@ -309,7 +313,8 @@ static struct file *end_alloc(struct pipe *p, uint32_t flags, const struct cred 
     return f;
 }
 
-int pipe_create(uint32_t flags, const struct cred *cred, struct file **out_read, struct file **out_write)
+int pipe_create(uint32_t flags, const struct cred *cred, struct file **out_read,
+                struct file **out_write)
 {
     struct pipe *p = pipe_alloc();
     struct file *r, *w;
@@ -339,7 +344,8 @@ struct pipe *pipe_of(const struct file *f)
     return ops_is(f->ops, &pipe_file_ops) ? f->private_data : NULL;
 }
 
-/* Counts f as an end. f->pos remembers how often the other end had been opened: -1 when nothing is awaited. */
+/* Counts f as an end. f->pos remembers how often the other end had been opened: -1 when nothing is
+ * awaited. */
 static int fifo_join(struct pipe *p, struct file *f)
 {
     bool rd = f->mode & FMODE_READ, wr = f->mode & FMODE_WRITE;

@@ -1,6 +1,7 @@
 /*
- * splice and tee: pages move between a pipe and a file, or another pipe, without leaving the kernel. Locks: the pipe's (rank PIPE) is held
- * over the file's read or write, which never blocks; two pipes' by mutex_lock_pair.
+ * splice and tee: pages move between a pipe and a file, or another pipe, without leaving the
+ * kernel. Locks: the pipe's (rank PIPE) is held over the file's read or write, which never blocks;
+ * two pipes' by mutex_lock_pair.
  */
 #include "fs/pipe.h"
 #include "sentry/abi/errno.h"
@@ -10,7 +11,8 @@
 #define READABLE (LX_POLLIN | LX_POLLRDNORM)
 #define WRITABLE (LX_POLLOUT | LX_POLLWRNORM)
 
-static int64_t drain_locked(struct pipe *p, struct file *out, int64_t *pos, uint64_t n, uint64_t fsize_limit)
+static int64_t drain_locked(struct pipe *p, struct file *out, int64_t *pos, uint64_t n,
+                            uint64_t fsize_limit)
 {
     int64_t total = 0;
 
@@ -33,7 +35,8 @@ static int64_t drain_locked(struct pipe *p, struct file *out, int64_t *pos, uint
     return total;
 }
 
-int64_t pipe_splice_to_file(struct file *pipe_file, struct file *out, int64_t *pos, uint64_t n, uint64_t fsize_limit)
+int64_t pipe_splice_to_file(struct file *pipe_file, struct file *out, int64_t *pos, uint64_t n,
+                            uint64_t fsize_limit)
 {
     struct pipe *p = pipe_of(pipe_file);
     int64_t r;

@@ -1,17 +1,24 @@
 /*
- * The row table made from table.def, and the way from a call number to its handler. Handlers are in sys_FAMILY.c; the decoding of a trace
- * line is sentry/strace. No locks.
+ * The row table made from table.def, and the way from a call number to its handler. Handlers are in
+ * sys_FAMILY.c; the decoding of a trace line is sentry/strace. No locks.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"
 #include "sentry/strace/strace.h"
 #include "syscalls/syscalls.h"
 
-/* A number used twice is an error by -Woverride-init; that each equals the host header's is tests/unit/test_syscall_table.c. */
+/* A number used twice is an error by -Woverride-init; that each equals the host header's is
+ * tests/unit/test_syscall_table.c. */
 static const struct syscall_row rows[SYSCALL_MAX] = {
 #define ROW(nr, call, lvl, flag, kinds, text)                                                      \
-    [nr] = {.name = #call, .level = SYSCALL_##lvl, .flags = flag, .handler = sys_##call, .args = kinds, .note = text},
-#define NONE(nr, call, err, why) [nr] = {.name = #call, .level = SYSCALL_MISSING, .error = err, .args = "", .note = why},
+    [nr] = {.name = #call,                                                                         \
+            .level = SYSCALL_##lvl,                                                                \
+            .flags = flag,                                                                         \
+            .handler = sys_##call,                                                                 \
+            .args = kinds,                                                                         \
+            .note = text},
+#define NONE(nr, call, err, why)                                                                   \
+    [nr] = {.name = #call, .level = SYSCALL_MISSING, .error = err, .args = "", .note = why},
 #include "syscalls/table.def"
 #undef ROW
 #undef NONE
@@ -29,12 +36,13 @@ static NOINLINE int64_t missing(struct task *t, uint64_t nr, const struct syscal
 
     if (nr < SYSCALL_MAX &&
         !(__atomic_fetch_or(&t->k->missing_logged[nr / 64], bit, __ATOMIC_RELAXED) & bit))
-        log_warn("system call %llu (%s) is missing: %s", (unsigned long long)nr, row ? row->name : "?",
-                 row ? row->note : "unknown number");
+        log_warn("system call %llu (%s) is missing: %s", (unsigned long long)nr,
+                 row ? row->name : "?", row ? row->note : "unknown number");
     return row ? -row->error : -ENOSYS;
 }
 
-static int64_t call(struct task *t, uint64_t nr, const struct syscall_row *row, const uint64_t args[6])
+static int64_t call(struct task *t, uint64_t nr, const struct syscall_row *row,
+                    const uint64_t args[6])
 {
     if (unlikely(!row || !row->handler))
         return missing(t, nr, row);
@@ -42,7 +50,8 @@ static int64_t call(struct task *t, uint64_t nr, const struct syscall_row *row, 
 }
 
 /* Apart, for its large frame. */
-static NOINLINE int64_t traced_call(struct task *t, uint64_t nr, const struct syscall_row *row, const uint64_t args[6])
+static NOINLINE int64_t traced_call(struct task *t, uint64_t nr, const struct syscall_row *row,
+                                    const uint64_t args[6])
 {
     struct strace_call trace;
     int64_t result;

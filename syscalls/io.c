@@ -1,6 +1,6 @@
 /*
- * Blocking reads and writes over file operations that never block, and what path handlers share. No system call is here. Takes no
- * locks itself; everything it calls may.
+ * Blocking reads and writes over file operations that never block, and what path handlers share. No
+ * system call is here. Takes no locks itself; everything it calls may.
  */
 #include "syscalls/io.h"
 
@@ -47,7 +47,8 @@ static NOINLINE int64_t io_wait(struct task *t, struct io_try *io, bool write)
 
 void io_raise(struct task *t, int signo)
 {
-    struct lx_siginfo info = {.signo = signo, .code = LX_SI_USER, .pid = t->tg->tgid, .uid = t->cred->uid};
+    struct lx_siginfo info = {
+        .signo = signo, .code = LX_SI_USER, .pid = t->tg->tgid, .uid = t->cred->uid};
 
     signal_send_task(t, signo, &info);
 }
@@ -66,7 +67,8 @@ static int64_t try_signalfd(void *arg)
 }
 
 /* The file had nothing: a signalfd is asked again for this task, others are waited for. */
-static NOINLINE int64_t read_again(struct task *t, struct file *f, struct uio *uio, int64_t *pos, bool nowait)
+static NOINLINE int64_t read_again(struct task *t, struct file *f, struct uio *uio, int64_t *pos,
+                                   bool nowait)
 {
     nowait = nowait || file_nonblock(f);
     if (signalfd_is(f)) {

@@ -1,5 +1,6 @@
 /*
- * What the file handlers share: blocking reads and writes over file operations that never block, and look-ups with clean-up.
+ * What the file handlers share: blocking reads and writes over file operations that never block,
+ * and look-ups with clean-up.
  */
 #pragma once
 
@@ -43,12 +44,14 @@ static inline uint64_t io_fsize_limit(const struct task *t)
 }
 
 /*
- * Read into or write from uio, waiting while the file has -EAGAIN and is not O_NONBLOCK. pos NULL: the file's own. nowait: never wait
- * (RWF_NOWAIT). A stream's write goes on until all is written; a signal or an error after a part gives that part. Raises SIGPIPE
- * and SIGXFSZ.
+ * Read into or write from uio, waiting while the file has -EAGAIN and is not O_NONBLOCK. pos NULL:
+ * the file's own. nowait: never wait (RWF_NOWAIT). A stream's write goes on until all is written; a
+ * signal or an error after a part gives that part. Raises SIGPIPE and SIGXFSZ.
  */
-int64_t io_read(struct task *t, struct file *f, struct uio *uio, int64_t *pos, bool nowait) MUST_CHECK;
-int64_t io_write(struct task *t, struct file *f, struct uio *uio, int64_t *pos, bool nowait) MUST_CHECK;
+int64_t io_read(struct task *t, struct file *f, struct uio *uio, int64_t *pos,
+                bool nowait) MUST_CHECK;
+int64_t io_write(struct task *t, struct file *f, struct uio *uio, int64_t *pos,
+                 bool nowait) MUST_CHECK;
 void io_raise(struct task *t, int signo);
 
 /* A path argument with everything its walk needs. Fill with at_path_get; at_path_put always. */
@@ -59,13 +62,15 @@ struct at_path {
     bool have_base, have_vfs;
 };
 /* -EFAULT, -ENOENT, -ENAMETOOLONG, -EBADF, -ENOTDIR, -ENOMEM. */
-int at_path_get(struct task *t, int dirfd, uaddr_t name, bool allow_empty, struct at_path *out) MUST_CHECK;
+int at_path_get(struct task *t, int dirfd, uaddr_t name, bool allow_empty,
+                struct at_path *out) MUST_CHECK;
 void at_path_put(struct at_path *p);
 #define AUTO_AT_PATH CLEANUP(at_path_put) struct at_path
 /* Walks it. at_flags: LX_AT_SYMLINK_NOFOLLOW, LX_AT_EMPTY_PATH; follow by default. */
 int at_path_walk(const struct at_path *p, uint32_t walk_flags, struct path *out) MUST_CHECK;
 /* The same from call arguments in one step. */
-int walk_at(struct task *t, int dirfd, uaddr_t name, uint32_t walk_flags, struct path *out) MUST_CHECK;
+int walk_at(struct task *t, int dirfd, uaddr_t name, uint32_t walk_flags,
+            struct path *out) MUST_CHECK;
 
 /* stat of an open file, whether it has a path or not. */
 int file_getattr(struct file *f, struct kstat *out) MUST_CHECK;

@@ -1,4 +1,5 @@
-/* Messages between guest and sockets: addresses, control messages, and the waits of send and receive. The calls are in sys_socket.c, sys_msg.c. */
+/* Messages between guest and sockets: addresses, control messages, and the waits of send and
+ * receive. The calls are in sys_socket.c, sys_msg.c. */
 #include "syscalls/msg.h"
 
 #include "sentry/abi/signal_num.h"
@@ -74,9 +75,11 @@ static int credentials_in(struct task *t, const uint8_t *data, uint64_t size, st
     memcpy(&in, data, sizeof(in));
     if (in.pid != t->tg->tgid && !task_capable(t, LX_CAP_SYS_ADMIN))
         return -EPERM;
-    if (in.uid != c->uid && in.uid != c->euid && in.uid != c->suid && !task_capable(t, LX_CAP_SETUID))
+    if (in.uid != c->uid && in.uid != c->euid && in.uid != c->suid &&
+        !task_capable(t, LX_CAP_SETUID))
         return -EPERM;
-    if (in.gid != c->gid && in.gid != c->egid && in.gid != c->sgid && !task_capable(t, LX_CAP_SETGID))
+    if (in.gid != c->gid && in.gid != c->egid && in.gid != c->sgid &&
+        !task_capable(t, LX_CAP_SETGID))
         return -EPERM;
     s->cred = in;
     s->explicit_cred = true;
@@ -187,7 +190,8 @@ static int put_rights(struct control_out *o, struct sock_recv *r)
         fit = (room - sizeof(struct lx_cmsghdr)) / sizeof(int32_t);
     while (done < r->file_count && done < fit) {
         uaddr_t at = uaddr_add(o->at, o->used + sizeof(struct lx_cmsghdr) + done * sizeof(int32_t));
-        int32_t fd = task_install_fd(o->t, file_get(r->files[done]), r->flags & LX_MSG_CMSG_CLOEXEC);
+        int32_t fd =
+            task_install_fd(o->t, file_get(r->files[done]), r->flags & LX_MSG_CMSG_CLOEXEC);
 
         if (fd < 0)
             break;
@@ -216,9 +220,11 @@ void msg_files_drop(struct sock_recv *r)
     r->file_count = 0;
 }
 
-int msg_control_out(struct task *t, const struct lx_msghdr *h, struct sock_recv *r, uint64_t *out_size)
+int msg_control_out(struct task *t, const struct lx_msghdr *h, struct sock_recv *r,
+                    uint64_t *out_size)
 {
-    struct control_out o = {.t = t, .at = uaddr(h->control), .room = h->control ? h->control_size : 0};
+    struct control_out o = {
+        .t = t, .at = uaddr(h->control), .room = h->control ? h->control_size : 0};
     int err = 0;
 
     if (r->has_cred)
@@ -272,7 +278,8 @@ static uint64_t deadline_of(uint64_t timeout_ns)
 static int64_t wait_to_send(struct task *t, struct msg_try *m, uint64_t deadline)
 {
     struct sock *at = m->s->blocked_on ? m->s->blocked_on : m->sk;
-    int64_t r = task_wait(t, &at->waiters, LX_POLLOUT | LX_POLLWRNORM | LX_POLLHUP | LX_POLLERR | SOCK_POLL_DRAINED,
+    int64_t r = task_wait(t, &at->waiters,
+                          LX_POLLOUT | LX_POLLWRNORM | LX_POLLHUP | LX_POLLERR | SOCK_POLL_DRAINED,
                           deadline, try_send, m);
 
     return r == -ETIMEDOUT ? -EAGAIN : r;
@@ -312,7 +319,8 @@ int64_t msg_recv(struct task *t, struct file *f, struct sock_recv *r)
 {
     struct msg_try m = {.sk = sock_of(f), .r = r};
     bool nonblock = file_nonblock(f) || r->flags & LX_MSG_DONTWAIT;
-    bool all = r->flags & LX_MSG_WAITALL && m.sk->type == LX_SOCK_STREAM && !(r->flags & LX_MSG_PEEK);
+    bool all =
+        r->flags & LX_MSG_WAITALL && m.sk->type == LX_SOCK_STREAM && !(r->flags & LX_MSG_PEEK);
     uint64_t deadline = 0;
     int64_t total = 0, n;
 
@@ -322,7 +330,8 @@ int64_t msg_recv(struct task *t, struct file *f, struct sock_recv *r)
         if (n == -EAGAIN && !nonblock) {
             if (!deadline)
                 deadline = deadline_of(READ_ONCE(m.sk->rcvtimeo_ns));
-            n = task_wait(t, &m.sk->waiters, LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP | LX_POLLHUP | LX_POLLERR,
+            n = task_wait(t, &m.sk->waiters,
+                          LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP | LX_POLLHUP | LX_POLLERR,
                           deadline, try_recv, &m);
             if (n == -ETIMEDOUT)
                 n = -EAGAIN;

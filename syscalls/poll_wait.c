@@ -1,9 +1,10 @@
-/* Waiting for several files at once, temporary signal masks and timeouts of the calls that do. No system call is here. */
+/* Waiting for several files at once, temporary signal masks and timeouts of the calls that do. No
+ * system call is here. */
 #include "syscalls/poll_wait.h"
 
 #include "platform/host/host.h"
 
-#define NS_PER_SEC 1000000000ULL
+#define NS_PER_SEC           1000000000ULL
 #define HOST_CLOCK_MONOTONIC 1
 
 struct poll_try {
@@ -26,7 +27,8 @@ static int64_t try_poll(void *arg)
     return ready ? ready : -EAGAIN;
 }
 
-int64_t poll_entries(struct task *t, struct poll_entry *entries, uint32_t count, uint64_t deadline_ns)
+int64_t poll_entries(struct task *t, struct poll_entry *entries, uint32_t count,
+                     uint64_t deadline_ns)
 {
     struct poll_try p = {entries, count};
     int64_t r = try_poll(&p);

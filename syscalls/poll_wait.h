@@ -10,8 +10,10 @@ struct poll_entry {
     struct park_waiter waiter;
 };
 
-/* Until one entry is ready: their number; 0 when deadline_ns (absolute host CLOCK_MONOTONIC; 0: do not wait) has passed; -ERESTARTSYS. */
-int64_t poll_entries(struct task *t, struct poll_entry *entries, uint32_t count, uint64_t deadline_ns) MUST_CHECK;
+/* Until one entry is ready: their number; 0 when deadline_ns (absolute host CLOCK_MONOTONIC; 0: do
+ * not wait) has passed; -ERESTARTSYS. */
+int64_t poll_entries(struct task *t, struct poll_entry *entries, uint32_t count,
+                     uint64_t deadline_ns) MUST_CHECK;
 
 /* A signal mask for the time of one call. size must be 8 when set is not null. */
 int poll_mask_set(struct task *t, uaddr_t set, uint64_t size) MUST_CHECK;
@@ -20,6 +22,7 @@ void poll_mask_done(struct task *t, bool was_set, bool interrupted);
 
 /* A timeout's deadline: a null pointer is forever. -EFAULT, -EINVAL. 0 means "do not wait". */
 int poll_deadline(struct task *t, uaddr_t timespec, uint64_t *out_deadline) MUST_CHECK;
-/* What is left of a deadline, written back to the guest's timespec; faults are ignored as in Linux. */
+/* What is left of a deadline, written back to the guest's timespec; faults are ignored as in Linux.
+ */
 void poll_put_left(struct task *t, uaddr_t timespec, uint64_t deadline);
 uint64_t poll_left_ns(uint64_t deadline);

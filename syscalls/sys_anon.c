@@ -1,4 +1,5 @@
-/* Files without a path: pipes, eventfd, timerfd, signalfd, memfd. Sources: pipe(2), eventfd(2), timerfd_create(2), signalfd(2). */
+/* Files without a path: pipes, eventfd, timerfd, signalfd, memfd. Sources: pipe(2), eventfd(2),
+ * timerfd_create(2), signalfd(2). */
 #include "fs/eventfd.h"
 #include "fs/pipe.h"
 #include "fs/task/signalfd.h"
@@ -9,7 +10,8 @@
 #include "syscalls/io.h"
 
 /* Two descriptors to the guest, or none. */
-static int64_t install_pair(struct task *t, struct file *first, struct file *second, bool cloexec, uaddr_t out)
+static int64_t install_pair(struct task *t, struct file *first, struct file *second, bool cloexec,
+                            uaddr_t out)
 {
     int32_t fds[2];
 
@@ -107,7 +109,8 @@ int64_t sys_timerfd_settime(struct task *t, const struct syscall_args *a)
     if (copy_in_obj(&t->us, &spec, ARG_PTR(2)))
         return -EFAULT;
     if (ARG_U32(1) & ~(uint32_t)(LX_TFD_TIMER_ABSTIME | LX_TFD_TIMER_CANCEL_ON_SET) ||
-        timespec_to_ns(&spec.value, &new.value_ns) || timespec_to_ns(&spec.interval, &new.interval_ns))
+        timespec_to_ns(&spec.value, &new.value_ns) ||
+        timespec_to_ns(&spec.interval, &new.interval_ns))
         return -EINVAL;
     f = task_file(t, ARG_INT(0));
     if (!f)

@@ -1,9 +1,10 @@
-/* Changing what files are: modes, owners, times, sizes. Sources: chmod(2), chown(2), utimensat(2), truncate(2), fallocate(2). */
+/* Changing what files are: modes, owners, times, sizes. Sources: chmod(2), chown(2), utimensat(2),
+ * truncate(2), fallocate(2). */
 #include "sentry/abi/signal_num.h"
 #include "syscalls/io.h"
 
 #define NS_PER_SEC 1000000000LL
-#define UTIME_NOW 0x3fffffff
+#define UTIME_NOW  0x3fffffff
 #define UTIME_OMIT 0x3ffffffe
 
 static int setattr_path(struct task *t, const struct path *path, struct setattr *attr)
@@ -17,7 +18,8 @@ static int setattr_path(struct task *t, const struct path *path, struct setattr 
     return err;
 }
 
-static int setattr_at(struct task *t, int dirfd, uaddr_t name, uint32_t walk_flags, struct setattr *attr)
+static int setattr_at(struct task *t, int dirfd, uaddr_t name, uint32_t walk_flags,
+                      struct setattr *attr)
 {
     AUTO_PATH path = {0};
     int err = walk_at(t, dirfd, name, walk_flags, &path);
@@ -152,7 +154,8 @@ static int times_attr(const struct lx_timespec *ts, struct setattr *attr)
 }
 
 /* name null: the descriptor itself. */
-static int64_t do_utimens(struct task *t, int dirfd, uaddr_t name, const struct lx_timespec *ts, uint32_t flags)
+static int64_t do_utimens(struct task *t, int dirfd, uaddr_t name, const struct lx_timespec *ts,
+                          uint32_t flags)
 {
     struct setattr attr;
     uint32_t walk = flags & LX_AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW;

@@ -1,10 +1,11 @@
-/* Data from file to file without the guest's memory: sendfile, copy_file_range, splice, tee. Sources: the manual pages of each. */
+/* Data from file to file without the guest's memory: sendfile, copy_file_range, splice, tee.
+ * Sources: the manual pages of each. */
 #include "fs/pipe.h"
 #include "sentry/abi/signal_num.h"
 #include "syscalls/io.h"
 
 #define BOUNCE_SIZE 65536U
-#define COPY_MAX 0x7ffff000UL
+#define COPY_MAX    0x7ffff000UL
 
 /* An offset argument: null means the file's own position. */
 struct offset_arg {
@@ -36,8 +37,8 @@ static int64_t offset_put(struct task *t, const struct offset_arg *o, int64_t re
 }
 
 /* One bounce buffer's worth from *in_pos. What could not be written is not taken. */
-static int64_t copy_chunk(struct task *t, struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos, void *buf,
-                          uint64_t n)
+static int64_t copy_chunk(struct task *t, struct file *in, int64_t *in_pos, struct file *out,
+                          int64_t *out_pos, void *buf, uint64_t n)
 {
     int64_t pos = *in_pos, got, put;
     struct uio uio;
@@ -53,7 +54,8 @@ static int64_t copy_chunk(struct task *t, struct file *in, int64_t *in_pos, stru
     return put;
 }
 
-static int64_t copy_files(struct task *t, struct file *in, int64_t *in_pos, struct file *out, int64_t *out_pos, uint64_t n)
+static int64_t copy_files(struct task *t, struct file *in, int64_t *in_pos, struct file *out,
+                          int64_t *out_pos, uint64_t n)
 {
     void *buf = kmalloc(MIN(MAX(n, 1), BOUNCE_SIZE));
     int64_t total = 0, r = 0;
@@ -76,8 +78,8 @@ static int64_t copy_files(struct task *t, struct file *in, int64_t *in_pos, stru
 }
 
 /* With the file's own position when none is given. */
-static int64_t copy_from(struct task *t, struct file *in, struct offset_arg *from, struct file *out, int64_t *out_pos,
-                         uint64_t n)
+static int64_t copy_from(struct task *t, struct file *in, struct offset_arg *from, struct file *out,
+                         int64_t *out_pos, uint64_t n)
 {
     int64_t pos, r;
 
@@ -154,7 +156,8 @@ int64_t sys_copy_file_range(struct task *t, const struct syscall_args *a)
         err = regular_check(out);
     if (err)
         return err;
-    if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE) || READ_ONCE(out->flags) & LX_O_APPEND)
+    if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE) ||
+        READ_ONCE(out->flags) & LX_O_APPEND)
         return -EBADF;
     err = range_check(in, out, &from, &to, n);
     if (err)
@@ -222,7 +225,8 @@ static int64_t splice_wait(struct splice_try *s, uint32_t flags)
             return -EAGAIN;
         if (signal_pending(s->t))
             return -ERESTARTSYS;
-        r = task_wait(s->t, file_poll_queue(s->busy), s->busy_mask | LX_POLLHUP | LX_POLLERR, PARK_FOREVER, try_side, s);
+        r = task_wait(s->t, file_poll_queue(s->busy), s->busy_mask | LX_POLLHUP | LX_POLLERR,
+                      PARK_FOREVER, try_side, s);
         if (r != OTHER_SIDE)
             return r;
     }
@@ -273,7 +277,8 @@ int64_t sys_tee(struct task *t, const struct syscall_args *a)
 {
     AUTO_FILE in = task_file(t, ARG_INT(0));
     AUTO_FILE out = task_file(t, ARG_INT(1));
-    struct splice_try s = {.t = t, .in = in, .out = out, .n = MIN(ARG_U64(2), COPY_MAX), .copy = true};
+    struct splice_try s = {
+        .t = t, .in = in, .out = out, .n = MIN(ARG_U64(2), COPY_MAX), .copy = true};
 
     if (ARG_U32(3) & ~15U)
         return -EINVAL;

@@ -1,4 +1,5 @@
-/* Names in directories: listing, making, removing, renaming, links. Sources: getdents(2), mkdir(2), rename(2), link(2), ... */
+/* Names in directories: listing, making, removing, renaming, links. Sources: getdents(2), mkdir(2),
+ * rename(2), link(2), ... */
 #include "sentry/base/string.h"
 #include "syscalls/io.h"
 
@@ -15,9 +16,10 @@ struct dents {
     char *buf;
 };
 
-/* linux_dirent64: ino, off, u16 reclen, u8 type, name. linux_dirent: ino, off, u16 reclen, name, ..., type at the end. */
-static bool fill_dent(struct dir_filler *df, const char *name, size_t name_size, uint64_t ino, uint32_t dtype,
-                      uint64_t cookie)
+/* linux_dirent64: ino, off, u16 reclen, u8 type, name. linux_dirent: ino, off, u16 reclen, name,
+ * ..., type at the end. */
+static bool fill_dent(struct dir_filler *df, const char *name, size_t name_size, uint64_t ino,
+                      uint32_t dtype, uint64_t cookie)
 {
     struct dents *d = container_of(df, struct dents, df);
     size_t header = d->old ? 18 : 19;
@@ -114,7 +116,8 @@ static int64_t do_mknod(struct task *t, int dirfd, uaddr_t name, uint32_t mode, 
         type = LX_S_IFREG;
     if (type == LX_S_IFDIR)
         return -EPERM;
-    if (type != LX_S_IFREG && type != LX_S_IFIFO && type != LX_S_IFSOCK && type != LX_S_IFCHR && type != LX_S_IFBLK)
+    if (type != LX_S_IFREG && type != LX_S_IFIFO && type != LX_S_IFSOCK && type != LX_S_IFCHR &&
+        type != LX_S_IFBLK)
         return -EINVAL;
     err = at_path_get(t, dirfd, name, false, &p);
     return err ? err : vfs_mknod_at(&p.vfs.ctx, p.base.use, p.name, type | (mode & 07777), dev);
@@ -155,7 +158,8 @@ int64_t sys_symlinkat(struct task *t, const struct syscall_args *a)
     return do_symlink(t, ARG_PTR(0), ARG_INT(1), ARG_PTR(2));
 }
 
-static int64_t do_link(struct task *t, int olddir, uaddr_t old, int newdir, uaddr_t new, uint32_t flags)
+static int64_t do_link(struct task *t, int olddir, uaddr_t old, int newdir, uaddr_t new,
+                       uint32_t flags)
 {
     AUTO_AT_PATH from = {0}, to = {0};
     int err;
@@ -189,7 +193,8 @@ static int64_t do_unlink(struct task *t, int dirfd, uaddr_t name, bool dir)
 
     if (err)
         return err;
-    return dir ? vfs_rmdir_at(&p.vfs.ctx, p.base.use, p.name) : vfs_unlink_at(&p.vfs.ctx, p.base.use, p.name);
+    return dir ? vfs_rmdir_at(&p.vfs.ctx, p.base.use, p.name)
+               : vfs_unlink_at(&p.vfs.ctx, p.base.use, p.name);
 }
 
 int64_t sys_unlink(struct task *t, const struct syscall_args *a)
@@ -209,7 +214,8 @@ int64_t sys_unlinkat(struct task *t, const struct syscall_args *a)
     return do_unlink(t, ARG_INT(0), ARG_PTR(1), ARG_U32(2));
 }
 
-static int64_t do_rename(struct task *t, int olddir, uaddr_t old, int newdir, uaddr_t new, uint32_t flags)
+static int64_t do_rename(struct task *t, int olddir, uaddr_t old, int newdir, uaddr_t new,
+                         uint32_t flags)
 {
     AUTO_AT_PATH from = {0}, to = {0};
     int err;

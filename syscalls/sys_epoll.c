@@ -2,7 +2,7 @@
 #include "fs/epoll.h"
 #include "syscalls/poll_wait.h"
 
-#define NS_PER_MS 1000000ULL
+#define NS_PER_MS  1000000ULL
 #define MAX_EVENTS (INT32_MAX / (int32_t)sizeof(struct lx_epoll_event))
 
 static int64_t create(struct task *t, uint32_t flags)

@@ -1,4 +1,5 @@
-/* Descriptors: dup, fcntl and ioctl. Record locks are in sys_lock.c. Sources: dup(2), fcntl(2), ioctl(2). */
+/* Descriptors: dup, fcntl and ioctl. Record locks are in sys_lock.c. Sources: dup(2), fcntl(2),
+ * ioctl(2). */
 #include "fs/pipe.h"
 #include "sentry/abi/mman.h"
 #include "sentry/abi/signal_num.h"

@@ -1,4 +1,5 @@
-/* flock(2) and fcntl(2)'s record locks: decoding and the wait; the locks themselves are fs/filelock.c. */
+/* flock(2) and fcntl(2)'s record locks: decoding and the wait; the locks themselves are
+ * fs/filelock.c. */
 #include "fs/filelock.h"
 #include "syscalls/fcntl_lock.h"
 #include "syscalls/io.h"
@@ -83,8 +84,8 @@ static int range_from(struct file *f, const struct lx_flock *in, struct filelock
     return 0;
 }
 
-static int64_t get_lock(struct task *t, struct file *f, enum filelock_kind kind, struct lx_flock *fl,
-                        struct filelock_range *range, uaddr_t out)
+static int64_t get_lock(struct task *t, struct file *f, enum filelock_kind kind,
+                        struct lx_flock *fl, struct filelock_range *range, uaddr_t out)
 {
     int err;
 

@@ -1,18 +1,19 @@
-/* mount, umount2, pivot_root over fs/mount.h. All need CAP_SYS_ADMIN. Sources: mount(2), umount(2), pivot_root(2). */
+/* mount, umount2, pivot_root over fs/mount.h. All need CAP_SYS_ADMIN. Sources: mount(2), umount(2),
+ * pivot_root(2). */
 #include "fs/proc/proc.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "sentry/abi/mount.h"
 #include "sentry/base/string.h"
 #include "syscalls/io.h"
 
-#define MS_MGC_VAL 0xc0ed0000U
+#define MS_MGC_VAL  0xc0ed0000U
 #define MS_MGC_MASK 0xffff0000U
-#define TYPE_SIZE 64
+#define TYPE_SIZE   64
 #define PROPAGATION (LX_MS_SHARED | LX_MS_PRIVATE | LX_MS_SLAVE | LX_MS_UNBINDABLE)
 /* What a mount keeps of its flags. */
 #define KEPT                                                                                       \
-    (LX_MS_RDONLY | LX_MS_NOSUID | LX_MS_NODEV | LX_MS_NOEXEC | LX_MS_NOATIME | LX_MS_NODIRATIME | LX_MS_RELATIME |  \
-     LX_MS_STRICTATIME | LX_MS_SYNCHRONOUS | LX_MS_DIRSYNC)
+    (LX_MS_RDONLY | LX_MS_NOSUID | LX_MS_NODEV | LX_MS_NOEXEC | LX_MS_NOATIME | LX_MS_NODIRATIME | \
+     LX_MS_RELATIME | LX_MS_STRICTATIME | LX_MS_SYNCHRONOUS | LX_MS_DIRSYNC)
 
 static int make_tmpfs(struct task *t, const char *data, struct superblock **out)
 {
@@ -67,8 +68,8 @@ static int copy_optional(struct task *t, uaddr_t p, size_t size, char **out)
     return 0;
 }
 
-static int mount_new(struct task *t, const struct path *at, const char *source, uaddr_t type_p, uaddr_t data_p,
-                     uint32_t flags)
+static int mount_new(struct task *t, const struct path *at, const char *source, uaddr_t type_p,
+                     uaddr_t data_p, uint32_t flags)
 {
     AUTO_KFREE char *type = NULL;
     AUTO_KFREE char *data = NULL;
@@ -89,7 +90,8 @@ static int mount_new(struct task *t, const struct path *at, const char *source, 
     return err;
 }
 
-/* There is one namespace's worth of mounts and none has peers: all are private already, or slaves of nothing. */
+/* There is one namespace's worth of mounts and none has peers: all are private already, or slaves
+ * of nothing. */
 static int change_propagation(uint32_t flags)
 {
     uint32_t kind = flags & PROPAGATION;

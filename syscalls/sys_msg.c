@@ -1,4 +1,5 @@
-/* Sending and receiving on sockets. Control messages and waits are in msg.c. Sources: send(2), recv(2), sendmmsg(2), recvmmsg(2). */
+/* Sending and receiving on sockets. Control messages and waits are in msg.c. Sources: send(2),
+ * recv(2), sendmmsg(2), recvmmsg(2). */
 #include "sentry/abi/socket.h"
 #include "sentry/base/string.h"
 #include "syscalls/msg.h"
@@ -103,7 +104,8 @@ static int put_hdr(struct task *t, uaddr_t p, const struct lx_msghdr *h, struct 
         return err;
     flags = r->out_flags | (r->flags & LX_MSG_CMSG_CLOEXEC);
     if (h->name) {
-        if (copy_out(&t->us, uaddr(h->name), r->from.data, MIN((uint32_t)h->name_size, r->from.size)) ||
+        if (copy_out(&t->us, uaddr(h->name), r->from.data,
+                     MIN((uint32_t)h->name_size, r->from.size)) ||
             copy_out_obj(&t->us, uaddr_add(p, offsetof(struct lx_msghdr, name_size)), &name_size))
             return -EFAULT;
     }

@@ -1,20 +1,21 @@
-/* open and its family, close and close_range. Sources: open(2), openat2(2), close_range(2). Waits for a FIFO's other end here. */
+/* open and its family, close and close_range. Sources: open(2), openat2(2), close_range(2). Waits
+ * for a FIFO's other end here. */
 #include "sentry/abi/types.h"
 #include "syscalls/io.h"
 
 #define OPEN_KNOWN                                                                                 \
-    (LX_O_ACCMODE | LX_O_CREAT | LX_O_EXCL | LX_O_NOCTTY | LX_O_TRUNC | LX_O_APPEND | LX_O_NONBLOCK | LX_O_DSYNC |     \
-     LX_O_ASYNC | LX_O_DIRECT | LX_O_LARGEFILE | LX_O_DIRECTORY | LX_O_NOFOLLOW | LX_O_NOATIME | LX_O_CLOEXEC |      \
-     LX_O_SYNC | LX_O_PATH | LX_O_TMPFILE)
+    (LX_O_ACCMODE | LX_O_CREAT | LX_O_EXCL | LX_O_NOCTTY | LX_O_TRUNC | LX_O_APPEND |              \
+     LX_O_NONBLOCK | LX_O_DSYNC | LX_O_ASYNC | LX_O_DIRECT | LX_O_LARGEFILE | LX_O_DIRECTORY |     \
+     LX_O_NOFOLLOW | LX_O_NOATIME | LX_O_CLOEXEC | LX_O_SYNC | LX_O_PATH | LX_O_TMPFILE)
 #define OPEN_PATH_KEPT (LX_O_DIRECTORY | LX_O_NOFOLLOW | LX_O_PATH | LX_O_CLOEXEC)
-#define TMPFILE_BIT (LX_O_TMPFILE & ~LX_O_DIRECTORY)
+#define TMPFILE_BIT    (LX_O_TMPFILE & ~LX_O_DIRECTORY)
 
-#define RESOLVE_NO_XDEV 1
+#define RESOLVE_NO_XDEV       1
 #define RESOLVE_NO_MAGICLINKS 2
-#define RESOLVE_NO_SYMLINKS 4
-#define RESOLVE_BENEATH 8
-#define RESOLVE_IN_ROOT 16
-#define RESOLVE_CACHED 32
+#define RESOLVE_NO_SYMLINKS   4
+#define RESOLVE_BENEATH       8
+#define RESOLVE_IN_ROOT       16
+#define RESOLVE_CACHED        32
 
 struct lx_open_how {
     uint64_t flags, mode, resolve;
@@ -29,10 +30,12 @@ static int wait_until_open(struct task *t, struct file *f)
 {
     if (likely(vfs_open_ready(f) == 0))
         return 0;
-    return (int)task_wait(t, file_poll_queue(f), LX_POLLIN | LX_POLLOUT, PARK_FOREVER, open_ready, f);
+    return (int)task_wait(t, file_poll_queue(f), LX_POLLIN | LX_POLLOUT, PARK_FOREVER, open_ready,
+                          f);
 }
 
-static int64_t do_open(struct task *t, int dirfd, uaddr_t name, uint32_t flags, uint32_t mode, uint32_t resolve)
+static int64_t do_open(struct task *t, int dirfd, uaddr_t name, uint32_t flags, uint32_t mode,
+                       uint32_t resolve)
 {
     AUTO_AT_PATH p = {0};
     struct file *f;
@@ -40,7 +43,8 @@ static int64_t do_open(struct task *t, int dirfd, uaddr_t name, uint32_t flags, 
 
     if (err)
         return err;
-    err = vfs_open_at(&p.vfs.ctx, p.base.use, p.name, flags & ~(uint32_t)LX_O_CLOEXEC, mode, resolve, &f);
+    err = vfs_open_at(&p.vfs.ctx, p.base.use, p.name, flags & ~(uint32_t)LX_O_CLOEXEC, mode,
+                      resolve, &f);
     if (err)
         return err;
     err = wait_until_open(t, f);
@@ -72,7 +76,8 @@ int64_t sys_open(struct task *t, const struct syscall_args *a)
 
 int64_t sys_creat(struct task *t, const struct syscall_args *a)
 {
-    return open_lenient(t, LX_AT_FDCWD, ARG_PTR(0), LX_O_CREAT | LX_O_WRONLY | LX_O_TRUNC, ARG_U32(1));
+    return open_lenient(t, LX_AT_FDCWD, ARG_PTR(0), LX_O_CREAT | LX_O_WRONLY | LX_O_TRUNC,
+                        ARG_U32(1));
 }
 
 int64_t sys_openat(struct task *t, const struct syscall_args *a)
@@ -132,7 +137,8 @@ int64_t sys_openat2(struct task *t, const struct syscall_args *a)
         err = open_how_check(&how);
     if (err)
         return err;
-    return do_open(t, ARG_INT(0), ARG_PTR(1), (uint32_t)how.flags, (uint32_t)how.mode, walk_flags_of(how.resolve));
+    return do_open(t, ARG_INT(0), ARG_PTR(1), (uint32_t)how.flags, (uint32_t)how.mode,
+                   walk_flags_of(how.resolve));
 }
 
 int64_t sys_close(struct task *t, const struct syscall_args *a)

@@ -4,13 +4,13 @@
 #include "syscalls/poll_wait.h"
 
 #define NS_PER_MS 1000000ULL
-#define ON_STACK 8
+#define ON_STACK  8
 
 /* ---- poll ---- */
 
 /* One round over a guest's array already copied in. */
-static int64_t poll_array(struct task *t, struct lx_pollfd *fds, struct poll_entry *entries, uint32_t count,
-                          uint64_t deadline)
+static int64_t poll_array(struct task *t, struct lx_pollfd *fds, struct poll_entry *entries,
+                          uint32_t count, uint64_t deadline)
 {
     int64_t r, bad = 0, ready = 0;
 
@@ -42,8 +42,8 @@ static int64_t put_revents(struct task *t, uaddr_t p, const struct lx_pollfd *fd
     return 0;
 }
 
-static int64_t poll_with(struct task *t, uaddr_t p, struct lx_pollfd *fds, struct poll_entry *entries, uint32_t count,
-                         uint64_t deadline)
+static int64_t poll_with(struct task *t, uaddr_t p, struct lx_pollfd *fds,
+                         struct poll_entry *entries, uint32_t count, uint64_t deadline)
 {
     int64_t r;
 
@@ -80,7 +80,8 @@ static int64_t do_poll(struct task *t, uaddr_t p, uint32_t count, uint64_t deadl
 
 int64_t syscall_restart_poll(struct task *t)
 {
-    int64_t r = do_poll(t, uaddr(t->restart.arg[0]), (uint32_t)t->restart.arg[1], t->restart.arg[2]);
+    int64_t r =
+        do_poll(t, uaddr(t->restart.arg[0]), (uint32_t)t->restart.arg[1], t->restart.arg[2]);
 
     return r == -ERESTARTSYS ? -ERESTART_RESTARTBLOCK : r;
 }
@@ -88,7 +89,9 @@ int64_t syscall_restart_poll(struct task *t)
 int64_t sys_poll(struct task *t, const struct syscall_args *a)
 {
     int32_t ms = ARG_INT(2);
-    uint64_t deadline = ms < 0 ? PARK_FOREVER : ms ? deadline_after_ns((uint64_t)ms * NS_PER_MS) : 0;
+    uint64_t deadline = ms < 0 ? PARK_FOREVER
+                        : ms   ? deadline_after_ns((uint64_t)ms * NS_PER_MS)
+                               : 0;
     int64_t r = do_poll(t, ARG_PTR(0), ARG_U32(1), deadline);
 
     if (r != -ERESTARTSYS)
@@ -120,9 +123,9 @@ int64_t sys_ppoll(struct task *t, const struct syscall_args *a)
 
 /* ---- select ---- */
 
-#define SELECT_IN (LX_POLLRDNORM | LX_POLLRDBAND | LX_POLLIN | LX_POLLHUP | LX_POLLERR)
+#define SELECT_IN  (LX_POLLRDNORM | LX_POLLRDBAND | LX_POLLIN | LX_POLLHUP | LX_POLLERR)
 #define SELECT_OUT (LX_POLLWRBAND | LX_POLLWRNORM | LX_POLLOUT | LX_POLLERR)
-#define SELECT_EX LX_POLLPRI
+#define SELECT_EX  LX_POLLPRI
 
 /* Three sets of words each; the results go where the requests were. */
 struct select_sets {
@@ -144,7 +147,8 @@ static uint32_t wanted_events(const struct select_sets *s, uint32_t fd)
 }
 
 /* Entries for every descriptor named in a set; their descriptors into fds. The count, or -EBADF. */
-static int64_t select_entries(struct task *t, const struct select_sets *s, struct poll_entry *entries, uint32_t *fds)
+static int64_t select_entries(struct task *t, const struct select_sets *s,
+                              struct poll_entry *entries, uint32_t *fds)
 {
     uint32_t count = 0;
 
@@ -175,7 +179,8 @@ static uint32_t count_wanted(const struct select_sets *s)
 }
 
 /* Turns the request sets into result sets. */
-static int64_t select_results(struct select_sets *s, const struct poll_entry *entries, const uint32_t *fds, uint32_t count)
+static int64_t select_results(struct select_sets *s, const struct poll_entry *entries,
+                              const uint32_t *fds, uint32_t count)
 {
     int64_t total = 0;
 
@@ -258,7 +263,8 @@ int64_t sys_select(struct task *t, const struct syscall_args *a)
             return -EFAULT;
         if (tv.sec < 0 || tv.usec < 0)
             return -EINVAL;
-        if (timespec_to_ns(&(struct lx_timespec){tv.sec + tv.usec / 1000000, tv.usec % 1000000 * 1000}, &ns))
+        if (timespec_to_ns(
+                &(struct lx_timespec){tv.sec + tv.usec / 1000000, tv.usec % 1000000 * 1000}, &ns))
             return -EINVAL;
         deadline = ns ? deadline_after_ns(ns) : 0;
     }

@@ -1,14 +1,15 @@
-/* read, write and their vector and positioned forms. Opening and descriptors are in sys_open.c and sys_fd.c. Sources: read(2), readv(2). */
+/* read, write and their vector and positioned forms. Opening and descriptors are in sys_open.c and
+ * sys_fd.c. Sources: read(2), readv(2). */
 #include "syscalls/io.h"
 
 /* preadv2, pwritev2 flags. */
-#define RWF_HIPRI 1
-#define RWF_DSYNC 2
-#define RWF_SYNC 4
-#define RWF_NOWAIT 8
-#define RWF_APPEND 16
+#define RWF_HIPRI    1
+#define RWF_DSYNC    2
+#define RWF_SYNC     4
+#define RWF_NOWAIT   8
+#define RWF_APPEND   16
 #define RWF_NOAPPEND 32
-#define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND)
+#define RWF_KNOWN    (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND)
 
 int64_t sys_read(struct task *t, const struct syscall_args *a)
 {
@@ -74,7 +75,8 @@ int64_t sys_pwrite64(struct task *t, const struct syscall_args *a)
 }
 
 /* pos -1 as preadv2 has it: the file's own position. positioned: the call has an offset at all. */
-static int64_t read_vector(struct task *t, const struct syscall_args *a, bool positioned, int64_t pos, uint32_t flags)
+static int64_t read_vector(struct task *t, const struct syscall_args *a, bool positioned,
+                           int64_t pos, uint32_t flags)
 {
     AUTO_FILE f = task_file(t, ARG_INT(0));
     CLEANUP(uio_cleanup) struct uio uio = {.count = 0};
@@ -103,7 +105,8 @@ static int sync_written(struct file *f, uint32_t flags)
     return ops->fsync(f, !(flags & RWF_SYNC));
 }
 
-static int64_t write_vector(struct task *t, const struct syscall_args *a, bool positioned, int64_t pos, uint32_t flags)
+static int64_t write_vector(struct task *t, const struct syscall_args *a, bool positioned,
+                            int64_t pos, uint32_t flags)
 {
     AUTO_FILE f = task_file(t, ARG_INT(0));
     CLEANUP(uio_cleanup) struct uio uio = {.count = 0};

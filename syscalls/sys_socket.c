@@ -1,9 +1,10 @@
-/* Sockets: making, naming, connecting, options. Messages are in sys_msg.c. Sources: socket(2), bind(2), connect(2), accept(2), getsockopt(2). */
+/* Sockets: making, naming, connecting, options. Messages are in sys_msg.c. Sources: socket(2),
+ * bind(2), connect(2), accept(2), getsockopt(2). */
 #include "sentry/abi/socket.h"
 #include "sentry/base/string.h"
 #include "syscalls/msg.h"
 
-#define TYPE_MASK 15
+#define TYPE_MASK  15
 #define OPTION_MAX 4096U
 
 /* A new socket of a family; AF_UNIX only. */
@@ -125,13 +126,14 @@ static int64_t try_connect(void *arg)
     return err;
 }
 
-static int64_t connect_wait(struct task *t, struct sock *sk, struct sock *at, const struct sock_addr *addr)
+static int64_t connect_wait(struct task *t, struct sock *sk, struct sock *at,
+                            const struct sock_addr *addr)
 {
     uint64_t timeout = READ_ONCE(sk->sndtimeo_ns);
     uint64_t deadline = timeout == UINT64_MAX ? PARK_FOREVER : deadline_after_ns(timeout);
     struct connect_try c = {t, sk, addr};
-    int64_t r = task_wait(t, &at->waiters, LX_POLLOUT | LX_POLLHUP | LX_POLLERR | SOCK_POLL_DRAINED, deadline,
-                          try_connect, &c);
+    int64_t r = task_wait(t, &at->waiters, LX_POLLOUT | LX_POLLHUP | LX_POLLERR | SOCK_POLL_DRAINED,
+                          deadline, try_connect, &c);
 
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
@@ -179,7 +181,8 @@ static int64_t accept_wait(struct task *t, struct file *f, struct sock *sk, stru
     if (r != -EAGAIN || file_nonblock(f))
         return r;
     r = task_wait(t, &sk->waiters, LX_POLLIN | LX_POLLRDNORM | LX_POLLHUP | LX_POLLERR,
-                  timeout == UINT64_MAX ? PARK_FOREVER : deadline_after_ns(timeout), try_accept, &c);
+                  timeout == UINT64_MAX ? PARK_FOREVER : deadline_after_ns(timeout), try_accept,
+                  &c);
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 

@@ -1,4 +1,5 @@
-/* What files are: stat, statx, access, statfs. Changes of it are in sys_attr.c. Sources: stat(2), statx(2), access(2), statfs(2). */
+/* What files are: stat, statx, access, statfs. Changes of it are in sys_attr.c. Sources: stat(2),
+ * statx(2), access(2), statfs(2). */
 #include "sentry/abi/mount.h"
 #include "sentry/base/string.h"
 #include "syscalls/io.h"
@@ -39,8 +40,10 @@ static int64_t put_stat(struct task *t, const struct kstat *k, uaddr_t p)
     return copy_out_obj(&t->us, p, &st);
 }
 
-/* at_flags as newfstatat has them. An empty name with AT_EMPTY_PATH is the descriptor itself, which may have no path. */
-static int stat_at(struct task *t, int dirfd, uaddr_t name, uint32_t at_flags, struct kstat *out, struct path *out_path)
+/* at_flags as newfstatat has them. An empty name with AT_EMPTY_PATH is the descriptor itself, which
+ * may have no path. */
+static int stat_at(struct task *t, int dirfd, uaddr_t name, uint32_t at_flags, struct kstat *out,
+                   struct path *out_path)
 {
     AUTO_AT_PATH p = {0};
     struct path path;
@@ -108,7 +111,8 @@ int64_t sys_newfstatat(struct task *t, const struct syscall_args *a)
 {
     uint32_t flags = ARG_U32(3);
 
-    if (flags & ~(uint32_t)(LX_AT_SYMLINK_NOFOLLOW | LX_AT_NO_AUTOMOUNT | LX_AT_EMPTY_PATH | LX_AT_STATX_SYNC_TYPE))
+    if (flags & ~(uint32_t)(LX_AT_SYMLINK_NOFOLLOW | LX_AT_NO_AUTOMOUNT | LX_AT_EMPTY_PATH |
+                            LX_AT_STATX_SYNC_TYPE))
         return -EINVAL;
     /* A null name with AT_EMPTY_PATH means the descriptor, since Linux 6.11. */
     if (flags & LX_AT_EMPTY_PATH && uaddr_is_null(ARG_PTR(1)) && ARG_INT(0) >= 0)
@@ -191,7 +195,8 @@ int64_t sys_statx(struct task *t, const struct syscall_args *a)
     struct kstat k;
     int err;
 
-    if (flags & ~(uint32_t)(LX_AT_SYMLINK_NOFOLLOW | LX_AT_NO_AUTOMOUNT | LX_AT_EMPTY_PATH | LX_AT_STATX_SYNC_TYPE) ||
+    if (flags & ~(uint32_t)(LX_AT_SYMLINK_NOFOLLOW | LX_AT_NO_AUTOMOUNT | LX_AT_EMPTY_PATH |
+                            LX_AT_STATX_SYNC_TYPE) ||
         (flags & LX_AT_STATX_SYNC_TYPE) == LX_AT_STATX_SYNC_TYPE || ARG_U32(3) & LX_STATX__RESERVED)
         return -EINVAL;
     if (flags & LX_AT_EMPTY_PATH && uaddr_is_null(ARG_PTR(1)) && ARG_INT(0) >= 0) {
@@ -229,7 +234,8 @@ static int64_t do_access(struct task *t, int dirfd, uaddr_t name, uint32_t mode,
     struct vfs_ctx ctx;
     int err;
 
-    if (mode & ~7u || flags & ~(uint32_t)(LX_AT_EACCESS | LX_AT_SYMLINK_NOFOLLOW | LX_AT_EMPTY_PATH))
+    if (mode & ~7u ||
+        flags & ~(uint32_t)(LX_AT_EACCESS | LX_AT_SYMLINK_NOFOLLOW | LX_AT_EMPTY_PATH))
         return -EINVAL;
     err = at_path_get(t, dirfd, name, flags & LX_AT_EMPTY_PATH, &p);
     if (err)
@@ -242,7 +248,8 @@ static int64_t do_access(struct task *t, int dirfd, uaddr_t name, uint32_t mode,
         ctx.cred = cred;
     }
     err = vfs_walk(&ctx, p.base.use, p.name,
-                   (flags & LX_AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) | (flags & LX_AT_EMPTY_PATH ? WALK_EMPTY : 0),
+                   (flags & LX_AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+                       (flags & LX_AT_EMPTY_PATH ? WALK_EMPTY : 0),
                    &path);
     if (!err && mode)
         err = vfs_access(&ctx, &path, (int)mode);
@@ -295,7 +302,8 @@ static int64_t statfs_path(struct task *t, const struct path *path, uaddr_t out)
         .fsid = path->mount->sb->dev,
         .namelen = (int64_t)k.namelen,
         .frsize = (int64_t)(k.frsize ? k.frsize : k.bsize),
-        .flags = ST_VALID | (path->mount->flags & (LX_MS_RDONLY | LX_MS_NOSUID | LX_MS_NODEV | LX_MS_NOEXEC)),
+        .flags = ST_VALID |
+                 (path->mount->flags & (LX_MS_RDONLY | LX_MS_NOSUID | LX_MS_NODEV | LX_MS_NOEXEC)),
     };
     if (path->mount->flags & LX_MS_NOATIME)
         s.flags |= LX_ST_NOATIME;

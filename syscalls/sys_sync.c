@@ -1,4 +1,5 @@
-/* Writing back and advice about it. Sources: sync(2), fsync(2), readahead(2), posix_fadvise(2), sync_file_range(2). */
+/* Writing back and advice about it. Sources: sync(2), fsync(2), readahead(2), posix_fadvise(2),
+ * sync_file_range(2). */
 #include "syscalls/io.h"
 
 static int64_t do_fsync(struct task *t, int fd, bool data_only)
@@ -61,7 +62,9 @@ static int64_t advise(struct task *t, int fd, bool needs_read)
     if (!f || (needs_read && !(f->mode & FMODE_READ)))
         return -EBADF;
     if (needs_read)
-        return f->mode & FMODE_SEEK && f->inode && (f->inode->mode & LX_S_IFMT) == LX_S_IFREG ? 0 : -EINVAL;
+        return f->mode & FMODE_SEEK && f->inode && (f->inode->mode & LX_S_IFMT) == LX_S_IFREG
+                   ? 0
+                   : -EINVAL;
     return f->anon_mode && (f->anon_mode & LX_S_IFMT) == LX_S_IFIFO ? -ESPIPE : 0;
 }
 

@@ -28,7 +28,8 @@ static void target_put(struct xattr_target *x)
 
 enum target_kind { BY_PATH, BY_LINK, BY_FD };
 
-static int target_get(struct task *t, const struct syscall_args *a, enum target_kind kind, struct xattr_target *x)
+static int target_get(struct task *t, const struct syscall_args *a, enum target_kind kind,
+                      struct xattr_target *x)
 {
     int err = 0;
 

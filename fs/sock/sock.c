@@ -1,5 +1,6 @@
 /*
- * What all sockets share: the file around one, references, and SOL_SOCKET options. Families are in unix*.c. Lock: sock.lock (rank OBJ).
+ * What all sockets share: the file around one, references, and SOL_SOCKET options. Families are in
+ * unix*.c. Lock: sock.lock (rank OBJ).
  */
 #include "fs/sock/sock.h"
 
@@ -12,7 +13,7 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 
-#define NS_PER_SEC 1000000000ULL
+#define NS_PER_SEC      1000000000ULL
 #define SOCK_MIN_SNDBUF 4608U
 #define SOCK_MIN_RCVBUF 2304U
 
@@ -105,7 +106,8 @@ static struct waitq *sock_poll_queue(struct file *f)
     return &((struct sock *)f->private_data)->waiters;
 }
 
-static int64_t sock_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request, uint64_t arg)
+static int64_t sock_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request,
+                          uint64_t arg)
 {
     struct sock *sk = f->private_data;
 
@@ -244,13 +246,16 @@ static int set_int_locked(struct sock *sk, struct task *t, int name, int32_t v)
     }
 }
 
-int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const void *value, uint32_t size)
+int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const void *value,
+                    uint32_t size)
 {
     int32_t v;
     int err;
 
     if (level != LX_SOL_SOCKET)
-        return sock_ops_of(sk)->setsockopt ? sock_ops_of(sk)->setsockopt(sk, t, level, name, value, size) : -EOPNOTSUPP;
+        return sock_ops_of(sk)->setsockopt
+                   ? sock_ops_of(sk)->setsockopt(sk, t, level, name, value, size)
+                   : -EOPNOTSUPP;
     if (name == LX_SO_RCVTIMEO_OLD || name == LX_SO_SNDTIMEO_OLD || name == LX_SO_RCVTIMEO_NEW ||
         name == LX_SO_SNDTIMEO_NEW)
         return set_timeout(sk, name, value, size);
@@ -337,20 +342,24 @@ static void give(void *value, uint32_t *size, const void *from, uint32_t from_si
     memcpy(value, from, *size);
 }
 
-int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value, uint32_t *size)
+int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
+                    uint32_t *size)
 {
     struct lx_timeval tv;
     int32_t v;
     int err;
 
     if (level != LX_SOL_SOCKET)
-        return sock_ops_of(sk)->getsockopt ? sock_ops_of(sk)->getsockopt(sk, t, level, name, value, size) : -EOPNOTSUPP;
+        return sock_ops_of(sk)->getsockopt
+                   ? sock_ops_of(sk)->getsockopt(sk, t, level, name, value, size)
+                   : -EOPNOTSUPP;
     switch (name) {
     case LX_SO_RCVTIMEO_OLD:
     case LX_SO_RCVTIMEO_NEW:
     case LX_SO_SNDTIMEO_OLD:
     case LX_SO_SNDTIMEO_NEW:
-        tv = timeout_to(name == LX_SO_RCVTIMEO_OLD || name == LX_SO_RCVTIMEO_NEW ? sk->rcvtimeo_ns : sk->sndtimeo_ns);
+        tv = timeout_to(name == LX_SO_RCVTIMEO_OLD || name == LX_SO_RCVTIMEO_NEW ? sk->rcvtimeo_ns
+                                                                                 : sk->sndtimeo_ns);
         give(value, size, &tv, sizeof(tv));
         return 0;
     case LX_SO_LINGER:

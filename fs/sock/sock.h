@@ -1,8 +1,10 @@
 /*
- * Sockets as files, whatever their family. A family embeds struct sock at the start of its own and gives a table of operations that never
- * block: they return -EAGAIN and the handler waits. Sources: socket(2), unix(7), socket(7).
+ * Sockets as files, whatever their family. A family embeds struct sock at the start of its own and
+ * gives a table of operations that never block: they return -EAGAIN and the handler waits. Sources:
+ * socket(2), unix(7), socket(7).
  *
- * struct sock: counted; holders are its file, and as a family says. lock (rank OBJ) guards the fields below it.
+ * struct sock: counted; holders are its file, and as a family says. lock (rank OBJ) guards the
+ * fields below it.
  */
 #pragma once
 
@@ -10,7 +12,7 @@
 #include "sentry/kernel/task.h"
 
 #define SOCK_ADDR_MAX 128U /* sockaddr_storage */
-#define SOCK_MAX_FDS 253U  /* SCM_MAX_FD */
+#define SOCK_MAX_FDS  253U /* SCM_MAX_FD */
 
 struct sock;
 
@@ -33,10 +35,11 @@ struct sock_send {
     uint32_t flags;             /* LX_MSG_* */
     bool nonblock;
     struct sock_cred cred;
-    bool explicit_cred;         /* cred came by SCM_CREDENTIALS, already checked */
-    struct file **files;        /* count of them, references stay the caller's */
+    bool explicit_cred;  /* cred came by SCM_CREDENTIALS, already checked */
+    struct file **files; /* count of them, references stay the caller's */
     uint32_t file_count;
-    struct sock *blocked_on;    /* on -EAGAIN: wait here, not at the sending socket (one reference), or NULL */
+    struct sock
+        *blocked_on; /* on -EAGAIN: wait here, not at the sending socket (one reference), or NULL */
 };
 
 /* One receive. The strings and files are the caller's to use. */
@@ -56,21 +59,26 @@ struct sock_ops {
     int (*bind)(struct sock *sk, struct task *t, const struct sock_addr *addr);
     int (*listen)(struct sock *sk, struct task *t, int backlog);
     /* -EINPROGRESS or -EAGAIN: not yet. *blocked_on as in sock_send. */
-    int (*connect)(struct sock *sk, struct task *t, const struct sock_addr *addr, struct sock **blocked_on);
+    int (*connect)(struct sock *sk, struct task *t, const struct sock_addr *addr,
+                   struct sock **blocked_on);
     /* A connected socket with one reference; -EAGAIN. */
     int (*accept)(struct sock *sk, struct sock **out);
     int (*getname)(struct sock *sk, bool peer, struct sock_addr *out);
     int64_t (*send)(struct sock *sk, struct sock_send *s);
-    /* The bytes put into the uio, or with MSG_TRUNC on messages the full size; 0 at the end of data. */
+    /* The bytes put into the uio, or with MSG_TRUNC on messages the full size; 0 at the end of
+     * data. */
     int64_t (*recv)(struct sock *sk, struct sock_recv *r);
     int (*shutdown)(struct sock *sk, int how);
     uint32_t (*poll)(struct sock *sk);
     /* Options sock.c doesn't know: -ENOPROTOOPT. */
-    int (*setsockopt)(struct sock *sk, struct task *t, int level, int name, const void *value, uint32_t size);
+    int (*setsockopt)(struct sock *sk, struct task *t, int level, int name, const void *value,
+                      uint32_t size);
     /* *size in/out. */
-    int (*getsockopt)(struct sock *sk, struct task *t, int level, int name, void *value, uint32_t *size);
-    int64_t (*ioctl)(struct sock *sk, const struct ioctl_ctx *ctx, uint64_t request, uint64_t arg); /* NULL: ENOTTY */
-    void (*close)(struct sock *sk); /* its file has gone */
+    int (*getsockopt)(struct sock *sk, struct task *t, int level, int name, void *value,
+                      uint32_t *size);
+    int64_t (*ioctl)(struct sock *sk, const struct ioctl_ctx *ctx, uint64_t request,
+                     uint64_t arg);   /* NULL: ENOTTY */
+    void (*close)(struct sock *sk);   /* its file has gone */
     void (*destroy)(struct sock *sk); /* the last reference has: frees */
 };
 
@@ -83,8 +91,8 @@ struct sock {
     /* guarded by lock: */
     bool listening;
     bool passcred, reuseaddr, keepalive, broadcast;
-    int32_t error;             /* SO_ERROR, cleared by reading */
-    uint32_t sndbuf, rcvbuf;   /* as Linux shows them: doubled */
+    int32_t error;                     /* SO_ERROR, cleared by reading */
+    uint32_t sndbuf, rcvbuf;           /* as Linux shows them: doubled */
     uint64_t sndtimeo_ns, rcvtimeo_ns; /* UINT64_MAX: none */
     uint32_t rcvlowat;
     struct lx_linger {
@@ -96,7 +104,7 @@ struct sock {
 };
 
 #define SOCK_DEFAULT_BUF 212992U
-#define SOCK_MAX_BUF 212992U
+#define SOCK_MAX_BUF     212992U
 /* Besides the poll bits: a receiver took something, for senders without a connection. */
 #define SOCK_POLL_DRAINED LX_POLLMSG
 
@@ -117,8 +125,10 @@ static inline const struct sock_ops *sock_ops_of(const struct sock *sk)
 }
 
 /* SOL_SOCKET options of all families. */
-int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const void *value, uint32_t size) MUST_CHECK;
-int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value, uint32_t *size) MUST_CHECK;
+int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const void *value,
+                    uint32_t size) MUST_CHECK;
+int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
+                    uint32_t *size) MUST_CHECK;
 
 /* ---- families ---- */
 /* type: LX_SOCK_STREAM, DGRAM, SEQPACKET. */

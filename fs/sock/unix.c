@@ -1,6 +1,7 @@
 /*
- * AF_UNIX sockets: life, connecting, shutting down. Names are in unix_name.c, data in unix_data.c. Source: unix(7). Lock: sock.lock, one at a
- * time. Descriptors in flight that refer to each other in a circle are not collected.
+ * AF_UNIX sockets: life, connecting, shutting down. Names are in unix_name.c, data in unix_data.c.
+ * Source: unix(7). Lock: sock.lock, one at a time. Descriptors in flight that refer to each other
+ * in a circle are not collected.
  */
 #include "fs/sock/unix_int.h"
 #include "sentry/abi/errno.h"
@@ -11,7 +12,8 @@ SLAB_TYPE(unix_slab, struct unix_sock);
 DECLARE_OPS(sock_ops, unix_ops);
 
 #define ALL_EVENTS                                                                                 \
-    (LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP | LX_POLLOUT | LX_POLLWRNORM | LX_POLLHUP | LX_POLLERR | SOCK_POLL_DRAINED)
+    (LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP | LX_POLLOUT | LX_POLLWRNORM | LX_POLLHUP |          \
+     LX_POLLERR | SOCK_POLL_DRAINED)
 
 static struct unix_sock *unix_alloc(int type)
 {
@@ -223,7 +225,8 @@ static int connect_to(struct unix_sock *u, struct task *t, struct unix_sock *lis
     return 0;
 }
 
-static int unix_connect(struct sock *sk, struct task *t, const struct sock_addr *addr, struct sock **blocked_on)
+static int unix_connect(struct sock *sk, struct task *t, const struct sock_addr *addr,
+                        struct sock **blocked_on)
 {
     struct unix_sock *u = unix_of(sk), *listener;
     int err;
@@ -386,7 +389,8 @@ static void unix_destroy(struct sock *sk)
     slab_free(&unix_slab, u);
 }
 
-static int unix_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value, uint32_t *size)
+static int unix_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
+                           uint32_t *size)
 {
     return level == LX_SOL_SOCKET ? -ENOPROTOOPT : -EOPNOTSUPP;
 }

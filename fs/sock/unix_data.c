@@ -1,6 +1,6 @@
 /*
- * AF_UNIX data: messages in flight with their descriptors and credentials, polling. A message is made and filled before any lock is taken.
- * Locks: recv_lock, then sk.lock; one socket's at a time.
+ * AF_UNIX data: messages in flight with their descriptors and credentials, polling. A message is
+ * made and filled before any lock is taken. Locks: recv_lock, then sk.lock; one socket's at a time.
  */
 #include "fs/sock/unix_int.h"
 #include "sentry/abi/errno.h"
@@ -52,7 +52,8 @@ static int attach_files(struct unix_msg *m, const struct sock_send *s)
 }
 
 /* A message of the next size bytes. Files go with it when with_files. */
-static int make_msg(struct unix_sock *u, struct sock_send *s, uint32_t size, bool with_files, struct unix_msg **out)
+static int make_msg(struct unix_sock *u, struct sock_send *s, uint32_t size, bool with_files,
+                    struct unix_msg **out)
 {
     struct unix_msg *m = kmalloc(sizeof(*m) + size);
     int64_t r;
@@ -129,7 +130,8 @@ static int enqueue(struct unix_sock *u, struct unix_sock *dest, struct unix_msg 
     return err;
 }
 
-static int send_one(struct unix_sock *u, struct unix_sock *dest, struct sock_send *s, uint32_t size, bool with_files)
+static int send_one(struct unix_sock *u, struct unix_sock *dest, struct sock_send *s, uint32_t size,
+                    bool with_files)
 {
     struct unix_msg *m;
     int err = check_room(u, dest);
@@ -329,7 +331,8 @@ static bool same_sender(const struct sock_cred *a, const struct sock_cred *b)
     return a->pid == b->pid && a->uid == b->uid && a->gid == b->gid;
 }
 
-/* Stops at what must not be joined: another sender's credentials when these are asked for, and after descriptors. */
+/* Stops at what must not be joined: another sender's credentials when these are asked for, and
+ * after descriptors. */
 static int64_t recv_stream(struct unix_sock *u, struct sock_recv *r)
 {
     bool peek = r->flags & LX_MSG_PEEK;
@@ -348,7 +351,8 @@ static int64_t recv_stream(struct unix_sock *u, struct sock_recv *r)
         if (total && u->sk.passcred && !same_sender(&r->cred, &m->cred))
             break;
         left = m->size - m->offset;
-        n = r->uio->left ? uio_put(r->uio, m->data + m->offset, MIN((uint64_t)left, r->uio->left)) : 0;
+        n = r->uio->left ? uio_put(r->uio, m->data + m->offset, MIN((uint64_t)left, r->uio->left))
+                         : 0;
         if (n < 0)
             return total ? total : n;
         had_files = m->file_count;

@@ -1,6 +1,7 @@
 /*
- * AF_UNIX, between its files. struct unix_sock: counted by its struct sock; held by its file, by the sockets connected to it, and as an
- * embryo by the listener's queue. sk.lock guards all fields but where said; two sockets are never locked at once.
+ * AF_UNIX, between its files. struct unix_sock: counted by its struct sock; held by its file, by
+ * the sockets connected to it, and as an embryo by the listener's queue. sk.lock guards all fields
+ * but where said; two sockets are never locked at once.
  */
 #pragma once
 
@@ -8,9 +9,9 @@
 #include "sentry/abi/socket.h"
 
 #define UNIX_DGRAM_QLEN 10U /* messages from senders that are not connected back */
-#define UNIX_MAX_DEPTH 4    /* sockets passed over sockets passed over sockets ... */
-#define UNIX_CHUNK 32768U
-#define UNIX_OVERHEAD 256U  /* what a message counts besides its bytes */
+#define UNIX_MAX_DEPTH   5 /* sockets passed over sockets passed over sockets ... */
+#define UNIX_CHUNK      32768U
+#define UNIX_OVERHEAD   256U /* what a message counts besides its bytes */
 
 enum { UNIX_RCV_SHUT = 1, UNIX_SEND_SHUT = 2, UNIX_BOTH_SHUT = 3 };
 
@@ -27,7 +28,8 @@ struct unix_msg {
 
 struct unix_sock {
     struct sock sk;
-    struct mutex recv_lock; /* rank SOCK_IO: one receiver at a time, over copies to guest memory; taken before sk.lock */
+    struct mutex recv_lock; /* rank SOCK_IO: one receiver at a time, over copies to guest memory;
+                               taken before sk.lock */
     struct unix_sock *peer; /* one reference */
     bool connected;         /* stream and seqpacket: has or had a peer */
     bool dead;              /* its file has gone: takes no more messages */
@@ -38,12 +40,12 @@ struct unix_sock {
     uint32_t queued;        /* messages */
     struct list accept_queue, accept_node; /* embryos, on their listener's queue */
     uint32_t accept_count, backlog;
-    struct list clients, client_node;      /* datagram sockets connected here */
-    struct sock_addr *name; /* kmalloc; NULL: not bound. Never changes once set */
-    struct path path;       /* of a pathname socket */
-    struct list name_node;  /* abstract: kernel.unix_names; guarded by its lock */
-    struct kernel *names_of; /* where it is entered, or NULL */
-    struct sock_cred own_cred; /* of its maker, or of who called listen */
+    struct list clients, client_node; /* datagram sockets connected here */
+    struct sock_addr *name;           /* kmalloc; NULL: not bound. Never changes once set */
+    struct path path;                 /* of a pathname socket */
+    struct list name_node;            /* abstract: kernel.unix_names; guarded by its lock */
+    struct kernel *names_of;          /* where it is entered, or NULL */
+    struct sock_cred own_cred;        /* of its maker, or of who called listen */
 };
 
 static inline struct unix_sock *unix_of(struct sock *sk)
@@ -59,7 +61,8 @@ static inline bool unix_is_dgram(const struct unix_sock *u)
 /* The peer with a reference, or NULL. */
 struct unix_sock *unix_peer_get(struct unix_sock *u);
 /* unix_name.c: who is bound to addr: a reference. -ECONNREFUSED, -EINVAL, path errors. */
-int unix_lookup(struct task *t, const struct sock_addr *addr, int type, struct unix_sock **out) MUST_CHECK;
+int unix_lookup(struct task *t, const struct sock_addr *addr, int type,
+                struct unix_sock **out) MUST_CHECK;
 int unix_bind(struct sock *sk, struct task *t, const struct sock_addr *addr);
 void unix_unbind(struct unix_sock *u);
 int unix_getname(struct sock *sk, bool peer, struct sock_addr *out);

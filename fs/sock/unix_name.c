@@ -1,6 +1,6 @@
 /*
- * Names of AF_UNIX sockets: in the filesystem, abstract, or none. Locks: kernel.unix_names.lock (unranked leaf) for abstract ones,
- * inode.lock for inode.sock; sock.lock for the name itself.
+ * Names of AF_UNIX sockets: in the filesystem, abstract, or none. Locks: kernel.unix_names.lock
+ * (unranked leaf) for abstract ones, inode.lock for inode.sock; sock.lock for the name itself.
  */
 #include "fs/sock/unix_int.h"
 #include "fs/vfs.h"
@@ -12,8 +12,8 @@
 #include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
 
-#define FAMILY_SIZE 2U
-#define PATH_MAX_SIZE 108U
+#define FAMILY_SIZE    2U
+#define PATH_MAX_SIZE  108U
 #define AUTOBIND_TRIES 0x100000U
 
 static bool is_abstract(const struct sock_addr *a)

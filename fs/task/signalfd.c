@@ -1,6 +1,7 @@
 /*
- * signalfd. Reads take signals of the reading task; polling looks at the process that made the file, since a poll does not know its task.
- * Locks: thread_group.sig_lock (rank SIGHAND), through the signal functions too.
+ * signalfd. Reads take signals of the reading task; polling looks at the process that made the
+ * file, since a poll does not know its task. Locks: thread_group.sig_lock (rank SIGHAND), through
+ * the signal functions too.
  */
 #include "fs/task/signalfd.h"
 

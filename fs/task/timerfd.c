@@ -1,6 +1,6 @@
 /*
- * timerfd. The timer is not armed again when it fires but when it is next looked at, so that a tiny interval costs nothing while nobody
- * reads. Lock: timerfd.lock (rank OBJ).
+ * timerfd. The timer is not armed again when it fires but when it is next looked at, so that a tiny
+ * interval costs nothing while nobody reads. Lock: timerfd.lock (rank OBJ).
  */
 #include "fs/task/timerfd.h"
 
@@ -60,7 +60,8 @@ static void catch_up_locked(struct timerfd *tf)
     }
     tf->expiry_ns += tf->interval_ns;
     if (tf->expiry_ns <= ktimer_now(tf->clock)) {
-        tf->expiry_ns = timer_forward(tf->expiry_ns, tf->interval_ns, ktimer_now(tf->clock), &skipped);
+        tf->expiry_ns =
+            timer_forward(tf->expiry_ns, tf->interval_ns, ktimer_now(tf->clock), &skipped);
         tf->ticks += skipped;
     }
     ktimer_arm(tf->queue, &tf->kt, tf->expiry_ns);
@@ -127,11 +128,13 @@ static void timerfd_show(struct file *f, struct strbuf *out)
     v = value_locked(tf);
     ticks = tf->ticks;
     mutex_unlock(&tf->lock);
-    strbuf_printf(out, "clockid: %d\nticks: %llu\nsettime flags: 0%o\n", tf->clock_id, (unsigned long long)ticks,
-                  (unsigned)tf->set_flags);
+    strbuf_printf(out, "clockid: %d\nticks: %llu\nsettime flags: 0%o\n", tf->clock_id,
+                  (unsigned long long)ticks, (unsigned)tf->set_flags);
     strbuf_printf(out, "it_value: (%llu, %llu)\nit_interval: (%llu, %llu)\n",
-                  (unsigned long long)(v.value_ns / 1000000000), (unsigned long long)(v.value_ns % 1000000000),
-                  (unsigned long long)(v.interval_ns / 1000000000), (unsigned long long)(v.interval_ns % 1000000000));
+                  (unsigned long long)(v.value_ns / 1000000000),
+                  (unsigned long long)(v.value_ns % 1000000000),
+                  (unsigned long long)(v.interval_ns / 1000000000),
+                  (unsigned long long)(v.interval_ns % 1000000000));
 }
 
 static void timerfd_describe(struct file *f, struct strbuf *out)
@@ -153,7 +156,8 @@ bool timerfd_is(const struct file *f)
     return ops_is(f->ops, &timerfd_file_ops);
 }
 
-void timerfd_set(struct file *f, bool absolute, const struct itimer_value *new, struct itimer_value *out_old)
+void timerfd_set(struct file *f, bool absolute, const struct itimer_value *new,
+                 struct itimer_value *out_old)
 {
     struct timerfd *tf = f->private_data;
     uint64_t now;
@@ -171,7 +175,9 @@ void timerfd_set(struct file *f, bool absolute, const struct itimer_value *new, 
     tf->expiry_ns = new->value_ns;
     now = ktimer_now(tf->clock);
     if (new->value_ns && !absolute)
-        tf->expiry_ns = __builtin_add_overflow(now, new->value_ns, &tf->expiry_ns) ? INT64_MAX : now + new->value_ns;
+        tf->expiry_ns = __builtin_add_overflow(now, new->value_ns, &tf->expiry_ns)
+                            ? INT64_MAX
+                            : now + new->value_ns;
     if (tf->expiry_ns)
         ktimer_arm(tf->queue, &tf->kt, tf->expiry_ns);
     mutex_unlock(&tf->lock);
@@ -188,7 +194,8 @@ void timerfd_get(struct file *f, struct itimer_value *out)
     mutex_unlock(&tf->lock);
 }
 
-int timerfd_create(struct kernel *k, int clock, uint32_t flags, const struct cred *cred, struct file **out)
+int timerfd_create(struct kernel *k, int clock, uint32_t flags, const struct cred *cred,
+                   struct file **out)
 {
     int kclock = ktimer_clock_of(clock);
     struct timerfd *tf;

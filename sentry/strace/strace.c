@@ -1,6 +1,6 @@
 /*
- * One line for each traced call: walks the row's argument kinds. What the call fills is printed after it. Names of flags are in names.c,
- * structures in structs.c. No locks.
+ * One line for each traced call: walks the row's argument kinds. What the call fills is printed
+ * after it. Names of flags are in names.c, structures in structs.c. No locks.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fcntl.h"
@@ -10,8 +10,8 @@
 #include "sentry/strace/strace_int.h"
 #include "syscalls/syscalls.h"
 
-#define SHOWN_BYTES 48
-#define SHOWN_IOVECS 8
+#define SHOWN_BYTES   48
+#define SHOWN_IOVECS  8
 #define SHOWN_STRINGS 12
 
 /* One kind of table.def: "out:2" is word "out", rest "2". */
@@ -44,7 +44,8 @@ static bool kind_is(const struct kind *k, const char *word)
 /* Does it show what the call wrote? */
 static bool kind_is_out(const struct kind *k)
 {
-    return kind_is(k, "out") || kind_is(k, "iovout") || kind_is(k, "outstruct") || kind_is(k, "outtimespec");
+    return kind_is(k, "out") || kind_is(k, "iovout") || kind_is(k, "outstruct") ||
+           kind_is(k, "outtimespec");
 }
 
 static uint64_t other_arg(const struct strace_call *c, const struct kind *k)
@@ -123,7 +124,8 @@ static void print_string(struct strbuf *out, struct task *t, uint64_t addr)
 }
 
 /* limit: bytes that hold data, for what a read filled. */
-static void print_iovec(struct strbuf *out, struct task *t, uint64_t addr, uint64_t count, uint64_t limit)
+static void print_iovec(struct strbuf *out, struct task *t, uint64_t addr, uint64_t count,
+                        uint64_t limit)
 {
     struct lx_iovec v;
 
@@ -221,7 +223,8 @@ static bool print_number(struct strbuf *out, const struct kind *k, uint64_t v)
     return true;
 }
 
-static bool print_memory(struct strace_call *c, struct task *t, const struct kind *k, uint64_t v, int64_t result)
+static bool print_memory(struct strace_call *c, struct task *t, const struct kind *k, uint64_t v,
+                         int64_t result)
 {
     struct strbuf *out = &c->line;
     uint64_t filled = result > 0 ? (uint64_t)result : 0;
@@ -255,7 +258,8 @@ static bool print_memory(struct strace_call *c, struct task *t, const struct kin
     return true;
 }
 
-static void print_arg(struct strace_call *c, struct task *t, const struct kind *k, uint64_t v, int64_t result)
+static void print_arg(struct strace_call *c, struct task *t, const struct kind *k, uint64_t v,
+                      int64_t result)
 {
     const struct strace_set *set;
 
@@ -302,8 +306,9 @@ void strace_enter(struct strace_call *c, struct task *t, uint64_t nr, const stru
     if (row && row->level != SYSCALL_MISSING)
         strbuf_printf(&c->line, "%s(", row->name);
     else
-        strbuf_printf(&c->line, "%s#%llu(0x%llx, 0x%llx, 0x%llx", row ? row->name : "syscall", (unsigned long long)nr,
-                      (unsigned long long)args[0], (unsigned long long)args[1], (unsigned long long)args[2]);
+        strbuf_printf(&c->line, "%s#%llu(0x%llx, 0x%llx, 0x%llx", row ? row->name : "syscall",
+                      (unsigned long long)nr, (unsigned long long)args[0],
+                      (unsigned long long)args[1], (unsigned long long)args[2]);
     print_args(c, t, false, 0);
 }
 

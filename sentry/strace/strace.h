@@ -1,6 +1,7 @@
 /*
- * Decoding of system calls into one log line each: "[pid] name(args) = result". Argument kinds are those of syscalls/table.def. Reads guest
- * memory; a bad pointer is printed as an address. Source: strace(1)'s format.
+ * Decoding of system calls into one log line each: "[pid] name(args) = result". Argument kinds are
+ * those of syscalls/table.def. Reads guest memory; a bad pointer is printed as an address. Source:
+ * strace(1)'s format.
  */
 #pragma once
 
@@ -17,7 +18,7 @@ struct strace_call {
     uint64_t nr;
     uint64_t args[STRACE_MAX_ARGS];
     struct strbuf line;
-    char text[1024]; /* line's storage */
+    char text[1024];  /* line's storage */
     const char *rest; /* the kinds not printed yet: those that need the result */
     int next;         /* their first argument */
 };

@@ -22,7 +22,8 @@ void strace_print_set(struct strbuf *out, const struct strace_set *set, uint64_t
 const char *strace_errno_name(int err);
 const char *strace_signal_name(int signo);
 /* A structure by name at addr; prints its main fields, or the address when it can't be read. */
-void strace_print_struct(struct strbuf *out, struct task *t, const char *name, size_t size, uint64_t addr);
+void strace_print_struct(struct strbuf *out, struct task *t, const char *name, size_t size,
+                         uint64_t addr);
 /* size bytes at addr, quoted; at most 48 shown. */
 void strace_print_buffer(struct strbuf *out, struct task *t, uint64_t addr, uint64_t size);
 void strace_print_sockaddr(struct strbuf *out, struct task *t, uint64_t addr, uint64_t size);
