@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,6 +20,7 @@
 #define PID_BUCKETS      256
 #define POOL_SIZE        2
 #define START_TIMEOUT_NS 10000000000UL
+#define FILL_AGAIN_NS    100000000UL
 #define LAYOUT_TRIES     8
 
 static struct {
@@ -257,9 +259,9 @@ static void *filler_main(void *arg)
         if (stopping)
             return NULL;
         if (!fill(want_process)) { /* the next exec tries by itself */
-            struct timespec pause = {0, 100000000};
+            uint32_t never = 0;
 
-            nanosleep(&pause, NULL);
+            host_futex_wait(&never, 0, host_clock_ns(CLOCK_MONOTONIC) + FILL_AGAIN_NS);
         }
     }
 }
@@ -380,10 +382,22 @@ static void *reaper_main(void *arg)
     }
 }
 
+/* Each address space takes a descriptor. */
+static void raise_limits(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int process_init(void)
 {
     int err;
 
+    raise_limits();
     procs.start_result = 1;
     procs.stopping = false;
     if (pthread_create(&procs.reaper, NULL, reaper_main, NULL))

@@ -15,6 +15,7 @@
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include "platform/remote/kthread.h"
@@ -92,6 +93,20 @@ static uint64_t measure_ticks(void)
     return MAX((__rdtsc() - t0) * 1000 / (n1 - n0), 1UL);
 }
 
+/* -1 unless it shows processes by the numbers we know: those of our pid namespace. */
+static int open_proc(void)
+{
+    char self[16] = "", name[16];
+    int fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    snprintf(name, sizeof(name), "%d", getpid());
+    if (fd >= 0 && readlinkat(fd, "self", self, sizeof(self) - 1) > 0 && strcmp(self, name) == 0)
+        return fd;
+    if (fd >= 0)
+        host_close(fd);
+    return -1;
+}
+
 static int init(const struct platform_config *config, struct platform_facts *facts)
 {
     int err;
@@ -104,7 +119,7 @@ static int init(const struct platform_config *config, struct platform_facts *fac
                      0) < 0)
         return -EINVAL;
     systrap.ticks_per_us = measure_ticks();
-    systrap.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    systrap.proc = open_proc();
     err = zygote_find_layout();
     if (err)
         return err;

@@ -25,6 +25,8 @@
 #define TASK_SIZE        0x7ffffffff000UL
 #define ZONE_LOWEST      0x7f8000000000UL
 #define RSEQ_SIG         0x53053053
+#define SHSTK_DISABLE    0x5002 /* arch_prctl */
+#define SHSTK_ALL        1
 #define SA_RESTORER_FLAG 0x04000000UL
 
 extern const char stub_blob[], stub_blob_end[];
@@ -173,13 +175,17 @@ static void drop_rights(void)
 {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
-    struct rlimit no_core = {0, 0};
+    /* Not 0: the host still hands dumps of that limit to a core_pattern program, and none of 1. */
+    struct rlimit no_core = {1, 1};
 
     must(call(SYS_capset, (uint64_t)&head, (uint64_t)none, 0, 0), 4);
     must(call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0), 4);
     /* The sentry reads guest memory with process_vm_readv: that needs it, and nobody else has our
      * uid here. */
     must(call(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0), 4);
+    /* No shadow stack, should the sentry's libc have enabled one: the stub's ways out are not
+     * calls' returns. */
+    call(SYS_arch_prctl, SHSTK_DISABLE, SHSTK_ALL, 0, 0);
     call(SYS_setrlimit, RLIMIT_CORE, (uint64_t)&no_core, 0, 0);
     if (&__rseq_size && __rseq_size)
         call(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, 32, 1,

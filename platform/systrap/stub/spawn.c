@@ -11,8 +11,10 @@
 #include <linux/uio.h>
 #include <linux/unistd.h>
 
-#define STUB_EPROTO 71
-#define MAX_FDS     2
+#define STUB_EAGAIN  11
+#define STUB_EPROTO  71
+#define MSG_DONTWAIT 0x40
+#define MAX_FDS      2
 
 struct fd_message {
     uint64_t len; /* struct cmsghdr */
@@ -98,23 +100,34 @@ static void dispatch_on(void)
               ZONE_TEXT_SIZE, 0, 0);
 }
 
+/* True when the sentry's end of the socket is closed: it died before PDEATHSIG was set. */
+static bool sentry_gone(uint64_t socket)
+{
+    struct message message = {0};
+
+    return stub_call(__NR_recvmsg, socket, (uint64_t)&message, MSG_DONTWAIT, 0, 0, 0) !=
+           -STUB_EAGAIN;
+}
+
 /* In the new process: its own slots in place of the parent's, and nothing of the other threads'
  * stacks. */
-static void become_child(struct stub_slot *slot, int32_t memfd, uint64_t parent_socket)
+static void become_child(struct stub_slot *slot, const int32_t fds[2], uint64_t parent_socket)
 {
     uint64_t shared = stub_zone() + ZONE_SHARED_OFFSET, stacks = stub_zone() + ZONE_STACKS_OFFSET;
     uint64_t index = stub_index();
     int64_t r;
 
     r = stub_call(__NR_mmap, shared, ZONE_SHARED_SIZE, PROT_READ | PROT_WRITE,
-                  MAP_SHARED | MAP_FIXED, (uint64_t)memfd, 0);
+                  MAP_SHARED | MAP_FIXED, (uint64_t)fds[0], 0);
     if (r < 0)
         stub_call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
     stub_call(__NR_madvise, shared, ZONE_SHARED_SIZE, MADV_DONTFORK, 0, 0, 0);
     stub_call(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
+    if (sentry_gone((uint64_t)fds[1]))
+        stub_call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
     stub_call(__NR_set_tid_address, (uint64_t)&slot->turn, 0, 0, 0, 0, 0);
     dispatch_on();
-    close_fd(memfd);
+    close_fd(fds[0]);
     close_fd((int64_t)parent_socket);
     unmap_range(stacks, stacks + index * STACK_STRIDE);
     unmap_range(stacks + (index + 1) * STACK_STRIDE, stacks + ZONE_STACKS_SIZE);
@@ -134,7 +147,7 @@ int64_t stub_fork(struct stub_slot *slot)
         return r;
     r = stub_call(__NR_clone, STUB_FORK_FLAGS, 0, 0, 0, 0, 0);
     if (r == 0) {
-        become_child(slot, fds[0], socket);
+        become_child(slot, fds, socket);
         stub_post(slot);
         stub_serve_fresh(slot);
     }
