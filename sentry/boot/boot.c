@@ -81,7 +81,10 @@ static int start_memory(struct boot *b)
     ro_globals.vdso_clock = host_vdso_clock(getauxval(AT_SYSINFO_EHDR));
     ro_globals.log_fd = b->config->log_fd;
     ro_globals.log_json = b->config->log_json;
-    ro_globals.log_level = b->config->debug ? LOG_DEBUG : b->config->log_file ? LOG_WARN : LOG_ERROR;
+    ro_globals.log_level = b->config->debug      ? LOG_DEBUG
+                           : b->config->strace   ? LOG_INFO
+                           : b->config->log_file ? LOG_WARN
+                                                 : LOG_ERROR;
     return 0;
 }
 
