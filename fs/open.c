@@ -168,7 +168,7 @@ static int truncate_open(const struct open_args *a, struct file *f)
 /* path as checked; its references are copied. */
 static int open_checked(const struct open_args *a, const struct path *path, struct file **out)
 {
-    uint32_t flags = (a->flags & ~(uint32_t)O_CREATION) | LX_O_LARGEFILE;
+    uint32_t flags = (a->flags & ~(uint32_t)(O_CREATION & ~LX_O_NOCTTY)) | LX_O_LARGEFILE;
     struct inode *inode = path->dentry->inode;
     struct file *f = file_alloc_path(path, flags, file_mode(flags), a->ctx->cred);
     int err;
@@ -180,6 +180,7 @@ static int open_checked(const struct open_args *a, const struct path *path, stru
     err = count_writer(f);
     if (err == 0)
         err = open_by_type(a->ctx, inode, f);
+    f->flags &= ~(uint32_t)LX_O_NOCTTY; /* only the terminal's open looks at it */
     if (err < 0) {
         f->ops = OPS_NONE; /* nothing was opened: no release */
         file_put(f);

@@ -13,6 +13,7 @@
 #include "sentry/base/string.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/timer.h"
+#include "sentry/kernel/tty.h"
 #include "sentry/loader/loader.h"
 #include "sentry/mm/mm.h"
 
@@ -201,7 +202,8 @@ static int enter_init(struct task *t, struct tty *tty)
         session_put_locked(k, s);
     } else {
         session_init_locked(s, pid);
-        s->tty = tty;
+        if (tty)
+            session_attach_tty_locked(s, tty, INIT_PID);
         t->tg->session = s;
         pgrp_join_locked(t->tg, pid);
         t->tg->exec_done = true;

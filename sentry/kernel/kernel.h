@@ -52,7 +52,7 @@ struct kernel {
         struct mutex lock;   /* unranked */
         struct list sockets; /* bound to abstract names; zeroed until first used */
     } unix_names;            /* fs/sock/unix_name.c */
-    void *proc_data, *dev_data, *host_io; /* owned by fs/proc, fs/dev, fs/hostfs */
+    void *proc_data, *dev_data, *host_io, *tty_data; /* owned by fs/proc, fs/dev, fs/hostfs, fs/devpts */
 };
 
 static inline struct kernel *kernel_of(const struct task *t)

@@ -67,6 +67,7 @@ struct thread_group {
     struct list pgrp_node;
     struct session *session; /* one reference */
     bool exec_done;          /* has called execve since fork (setpgid) */
+    bool tty_given_up;       /* TIOCNOTTY by one that is not the session's leader */
     bool child_subreaper, is_subreaper_descendant;
     bool waited;             /* being reaped */
     struct waitq child_waiters; /* POLLIN: a child changed state */

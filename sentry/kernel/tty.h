@@ -4,9 +4,7 @@
  */
 #pragma once
 
-#include "sentry/base/compiler.h"
-
-struct session;
+#include "sentry/kernel/task.h"
 
 struct tty_head {
     uint64_t dev;            /* device number, as st_rdev */
@@ -19,4 +17,12 @@ struct tty;
 static inline struct tty_head *tty_head(struct tty *tty)
 {
     return (struct tty_head *)(void *)tty;
+}
+
+/* Makes tty the controlling terminal of s, with group pgid in the foreground. tasks_lock held. */
+static inline void session_attach_tty_locked(struct session *s, struct tty *tty, int32_t pgid)
+{
+    s->tty = tty;
+    tty_head(tty)->session = s;
+    tty_head(tty)->fg_pgid = pgid;
 }
