@@ -20,6 +20,7 @@ struct ro_globals {
     int32_t log_fd;      /* -1: nowhere */
     int32_t log_level;   /* enum log_level */
     int32_t log_json;    /* 0 text, 1 JSON lines */
+    int32_t trap_on_bug; /* 1: bug() raises SIGILL, for boot's crash report */
     uint64_t hash_seed;  /* random, for hash tables keyed by guest data */
     struct vfs_state *vfs; /* in the arena; set by vfs_init, before the seal */
     /* host_vdso_clock()'s result, callable wherever the kernel runs; 0: none */

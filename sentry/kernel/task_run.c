@@ -33,7 +33,7 @@ static void serve_fault(struct task *t, const struct platform_event *ev)
     int code = ev->code;
 
     t->min_flt++;
-    if (ev->signo == LX_SIGSEGV && (ev->code == LX_SEGV_MAPERR || ev->code == LX_SEGV_ACCERR)) {
+    if (ev->signo == LX_SIGSEGV && ev->code == LX_SEGV_MAPERR) {
         task_mm_limits(t, &limits);
         if (!mm_handle_fault(&t->us, &limits, ev->addr, &code))
             return; /* the stack has grown: again */
