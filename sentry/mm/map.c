@@ -194,6 +194,7 @@ int mm_unmap_locked(const struct uspace *us, uint64_t start, uint64_t end, struc
 
     if (!first || first->start >= end)
         return 0;
+    start = MAX(start, platform_facts()->user_min); /* nothing is mapped below it */
     if (vma_overlaps_special(mm, start, end))
         return -EPERM;
     if (first->start < start && first->end > end && mm->vma_count >= MM_MAX_MAP_COUNT)
