@@ -192,11 +192,17 @@ static NORETURN void ctx_exit(struct platform_ctx *ctx)
     remote_kthread_exit();
 }
 
+static void shutdown_all(void)
+{
+    tracer_stop();
+    remote_kthread_settle();
+}
+
 const struct platform_ops ptrace_platform_ops = {
     .name = "ptrace",
     .probe = probe,
     .init = init,
-    .shutdown = tracer_stop,
+    .shutdown = shutdown_all,
     .as_create = ptrace_as_create,
     .exec = ptrace_exec,
     .as_fork = ptrace_as_fork,

@@ -89,6 +89,17 @@ NORETURN void remote_kthread_exit(void)
     pthread_exit(NULL);
 }
 
+void remote_kthread_settle(void)
+{
+    struct kthread *dying;
+
+    pthread_mutex_lock(&pool.lock);
+    dying = pool.dying;
+    pool.dying = NULL;
+    pthread_mutex_unlock(&pool.lock);
+    bury(dying);
+}
+
 static struct kthread *take_spare(void)
 {
     struct kthread *k;

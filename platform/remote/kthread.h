@@ -10,3 +10,5 @@
 int remote_kthread_start(void (*entry)(void *arg), void *arg) MUST_CHECK;
 /* Ends the calling kernel thread; from a thread not made here it is pthread_exit. */
 NORETURN void remote_kthread_exit(void);
+/* Waits for a thread that is ending; spare ones stay. For shutdown. */
+void remote_kthread_settle(void);
