@@ -104,7 +104,7 @@ int64_t io_write(struct task *t, struct file *f, struct uio *uio, int64_t *pos, 
         if (!uio->left || !(f->mode & FMODE_WRITE_ALL) || nowait || file_nonblock(f))
             return total;
     }
-    if (unlikely(r == -EPIPE))
+    if (unlikely(r == -EPIPE && f->mode & FMODE_WRITE_ALL))
         io_raise(t, LX_SIGPIPE);
     else if (unlikely(r == -EFBIG && limit != UINT64_MAX))
         io_raise(t, LX_SIGXFSZ);

@@ -7,7 +7,8 @@
 #include "syscalls/fcntl_lock.h"
 #include "syscalls/io.h"
 
-#define SETFL_CHANGEABLE (LX_O_APPEND | LX_O_NONBLOCK | LX_O_ASYNC | LX_O_DIRECT | LX_O_NOATIME)
+/* O_ASYNC changes only where a file can send signals, and none can. */
+#define SETFL_CHANGEABLE (LX_O_APPEND | LX_O_NONBLOCK | LX_O_DIRECT | LX_O_NOATIME)
 
 int64_t sys_dup(struct task *t, const struct syscall_args *a)
 {
@@ -220,6 +221,16 @@ int64_t sys_fcntl(struct task *t, const struct syscall_args *a)
     }
 }
 
+/* Off is what it always is. */
+static int64_t ioctl_async(struct task *t, uaddr_t p)
+{
+    int32_t on;
+
+    if (copy_in_obj(&t->us, &on, p))
+        return -EFAULT;
+    return on ? -ENOTTY : 0;
+}
+
 static int64_t ioctl_set_flag(struct task *t, struct file *f, uint32_t flag, uaddr_t p)
 {
     int32_t on;
@@ -262,7 +273,7 @@ int64_t sys_ioctl(struct task *t, const struct syscall_args *a)
     case LX_FIONBIO:
         return ioctl_set_flag(t, f, LX_O_NONBLOCK, ARG_PTR(2));
     case LX_FIOASYNC:
-        return ioctl_set_flag(t, f, LX_O_ASYNC, ARG_PTR(2));
+        return ioctl_async(t, ARG_PTR(2));
     default:
         break;
     }
