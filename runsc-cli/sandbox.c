@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define ALL_CAPS 0x1ffffffffffULL
@@ -74,8 +75,9 @@ int sandbox_defaults(const struct global_options *global, struct boot_config *co
     }
     for (int i = 0; i < 3; i++) {
         config->stdio[i] = fcntl(i, F_GETFD) < 0 ? -1 : i;
-        config->tty |= isatty(i);
     }
+    /* In the background the terminal is not ours to set. */
+    config->tty = isatty(0) && tcgetpgrp(0) == getpgrp();
     raise_descriptor_limit();
     return 0;
 }
@@ -159,6 +161,18 @@ static int read_start_error(int fd, struct cli_error *err)
     return fail(err, text[0], "%s", text + 1);
 }
 
+/* The guest's own line discipline does the editing: the host's terminal only carries bytes meanwhile. */
+static bool terminal_raw(struct termios *saved)
+{
+    struct termios raw;
+
+    if (tcgetattr(0, saved) < 0)
+        return false;
+    raw = *saved;
+    cfmakeraw(&raw);
+    return tcsetattr(0, TCSADRAIN, &raw) == 0;
+}
+
 static NORETURN void become_sentry(struct boot_config *config, int error_fd, pid_t parent)
 {
     config->error_fd = error_fd;
@@ -174,6 +188,8 @@ int sandbox_run_foreground(struct boot_config *config, struct cli_error *err)
     int pipe_fds[2], signal_fd, status;
     sigset_t set;
     pid_t child, self = getpid();
+    struct termios saved;
+    bool raw;
 
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return fail_errno(err, 1, errno, "pipe");
@@ -185,6 +201,7 @@ int sandbox_run_foreground(struct boot_config *config, struct cli_error *err)
     signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
     if (signal_fd < 0)
         return fail_errno(err, 1, errno, "signalfd");
+    raw = config->tty && terminal_raw(&saved);
     child = fork();
     if (child < 0)
         return fail_errno(err, 1, errno, "cannot start the sandbox's process");
@@ -193,12 +210,15 @@ int sandbox_run_foreground(struct boot_config *config, struct cli_error *err)
         become_sentry(config, pipe_fds[1], self);
     }
     close(pipe_fds[1]);
-    for (int i = 0; i < 3; i++) /* so that the other ends of pipes see the sandbox's own closes */
-        if (config->stdio[i] >= 0 && i != 2)
-            close(i);
+    for (int i = 0; i < 2 && !config->tty; i++) /* so that the other ends of pipes see the sandbox's own closes */
+        close(i);
     if (read_start_error(pipe_fds[0], err) < 0) {
         waitpid(child, &status, 0);
-        return -1;
+        status = -1;
+    } else {
+        status = wait_forwarding(child, signal_fd);
     }
-    return wait_forwarding(child, signal_fd);
+    if (raw)
+        tcsetattr(0, TCSADRAIN, &saved);
+    return status;
 }

@@ -75,13 +75,20 @@ static int64_t stream_llseek(struct file *f, int64_t offset, int whence)
 
 static int64_t stream_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request, uint64_t arg)
 {
-    int32_t n = 0;
-    int64_t r;
+    /* What only asks, and the size of its answer. */
+    static const struct {
+        uint32_t request, size;
+    } questions[] = {{LX_FIONREAD, 4}, {LX_TCGETS, 36}, {LX_TIOCGWINSZ, 8}};
+    char answer[64] = "";
 
-    if (request != LX_FIONREAD)
-        return -ENOTTY;
-    r = host_ioctl(stream_of(f)->fd, LX_FIONREAD, &n);
-    return r < 0 ? r : copy_out(ctx->us, uaddr(arg), &n, sizeof(n));
+    for (unsigned i = 0; i < ARRAY_SIZE(questions); i++) {
+        if (request == questions[i].request) {
+            int64_t r = host_ioctl(stream_of(f)->fd, request, answer);
+
+            return r < 0 ? r : copy_out(ctx->us, uaddr(arg), answer, questions[i].size);
+        }
+    }
+    return -ENOTTY;
 }
 
 static int stream_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,

@@ -1,6 +1,9 @@
 /* Boot's main line: arena, platform, kernel, files, init; then waiting for its end. Takes no locks. */
+#include "fs/devpts/tty.h"
 #include "sentry/boot/boot_int.h"
 
+#include "fs/dev/dev.h"
+#include "fs/devpts/tty.h"
 #include "fs/hostfs/host_io.h"
 #include "platform/host/host.h"
 #include "platform/platform_impl.h"
@@ -79,6 +82,7 @@ static int start_memory(struct boot *b)
     if (getrandom(&ro_globals.hash_seed, sizeof(ro_globals.hash_seed), 0) < 0)
         return boot_fail(b, 1, "no random numbers: %s", strerror(errno));
     ro_globals.vdso_clock = host_vdso_clock(getauxval(AT_SYSINFO_EHDR));
+    ro_globals.cpu_count = host_cpu_count();
     ro_globals.log_fd = b->config->log_fd;
     ro_globals.log_json = b->config->log_json;
     ro_globals.trap_on_bug = 1;
@@ -107,7 +111,7 @@ static int64_t hook_syscall(struct task *t, uint64_t nr, const uint64_t args[6])
     return syscall_dispatch(t, nr, args);
 }
 
-DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall};
+DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall, .session_leader_exit = tty_session_leader_exit};
 
 static int start_kernel(struct boot *b)
 {
@@ -118,6 +122,10 @@ static int start_kernel(struct boot *b)
         r = -errno;
     if (r == 0)
         r = host_io_create(wake, &b->host_io);
+    if (r == 0)
+        r = dev_init(b->kernel);
+    if (r == 0)
+        r = tty_setup(b->kernel);
     if (r < 0)
         return boot_fail(b, 1, "cannot start the kernel: %s", boot_error(r));
     b->kernel->host_io = b->host_io;
@@ -135,7 +143,7 @@ static void timer_thread(void *k)
 /* Signals the CLI passes on, and those the terminal sends to us both. */
 static void signal_thread(void *arg)
 {
-    struct kernel *k = arg;
+    struct boot *b = arg;
     sigset_t set;
     siginfo_t info;
 
@@ -143,8 +151,10 @@ static void signal_thread(void *arg)
     for (;;) {
         int signo = sigwaitinfo(&set, &info);
 
-        if (signo > 0 && signo != SIGCHLD)
-            (void)kernel_signal_init(k, signo);
+        if (signo == SIGWINCH && b->tty)
+            boot_tty_resize(b->tty);
+        else if (signo > 0 && signo != SIGCHLD)
+            (void)kernel_signal_init(b->kernel, signo);
     }
 }
 
@@ -155,7 +165,7 @@ static int start_threads(struct boot *b)
     if (r == 0)
         r = start_thread(host_io_thread, b->host_io);
     if (r == 0)
-        r = start_thread(signal_thread, b->kernel);
+        r = start_thread(signal_thread, b);
     if (r < 0)
         return boot_fail(b, 1, "cannot start the kernel's threads: %s", boot_error(r));
     return 0;
@@ -192,6 +202,7 @@ int boot_run(const struct boot_config *config)
     if (!status && ro_globals_seal() < 0)
         status = boot_fail(&b, 1, "cannot seal read-only data");
     if (status || (status = start_kernel(&b)) || (status = boot_fs_create(&b)) || (status = boot_fs_mounts(&b)) ||
+        (status = boot_tty_create(&b)) ||
         (status = start_threads(&b)) || (status = boot_start_init(&b))) {
         platform_shutdown();
         return status;

@@ -43,7 +43,7 @@ struct boot_config {
     struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
     bool init_is_ordinary; /* `do`: pid 1 gets no protection from signals */
     int stdio[3];
-    bool tty; /* stdio is (partly) the host's terminal: give the guest a controlling one */
+    bool tty; /* stdin is a host terminal, set to raw mode: the guest gets a controlling terminal over it */
 };
 
 /* Runs the sandbox to its end. The exit status of init, 128+N for signal N; or after a start-up failure told through error_fd, 1, 126

@@ -1,9 +1,6 @@
 /* The sandbox's file tree: the root, with or without an overlay, and the mounts on it. Takes no locks of its own. */
-#if __has_include("fs/dev/dev.h")
 #include "fs/dev/dev.h"
 #include "fs/devpts/devpts.h"
-#define HAVE_DEV
-#endif
 #include "fs/hostfs/hostfs.h"
 #include "fs/overlay/overlay.h"
 #include "fs/proc/proc.h"
@@ -89,12 +86,10 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
         return r < 0 ? r : tmpfs_create(&tmpfs, out);
     case BOOT_MOUNT_PROC:
         return procfs_create(b->kernel, out);
-#ifdef HAVE_DEV
     case BOOT_MOUNT_DEV:
         return devfs_create(b->kernel, out);
     case BOOT_MOUNT_DEVPTS:
         return devpts_create(b->kernel, out);
-#endif
     default:
         return -ENODEV;
     }
@@ -125,9 +120,6 @@ int boot_fs_mounts(struct boot *b)
         const struct boot_mount *m = &b->config->mounts[i];
         int r = mount_one(b, m);
 
-#ifndef HAVE_DEV
-        if (r == -ENODEV) continue;
-#endif
         if (r < 0)
             return boot_fail(b, 1, "cannot mount %s on %s: %s", m->source, m->destination, boot_error(r));
     }

@@ -1,4 +1,5 @@
 /* The first process: its credentials, descriptors, and the program looked up in PATH. Takes no locks. */
+#include "fs/devpts/tty.h"
 #include "fs/hostfs/host_io.h"
 #include "sentry/base/slab.h"
 #include "sentry/boot/boot_int.h"
@@ -7,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct cred *make_cred(const struct boot_config *c)
@@ -30,6 +32,13 @@ static struct cred *make_cred(const struct boot_config *c)
     return cred;
 }
 
+static bool same_terminal(int fd)
+{
+    struct stat st, in;
+
+    return isatty(fd) && fstat(fd, &st) == 0 && fstat(0, &in) == 0 && st.st_rdev == in.st_rdev;
+}
+
 static int install_stdio(struct boot *b, struct fdtable *files, const struct cred *cred)
 {
     for (int i = 0; i < 3; i++) {
@@ -39,7 +48,10 @@ static int install_stdio(struct boot *b, struct fdtable *files, const struct cre
 
         if (flags < 0)
             continue; /* closed outside: closed inside */
-        r = host_stream_create(b->host_io, fd, (uint32_t)flags & O_ACCMODE, cred, &f);
+        if (b->tty && same_terminal(fd))
+            r = tty_open_file(b->tty, (uint32_t)flags & O_ACCMODE, cred, &f);
+        else
+            r = host_stream_create(b->host_io, fd, (uint32_t)flags & O_ACCMODE, cred, &f);
         if (r == 0)
             r = fdtable_replace(files, i, f, false, UINT64_MAX);
         if (r < 0)
@@ -165,6 +177,7 @@ int boot_start_init(struct boot *b)
     args.root = b->ctx.root;
     memcpy(args.rlimits, c->rlimits, sizeof(args.rlimits));
     args.ordinary = c->init_is_ordinary;
+    args.tty = b->tty;
     r = kernel_start_init(b->kernel, &args);
     free(program);
     return r < 0 ? program_failed(b, r) : 0;
