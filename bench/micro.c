@@ -1,6 +1,6 @@
 /*
- * The micro benchmarks: one static program, run bare and inside every platform. Each line: name, then the least ns per operation over
- * several batches. Arguments: names to run (all by default).
+ * The micro benchmarks: one static program, run bare and inside every platform. Each line: name,
+ * then the least ns per operation over several batches. Arguments: names to run (all by default).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -196,7 +196,8 @@ static void bench_thread(long n)
 static void bench_page_fault(long n)
 {
     for (long i = 0; i < n; i += FAULT_PAGES) {
-        char *p = mmap(NULL, FAULT_PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *p = mmap(NULL, FAULT_PAGES * 4096, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         if (p == MAP_FAILED)
             die("mmap");

@@ -26,8 +26,8 @@ int cmd_spec(const struct global_options *global, int argc, char **argv, struct 
 int cmd_help(const struct global_options *global, int argc, char **argv, struct cli_error *err);
 
 /*
- * One option of a getopt-like walk over argv: matches "--name VALUE", "--name=VALUE" and the single-dash forms runc takes.
- * Advances *index past what it used.
+ * One option of a getopt-like walk over argv: matches "--name VALUE", "--name=VALUE" and the
+ * single-dash forms runc takes. Advances *index past what it used.
  */
 bool option_value(int argc, char **argv, int *index, const char *name, const char **value);
 bool option_flag(char **argv, int *index, const char *name);

@@ -1,4 +1,7 @@
-/* runsc do: a command on the host's own files, read-only under an in-memory overlay. No image, no state directory. */
+/*
+ * runsc do: a command on the host's own files, read-only under an in-memory overlay. No image, no
+ * state directory.
+ */
 #include "runsc-cli/sandbox.h"
 
 #include "sentry/abi/mount.h"
@@ -22,8 +25,8 @@ struct do_options {
     size_t env_count;
 };
 
-static void add_mount(struct do_options *o, enum boot_mount_type type, const char *source, const char *destination,
-                      const char *options)
+static void add_mount(struct do_options *o, enum boot_mount_type type, const char *source,
+                      const char *destination, const char *options)
 {
     o->mounts[o->mount_count++] = (struct boot_mount){.type = type,
                                                       .source = source,
@@ -103,7 +106,8 @@ static int parse(struct do_options *o, int argc, char **argv, struct cli_error *
             i++;
             break;
         }
-        if (option_value(argc, argv, &i, "rootfs", &o->rootfs) || option_value(argc, argv, &i, "cwd", &o->cwd))
+        if (option_value(argc, argv, &i, "rootfs", &o->rootfs) ||
+            option_value(argc, argv, &i, "cwd", &o->cwd))
             continue;
         if (option_value(argc, argv, &i, "volume", &value)) {
             if (add_volume(o, value, err) < 0)

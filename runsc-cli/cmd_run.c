@@ -1,4 +1,7 @@
-/* runsc run: a container from an OCI bundle, in the foreground. State files and the other lifecycle commands are not here yet. */
+/*
+ * runsc run: a container from an OCI bundle, in the foreground. State files and the other lifecycle
+ * commands are not here yet.
+ */
 #include "runsc-cli/spec.h"
 
 #include <limits.h>
@@ -21,7 +24,8 @@ int cmd_run(const struct global_options *global, int argc, char **argv, struct c
     int i = 1;
 
     while (i < argc && argv[i][0] == '-') {
-        if (!option_value(argc, argv, &i, "bundle", &bundle) && !option_value(argc, argv, &i, "b", &bundle))
+        if (!option_value(argc, argv, &i, "bundle", &bundle) &&
+            !option_value(argc, argv, &i, "b", &bundle))
             return fail(err, 1, "run: unknown option %s", argv[i]);
     }
     if (i + 1 != argc)

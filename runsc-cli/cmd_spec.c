@@ -15,7 +15,8 @@ static const char sample[] =
     "        \"terminal\": true,\n"
     "        \"user\": {\"uid\": 0, \"gid\": 0},\n"
     "        \"args\": [\"sh\"],\n"
-    "        \"env\": [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\", \"TERM=xterm\"],\n"
+    "        \"env\": [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\", "
+    "\"TERM=xterm\"],\n"
     "        \"cwd\": \"/\",\n"
     "        \"capabilities\": {\n"
     "            \"bounding\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"],\n"
@@ -32,11 +33,13 @@ static const char sample[] =
     "        {\"destination\": \"/dev\", \"type\": \"tmpfs\", \"source\": \"tmpfs\",\n"
     "         \"options\": [\"nosuid\", \"strictatime\", \"mode=755\", \"size=65536k\"]},\n"
     "        {\"destination\": \"/dev/pts\", \"type\": \"devpts\", \"source\": \"devpts\",\n"
-    "         \"options\": [\"nosuid\", \"noexec\", \"newinstance\", \"ptmxmode=0666\", \"mode=0620\", \"gid=5\"]},\n"
+    "         \"options\": [\"nosuid\", \"noexec\", \"newinstance\", \"ptmxmode=0666\", "
+    "\"mode=0620\", \"gid=5\"]},\n"
     "        {\"destination\": \"/dev/shm\", \"type\": \"tmpfs\", \"source\": \"shm\",\n"
     "         \"options\": [\"nosuid\", \"noexec\", \"nodev\", \"mode=1777\", \"size=65536k\"]}\n"
     "    ],\n"
-    "    \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"ipc\"}, {\"type\": \"uts\"}, {\"type\": \"mount\"}]}\n"
+    "    \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"ipc\"}, {\"type\": "
+    "\"uts\"}, {\"type\": \"mount\"}]}\n"
     "}\n";
 
 int cmd_spec(const struct global_options *global, int argc, char **argv, struct cli_error *err)
@@ -47,7 +50,8 @@ int cmd_spec(const struct global_options *global, int argc, char **argv, struct 
     ssize_t n;
 
     while (i < argc) {
-        if (!option_value(argc, argv, &i, "bundle", &bundle) && !option_value(argc, argv, &i, "b", &bundle))
+        if (!option_value(argc, argv, &i, "bundle", &bundle) &&
+            !option_value(argc, argv, &i, "b", &bundle))
             return fail(err, 1, "spec: unknown option %s", argv[i]);
     }
     snprintf(path, sizeof(path), "%s/config.json", bundle);

@@ -1,6 +1,6 @@
 /*
- * The CLI's errors: an exit status and a message with context, filled where it happens, printed once in main.
- * Functions return 0 or -1 with *err set.
+ * The CLI's errors: an exit status and a message with context, filled where it happens, printed
+ * once in main. Functions return 0 or -1 with *err set.
  */
 #pragma once
 
@@ -14,4 +14,5 @@ struct cli_error {
 /* Sets err and returns -1. */
 int fail(struct cli_error *err, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The same with ": <text of errno_value>" behind. */
-int fail_errno(struct cli_error *err, int status, int errno_value, const char *fmt, ...) PRINTF_LIKE(4, 5);
+int fail_errno(struct cli_error *err, int status, int errno_value, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);

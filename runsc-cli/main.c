@@ -61,13 +61,15 @@ static void print_version(void)
 }
 
 /* 1: an option was taken; 0: the command begins here; -1 error. */
-static int global_option(struct global_options *g, int argc, char **argv, int *i, struct cli_error *err)
+static int global_option(struct global_options *g, int argc, char **argv, int *i,
+                         struct cli_error *err)
 {
     const char *value;
 
     if (argv[*i][0] != '-')
         return 0;
-    if (option_value(argc, argv, i, "platform", &g->platform) || option_value(argc, argv, i, "root", &g->root) ||
+    if (option_value(argc, argv, i, "platform", &g->platform) ||
+        option_value(argc, argv, i, "root", &g->root) ||
         option_value(argc, argv, i, "log", &g->log))
         return 1;
     if (option_value(argc, argv, i, "log-format", &value)) {

@@ -45,7 +45,8 @@ static void raise_descriptor_limit(void)
     }
 }
 
-int sandbox_defaults(const struct global_options *global, struct boot_config *config, struct cli_error *err)
+int sandbox_defaults(const struct global_options *global, struct boot_config *config,
+                     struct cli_error *err)
 {
     *config = (struct boot_config){
         .platform = global->platform,
@@ -120,10 +121,14 @@ static int own_namespaces(struct cli_error *err)
     return 0;
 }
 
-/* Signals passed on to the sandbox: all that can be, but job control of ourselves and our child's end. */
+/*
+ * Signals passed on to the sandbox: all that can be, but job control of ourselves and our child's
+ * end.
+ */
 static void forwarded_signals(sigset_t *set)
 {
-    static const int own[] = {SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
+    static const int own[] = {SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV,
+                              SIGBUS,  SIGILL,  SIGFPE,  SIGABRT, SIGSYS,  SIGTRAP};
 
     sigfillset(set);
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
@@ -150,7 +155,8 @@ static int read_start_error(int fd, struct cli_error *err)
     char text[1024];
     ssize_t n, total = 0;
 
-    while (total < (ssize_t)sizeof(text) - 1 && (n = read(fd, text + total, sizeof(text) - 1 - (size_t)total)) != 0) {
+    while (total < (ssize_t)sizeof(text) - 1 &&
+           (n = read(fd, text + total, sizeof(text) - 1 - (size_t)total)) != 0) {
         if (n < 0 && errno != EINTR)
             break;
         total += n > 0 ? n : 0;
@@ -161,7 +167,10 @@ static int read_start_error(int fd, struct cli_error *err)
     return fail(err, text[0], "%s", text + 1);
 }
 
-/* The guest's own line discipline does the editing: the host's terminal only carries bytes meanwhile. */
+/*
+ * The guest's own line discipline does the editing: the host's terminal only carries bytes
+ * meanwhile.
+ */
 static bool terminal_raw(struct termios *saved)
 {
     struct termios raw;
@@ -210,7 +219,8 @@ int sandbox_run_foreground(struct boot_config *config, struct cli_error *err)
         become_sentry(config, pipe_fds[1], self);
     }
     close(pipe_fds[1]);
-    for (int i = 0; i < 2 && !config->tty; i++) /* so that the other ends of pipes see the sandbox's own closes */
+    /* so that the other ends of pipes see the sandbox's own closes */
+    for (int i = 0; i < 2 && !config->tty; i++)
         close(i);
     if (read_start_error(pipe_fds[0], err) < 0) {
         waitpid(child, &status, 0);

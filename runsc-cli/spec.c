@@ -49,7 +49,8 @@ static int get_u32(json_object *o, const char *key, uint32_t *out, struct cli_er
 }
 
 /* A NULL-terminated array of borrowed strings. */
-static int get_strings(json_object *o, const char *key, const char *const **out, struct cli_error *err)
+static int get_strings(json_object *o, const char *key, const char *const **out,
+                       struct cli_error *err)
 {
     json_object *a = get(o, key, json_type_array);
     size_t n = a ? json_object_array_length(a) : 0;
@@ -71,16 +72,52 @@ static int get_strings(json_object *o, const char *key, const char *const **out,
     return 0;
 }
 
-static const char *const cap_names[] = {
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT",
-    "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE",
-    "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ",
-    "PERFMON", "BPF", "CHECKPOINT_RESTORE"};
+static const char *const cap_names[] = {"CHOWN",
+                                        "DAC_OVERRIDE",
+                                        "DAC_READ_SEARCH",
+                                        "FOWNER",
+                                        "FSETID",
+                                        "KILL",
+                                        "SETGID",
+                                        "SETUID",
+                                        "SETPCAP",
+                                        "LINUX_IMMUTABLE",
+                                        "NET_BIND_SERVICE",
+                                        "NET_BROADCAST",
+                                        "NET_ADMIN",
+                                        "NET_RAW",
+                                        "IPC_LOCK",
+                                        "IPC_OWNER",
+                                        "SYS_MODULE",
+                                        "SYS_RAWIO",
+                                        "SYS_CHROOT",
+                                        "SYS_PTRACE",
+                                        "SYS_PACCT",
+                                        "SYS_ADMIN",
+                                        "SYS_BOOT",
+                                        "SYS_NICE",
+                                        "SYS_RESOURCE",
+                                        "SYS_TIME",
+                                        "SYS_TTY_CONFIG",
+                                        "MKNOD",
+                                        "LEASE",
+                                        "AUDIT_WRITE",
+                                        "AUDIT_CONTROL",
+                                        "SETFCAP",
+                                        "MAC_OVERRIDE",
+                                        "MAC_ADMIN",
+                                        "SYSLOG",
+                                        "WAKE_ALARM",
+                                        "BLOCK_SUSPEND",
+                                        "AUDIT_READ",
+                                        "PERFMON",
+                                        "BPF",
+                                        "CHECKPOINT_RESTORE"};
 
 static int read_capabilities(json_object *process, uint64_t caps[5], struct cli_error *err)
 {
-    static const char *const sets[] = {"permitted", "effective", "inheritable", "bounding", "ambient"};
+    static const char *const sets[] = {"permitted", "effective", "inheritable", "bounding",
+                                       "ambient"};
     json_object *o = get(process, "capabilities", json_type_object);
 
     for (int s = 0; s < 5; s++) {
@@ -91,7 +128,8 @@ static int read_capabilities(json_object *process, uint64_t caps[5], struct cli_
             const char *name = json_object_get_string(json_object_array_get_idx(a, i));
             size_t c = 0;
 
-            while (c < ARRAY_SIZE(cap_names) && (strncmp(name, "CAP_", 4) != 0 || strcmp(name + 4, cap_names[c]) != 0))
+            while (c < ARRAY_SIZE(cap_names) &&
+                   (strncmp(name, "CAP_", 4) != 0 || strcmp(name + 4, cap_names[c]) != 0))
                 c++;
             if (c == ARRAY_SIZE(cap_names))
                 return fail(err, 1, "config.json: unknown capability %s", name);
@@ -103,8 +141,9 @@ static int read_capabilities(json_object *process, uint64_t caps[5], struct cli_
 
 static int read_rlimits(json_object *process, struct lx_rlimit *rlimits, struct cli_error *err)
 {
-    static const char *const names[LX_RLIMIT_COUNT] = {"CPU",   "FSIZE",  "DATA",    "STACK",      "CORE",     "RSS",  "NPROC",  "NOFILE",
-                                                       "MEMLOCK", "AS",   "LOCKS",   "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"};
+    static const char *const names[LX_RLIMIT_COUNT] = {
+        "CPU",     "FSIZE", "DATA",  "STACK",      "CORE",     "RSS",  "NPROC",  "NOFILE",
+        "MEMLOCK", "AS",    "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"};
     json_object *a = get(process, "rlimits", json_type_array);
 
     for (size_t i = 0; a && i < json_object_array_length(a); i++) {
@@ -113,7 +152,8 @@ static int read_rlimits(json_object *process, struct lx_rlimit *rlimits, struct 
         json_object *soft = get(l, "soft", json_type_int), *hard = get(l, "hard", json_type_int);
         int n = 0;
 
-        while (n < LX_RLIMIT_COUNT && (!type || strncmp(type, "RLIMIT_", 7) != 0 || strcmp(type + 7, names[n]) != 0))
+        while (n < LX_RLIMIT_COUNT &&
+               (!type || strncmp(type, "RLIMIT_", 7) != 0 || strcmp(type + 7, names[n]) != 0))
             n++;
         if (n == LX_RLIMIT_COUNT || !soft || !hard)
             return fail(err, 1, "config.json: invalid rlimit %s", type ? type : "without type");
@@ -143,7 +183,8 @@ static int read_user(json_object *process, struct boot_config *c, struct cli_err
     return get_u32(user, "umask", &c->umask, err);
 }
 
-static int read_process(json_object *root, struct boot_config *c, struct spec *spec, struct cli_error *err)
+static int read_process(json_object *root, struct boot_config *c, struct spec *spec,
+                        struct cli_error *err)
 {
     json_object *process = get(root, "process", json_type_object);
     const char *cwd = get_string(process, "cwd");
@@ -153,7 +194,8 @@ static int read_process(json_object *root, struct boot_config *c, struct spec *s
     if (!cwd || cwd[0] != '/')
         return fail(err, 1, "config.json: process.cwd must be an absolute path");
     c->cwd = cwd;
-    if (get_strings(process, "args", &c->argv, err) < 0 || get_strings(process, "env", &c->envp, err) < 0)
+    if (get_strings(process, "args", &c->argv, err) < 0 ||
+        get_strings(process, "env", &c->envp, err) < 0)
         return -1;
     if (!c->argv[0])
         return fail(err, 1, "config.json: process.args must not be empty");
@@ -169,11 +211,23 @@ static const struct {
     const char *name;
     uint32_t set, clear;
 } mount_flags[] = {
-    {"ro", LX_MS_RDONLY, 0},         {"rw", 0, LX_MS_RDONLY},         {"nosuid", LX_MS_NOSUID, 0},     {"suid", 0, LX_MS_NOSUID},
-    {"nodev", LX_MS_NODEV, 0},       {"dev", 0, LX_MS_NODEV},         {"noexec", LX_MS_NOEXEC, 0},     {"exec", 0, LX_MS_NOEXEC},
-    {"noatime", LX_MS_NOATIME, 0},   {"relatime", LX_MS_RELATIME, 0}, {"strictatime", LX_MS_STRICTATIME, 0},
-    {"nodiratime", LX_MS_NODIRATIME, 0}, {"bind", LX_MS_BIND, 0},     {"rbind", LX_MS_BIND | LX_MS_REC, 0},
-    {"defaults", 0, 0},              {"private", 0, 0},               {"rprivate", 0, 0},
+    {"ro", LX_MS_RDONLY, 0},
+    {"rw", 0, LX_MS_RDONLY},
+    {"nosuid", LX_MS_NOSUID, 0},
+    {"suid", 0, LX_MS_NOSUID},
+    {"nodev", LX_MS_NODEV, 0},
+    {"dev", 0, LX_MS_NODEV},
+    {"noexec", LX_MS_NOEXEC, 0},
+    {"exec", 0, LX_MS_NOEXEC},
+    {"noatime", LX_MS_NOATIME, 0},
+    {"relatime", LX_MS_RELATIME, 0},
+    {"strictatime", LX_MS_STRICTATIME, 0},
+    {"nodiratime", LX_MS_NODIRATIME, 0},
+    {"bind", LX_MS_BIND, 0},
+    {"rbind", LX_MS_BIND | LX_MS_REC, 0},
+    {"defaults", 0, 0},
+    {"private", 0, 0},
+    {"rprivate", 0, 0},
 };
 
 static void read_mount_options(json_object *o, struct boot_mount *m)
@@ -204,33 +258,43 @@ static int bind_source(const char *bundle, struct boot_mount *m, struct cli_erro
     char path[PATH_MAX];
     struct stat st;
 
-    snprintf(path, sizeof(path), "%s%s%s", m->source[0] == '/' ? "" : bundle, m->source[0] == '/' ? "" : "/", m->source);
+    snprintf(path, sizeof(path), "%s%s%s", m->source[0] == '/' ? "" : bundle,
+             m->source[0] == '/' ? "" : "/", m->source);
     if (stat(path, &st) < 0)
         return fail_errno(err, 1, errno, "mount source %s", path);
     if (!S_ISDIR(st.st_mode))
-        return fail(err, 1, "mount of %s on %s: binding a single file is not supported yet", path, m->destination);
+        return fail(err, 1, "mount of %s on %s: binding a single file is not supported yet", path,
+                    m->destination);
     m->fd = open_directory(path, err);
     m->flags &= ~(uint32_t)(LX_MS_BIND | LX_MS_REC);
     return m->fd < 0 ? -1 : 0;
 }
 
 /* 1: enter it; 0: leave it out (with a warning); -1 error. */
-static int read_mount(json_object *o, const char *bundle, struct boot_mount *m, struct cli_error *err)
+static int read_mount(json_object *o, const char *bundle, struct boot_mount *m,
+                      struct cli_error *err)
 {
     static const struct {
         const char *name;
         enum boot_mount_type type;
-    } types[] = {{"proc", BOOT_MOUNT_PROC}, {"tmpfs", BOOT_MOUNT_TMPFS}, {"devpts", BOOT_MOUNT_DEVPTS}, {"bind", BOOT_MOUNT_BIND}};
+    } types[] = {{"proc", BOOT_MOUNT_PROC},
+                 {"tmpfs", BOOT_MOUNT_TMPFS},
+                 {"devpts", BOOT_MOUNT_DEVPTS},
+                 {"bind", BOOT_MOUNT_BIND}};
     const char *type = get_string(o, "type"), *source = get_string(o, "source");
 
-    *m = (struct boot_mount){.destination = get_string(o, "destination"), .source = source ? source : type, .fd = -1};
+    *m = (struct boot_mount){
+        .destination = get_string(o, "destination"), .source = source ? source : type, .fd = -1};
     if (!m->destination || m->destination[0] != '/')
         return fail(err, 1, "config.json: a mount's destination must be absolute");
     read_mount_options(o, m);
     if ((m->flags & LX_MS_BIND) || !type || strcmp(type, "none") == 0)
         type = "bind";
-    if (strcmp(type, "sysfs") == 0 || strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 || strcmp(type, "mqueue") == 0) {
-        fprintf(stderr, "runsc: warning: mount of type %s on %s is not supported yet and left out\n", type, m->destination);
+    if (strcmp(type, "sysfs") == 0 || strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 ||
+        strcmp(type, "mqueue") == 0) {
+        fprintf(stderr,
+                "runsc: warning: mount of type %s on %s is not supported yet and left out\n", type,
+                m->destination);
         return 0;
     }
     if (strcmp(type, "tmpfs") == 0 && strcmp(m->destination, "/dev") == 0) {
@@ -249,7 +313,8 @@ static int read_mount(json_object *o, const char *bundle, struct boot_mount *m, 
     return fail(err, 1, "config.json: mount type %s on %s is not supported", type, m->destination);
 }
 
-static int read_mounts(json_object *root, const char *bundle, struct boot_config *c, struct cli_error *err)
+static int read_mounts(json_object *root, const char *bundle, struct boot_config *c,
+                       struct cli_error *err)
 {
     json_object *a = get(root, "mounts", json_type_array);
     size_t n = a ? json_object_array_length(a) : 0;
@@ -268,14 +333,16 @@ static int read_mounts(json_object *root, const char *bundle, struct boot_config
     return 0;
 }
 
-static int read_root(json_object *json, const char *bundle, struct boot_config *c, struct spec *spec, struct cli_error *err)
+static int read_root(json_object *json, const char *bundle, struct boot_config *c,
+                     struct spec *spec, struct cli_error *err)
 {
     json_object *root = get(json, "root", json_type_object);
     const char *path = get_string(root, "path");
 
     if (!path)
         return fail(err, 1, "config.json: root.path must be set");
-    if (asprintf(&spec->root_path, "%s%s%s", path[0] == '/' ? "" : bundle, path[0] == '/' ? "" : "/", path) < 0)
+    if (asprintf(&spec->root_path, "%s%s%s", path[0] == '/' ? "" : bundle,
+                 path[0] == '/' ? "" : "/", path) < 0)
         return fail(err, 1, "out of memory");
     c->root_readonly = get_bool(root, "readonly");
     c->rootfs_fd = open_directory(spec->root_path, err);
@@ -305,7 +372,8 @@ static json_object *parse_file(const char *path, struct cli_error *err)
     }
     close(fd);
     if (!json || !json_object_is_type(json, json_type_object)) {
-        fail(err, 1, "config.json is malformed: %s", e == json_tokener_continue ? "unexpected end" : json_tokener_error_desc(e));
+        fail(err, 1, "config.json is malformed: %s",
+             e == json_tokener_continue ? "unexpected end" : json_tokener_error_desc(e));
         json_object_put(json);
         json = NULL;
     }
@@ -313,7 +381,8 @@ static json_object *parse_file(const char *path, struct cli_error *err)
     return json;
 }
 
-int spec_load(const char *bundle, struct boot_config *config, struct spec *spec, struct cli_error *err)
+int spec_load(const char *bundle, struct boot_config *config, struct spec *spec,
+              struct cli_error *err)
 {
     char path[PATH_MAX];
     json_object *json;

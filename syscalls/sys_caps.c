@@ -65,12 +65,14 @@ int64_t sys_capget(struct task *t, const struct syscall_args *a)
     return copy_out(&t->us, ARG_PTR(1), data, count * sizeof(data[0]));
 }
 
-static bool allowed(const struct cred *old, uint64_t effective, uint64_t permitted, uint64_t inheritable)
+static bool allowed(const struct cred *old, uint64_t effective, uint64_t permitted,
+                    uint64_t inheritable)
 {
-    if (!cred_capable(old, LX_CAP_SETPCAP) && (inheritable & ~(old->cap_inheritable | old->cap_permitted)))
+    if (!cred_capable(old, LX_CAP_SETPCAP) &&
+        (inheritable & ~(old->cap_inheritable | old->cap_permitted)))
         return false;
-    return !(inheritable & ~(old->cap_inheritable | old->cap_bounding)) && !(permitted & ~old->cap_permitted) &&
-           !(effective & ~permitted);
+    return !(inheritable & ~(old->cap_inheritable | old->cap_bounding)) &&
+           !(permitted & ~old->cap_permitted) && !(effective & ~permitted);
 }
 
 int64_t sys_capset(struct task *t, const struct syscall_args *a)

@@ -1,4 +1,7 @@
-/* New tasks: clone, clone3, fork, vfork, unshare, setns. The work is kernel/clone.c. Sources: clone(2), unshare(2). */
+/*
+ * New tasks: clone, clone3, fork, vfork, unshare, setns. The work is kernel/clone.c. Sources:
+ * clone(2), unshare(2).
+ */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "fs/file.h"
@@ -62,7 +65,8 @@ static int check_clone3(const struct lx_clone_args *in, uint64_t size)
     if (!in->stack != !in->stack_size || in->stack + in->stack_size < in->stack)
         return -EINVAL;
     if (in->flags & LX_CLONE_INTO_CGROUP)
-        return size < CLONE_ARGS_SIZE_VER2 ? -EINVAL : -EOPNOTSUPP; /* there are no cgroups to enter */
+        /* there are no cgroups to enter */
+        return size < CLONE_ARGS_SIZE_VER2 ? -EINVAL : -EOPNOTSUPP;
     return 0;
 }
 

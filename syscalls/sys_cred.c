@@ -1,6 +1,7 @@
 /*
- * User and group ids. Each setter copies the credentials, changes the copy, and publishes it. Capabilities are sys_caps.c.
- * Sources: setuid(2), setresuid(2), setfsuid(2), setgroups(2), capabilities(7) "Effect of user ID changes".
+ * User and group ids. Each setter copies the credentials, changes the copy, and publishes it.
+ * Capabilities are sys_caps.c. Sources: setuid(2), setresuid(2), setfsuid(2), setgroups(2),
+ * capabilities(7) "Effect of user ID changes".
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -11,28 +12,32 @@
 #define SECBIT_KEEP_CAPS 16U
 #define CAP(n) (1ULL << (n))
 /* What a file system uid of 0 stands for. */
-#define FS_CAPS                                                                                               \
-    (CAP(LX_CAP_CHOWN) | CAP(LX_CAP_DAC_OVERRIDE) | CAP(LX_CAP_DAC_READ_SEARCH) | CAP(LX_CAP_FOWNER) |        \
-     CAP(LX_CAP_FSETID) | CAP(LX_CAP_LINUX_IMMUTABLE) | CAP(LX_CAP_MKNOD) | CAP(LX_CAP_MAC_OVERRIDE))
+#define FS_CAPS                                                                                    \
+    (CAP(LX_CAP_CHOWN) | CAP(LX_CAP_DAC_OVERRIDE) | CAP(LX_CAP_DAC_READ_SEARCH) |                  \
+     CAP(LX_CAP_FOWNER) | CAP(LX_CAP_FSETID) | CAP(LX_CAP_LINUX_IMMUTABLE) | CAP(LX_CAP_MKNOD) |   \
+     CAP(LX_CAP_MAC_OVERRIDE))
 #define KEEP 0xffffffffU /* (uid_t)-1: leave it */
 
-#define GETTER(name, field)                                                                                   \
-    int64_t sys_##name(struct task *t, const struct syscall_args *a)                                          \
-    {                                                                                                         \
-        return t->cred->field;                                                                                \
+#define GETTER(name, field)                                                                        \
+    int64_t sys_##name(struct task *t, const struct syscall_args *a)                               \
+    {                                                                                              \
+        return t->cred->field;                                                                     \
     }
 GETTER(getuid, uid)
 GETTER(geteuid, euid)
 GETTER(getgid, gid)
 GETTER(getegid, egid)
 
-/* Takes over new: its own memory of who it was is gone, so a debugger of the old identity must not look. */
+/*
+ * Takes over new: its own memory of who it was is gone, so a debugger of the old identity must not
+ * look.
+ */
 static int64_t publish(struct task *t, struct cred *new)
 {
     const struct cred *old = t->cred;
 
-    if (old->euid != new->euid || old->egid != new->egid || old->fsuid != new->fsuid || old->fsgid != new->fsgid ||
-        (new->cap_permitted & ~old->cap_permitted)) {
+    if (old->euid != new->euid || old->egid != new->egid || old->fsuid != new->fsuid ||
+        old->fsgid != new->fsgid || (new->cap_permitted & ~old->cap_permitted)) {
         t->tg->dumpable = 0;
         t->pdeath_signal = 0;
     }
@@ -194,7 +199,8 @@ int64_t sys_setresgid(struct task *t, const struct syscall_args *a)
     return publish(t, c);
 }
 
-static int64_t put_three(struct task *t, const struct syscall_args *a, uint32_t r, uint32_t e, uint32_t s)
+static int64_t put_three(struct task *t, const struct syscall_args *a, uint32_t r, uint32_t e,
+                         uint32_t s)
 {
     if (copy_out_obj(&t->us, ARG_PTR(0), &r) || copy_out_obj(&t->us, ARG_PTR(1), &e) ||
         copy_out_obj(&t->us, ARG_PTR(2), &s))
@@ -218,8 +224,9 @@ int64_t sys_setfsuid(struct task *t, const struct syscall_args *a)
     uint32_t id = ARG_U32(0), old = t->cred->fsuid;
     struct cred *c;
 
-    if (id == KEEP || id == old || (!task_capable(t, LX_CAP_SETUID) && id != t->cred->uid && id != t->cred->euid &&
-                                    id != t->cred->suid))
+    if (id == KEEP || id == old ||
+        (!task_capable(t, LX_CAP_SETUID) && id != t->cred->uid && id != t->cred->euid &&
+         id != t->cred->suid))
         return old;
     c = cred_copy(t->cred);
     if (!c)
@@ -240,8 +247,9 @@ int64_t sys_setfsgid(struct task *t, const struct syscall_args *a)
     uint32_t id = ARG_U32(0), old = t->cred->fsgid;
     struct cred *c;
 
-    if (id == KEEP || id == old || (!task_capable(t, LX_CAP_SETGID) && id != t->cred->gid && id != t->cred->egid &&
-                                    id != t->cred->sgid))
+    if (id == KEEP || id == old ||
+        (!task_capable(t, LX_CAP_SETGID) && id != t->cred->gid && id != t->cred->egid &&
+         id != t->cred->sgid))
         return old;
     c = cred_copy(t->cred);
     if (!c)

@@ -1,4 +1,7 @@
-/* A task's place in the tree: chdir, fchdir, chroot, getcwd, umask. Sources: chdir(2), chroot(2), getcwd(3), umask(2). */
+/*
+ * A task's place in the tree: chdir, fchdir, chroot, getcwd, umask. Sources: chdir(2), chroot(2),
+ * getcwd(3), umask(2).
+ */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/fmt.h"
@@ -53,7 +56,8 @@ int64_t sys_fchdir(struct task *t, const struct syscall_args *a)
 
     if (!f)
         return -EBADF;
-    if (!f->path.dentry || !f->path.dentry->inode || (f->path.dentry->inode->mode & LX_S_IFMT) != LX_S_IFDIR)
+    if (!f->path.dentry || !f->path.dentry->inode ||
+        (f->path.dentry->inode->mode & LX_S_IFMT) != LX_S_IFDIR)
         return -ENOTDIR;
     err = may_enter(t, &f->path);
     if (err)
@@ -89,7 +93,8 @@ int64_t sys_getcwd(struct task *t, const struct syscall_args *a)
     if (READ_ONCE(v.ctx.cwd.dentry->flags) & DENTRY_UNLINKED)
         ret = -ENOENT;
     else
-        (void)!path_print(&v.ctx.cwd, &v.ctx.root, false, &sb); /* "(unreachable)/..." is an answer */
+        (void)!path_print(&v.ctx.cwd, &v.ctx.root, false,
+                          &sb); /* "(unreachable)/..." is an answer */
     task_vfs_put(&v);
     if (!ret && (sb.failed || !sb.data))
         ret = -ENOMEM;

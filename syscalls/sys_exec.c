@@ -1,4 +1,6 @@
-/* execve and execveat: argument copying; the work is kernel/exec.c. Source: execve(2), execveat(2). */
+/*
+ * execve and execveat: argument copying; the work is kernel/exec.c. Source: execve(2), execveat(2).
+ */
 #include "fs/file.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fcntl.h"
@@ -10,7 +12,10 @@
 #include "sentry/kernel/kernel.h"
 #include "syscalls/syscalls.h"
 
-/* What the program is told it was called by: the path, or a name that leads to it through the descriptor. */
+/*
+ * What the program is told it was called by: the path, or a name that leads to it through the
+ * descriptor.
+ */
 static char *name_for(int dirfd, const char *path)
 {
     struct strbuf sb;
@@ -41,7 +46,8 @@ static int open_named(struct task *t, int dirfd, const char *path, int flags, st
     return err;
 }
 
-static int64_t exec_at(struct task *t, int dirfd, uaddr_t name, uaddr_t argv, uaddr_t envp, int flags)
+static int64_t exec_at(struct task *t, int dirfd, uaddr_t name, uaddr_t argv, uaddr_t envp,
+                       int flags)
 {
     struct exec_args args;
     char *path;

@@ -1,4 +1,7 @@
-/* The end of threads and processes. The task loop does the rest after the request. Source: _exit(2), exit_group(2). */
+/*
+ * The end of threads and processes. The task loop does the rest after the request. Source:
+ * _exit(2), exit_group(2).
+ */
 #include "syscalls/syscalls.h"
 
 int64_t sys_exit(struct task *t, const struct syscall_args *a)

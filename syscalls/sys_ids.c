@@ -1,4 +1,7 @@
-/* Numbers of tasks, process groups and sessions. Sources: getpid(2), setpgid(2), setsid(2), set_tid_address(2). */
+/*
+ * Numbers of tasks, process groups and sessions. Sources: getpid(2), setpgid(2), setsid(2),
+ * set_tid_address(2).
+ */
 #include "sentry/abi/errno.h"
 #include "syscalls/syscalls.h"
 

@@ -1,4 +1,7 @@
-/* Sending signals: kill, tkill, tgkill, the queueing calls, and pidfds. Sources: kill(2), tgkill(2), rt_sigqueueinfo(2), pidfd_open(2). */
+/*
+ * Sending signals: kill, tkill, tgkill, the queueing calls, and pidfds. Sources: kill(2),
+ * tgkill(2), rt_sigqueueinfo(2), pidfd_open(2).
+ */
 #include "fs/fdtable.h"
 #include "fs/task/pidfd.h"
 #include "sentry/abi/errno.h"
@@ -21,7 +24,8 @@ static bool valid(int signo)
 }
 
 /* tg is checked and gets it; signo 0 checks only. */
-static int send_checked(struct task *t, struct thread_group *tg, int signo, const struct lx_siginfo *info)
+static int send_checked(struct task *t, struct thread_group *tg, int signo,
+                        const struct lx_siginfo *info)
 {
     int err = signal_may_send(t, tg, signo);
 
@@ -57,7 +61,8 @@ int64_t sys_kill(struct task *t, const struct syscall_args *a)
     return signal_send_pgrp(t, pid ? -pid : t->tg->pgid, signo, &info, true);
 }
 
-static int send_to_thread(struct task *t, int32_t tgid, int32_t tid, int signo, const struct lx_siginfo *info)
+static int send_to_thread(struct task *t, int32_t tgid, int32_t tid, int signo,
+                          const struct lx_siginfo *info)
 {
     struct task *to = task_find(t->k, tid);
     int err = -ESRCH;

@@ -1,4 +1,7 @@
-/* prctl, arch_prctl, personality. Sources: prctl(2), arch_prctl(2), personality(2), capabilities(7). */
+/*
+ * prctl, arch_prctl, personality. Sources: prctl(2), arch_prctl(2), personality(2),
+ * capabilities(7).
+ */
 #include "platform/platform.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -121,7 +124,8 @@ static int64_t ambient(struct task *t, const struct syscall_args *a)
     bit = 1ULL << (cap & 63);
     if (op == LX_PR_CAP_AMBIENT_IS_SET)
         return (old->cap_ambient & bit) != 0;
-    if (op != LX_PR_CAP_AMBIENT_CLEAR_ALL && op != LX_PR_CAP_AMBIENT_RAISE && op != LX_PR_CAP_AMBIENT_LOWER)
+    if (op != LX_PR_CAP_AMBIENT_CLEAR_ALL && op != LX_PR_CAP_AMBIENT_RAISE &&
+        op != LX_PR_CAP_AMBIENT_LOWER)
         return -EINVAL;
     if (op == LX_PR_CAP_AMBIENT_RAISE && ((old->securebits & SECBIT_NO_CAP_AMBIENT_RAISE) ||
                                           !(old->cap_permitted & old->cap_inheritable & bit)))
@@ -174,7 +178,8 @@ static int64_t credentials(struct task *t, const struct syscall_args *a)
     case LX_PR_SET_NO_NEW_PRIVS:
         return set_no_new_privs(t, a);
     case LX_PR_CAPBSET_READ:
-        return a->arg[1] > CRED_CAP_LAST ? -EINVAL : (int64_t)(t->cred->cap_bounding >> a->arg[1] & 1);
+        return a->arg[1] > CRED_CAP_LAST ? -EINVAL
+                                         : (int64_t)(t->cred->cap_bounding >> a->arg[1] & 1);
     case LX_PR_CAPBSET_DROP:
         return drop_bounding(t, a->arg[1]);
     case LX_PR_CAP_AMBIENT:

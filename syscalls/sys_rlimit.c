@@ -1,4 +1,7 @@
-/* Resource limits and usage: getrlimit, setrlimit, prlimit64, getrusage, times. Sources: getrlimit(2), getrusage(2), times(2). */
+/*
+ * Resource limits and usage: getrlimit, setrlimit, prlimit64, getrusage, times. Sources:
+ * getrlimit(2), getrusage(2), times(2).
+ */
 #include "platform/host/host.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -9,7 +12,8 @@
 #define HOST_CLOCK_BOOTTIME 7
 #define NSEC_PER_TICK 10000000UL /* USER_HZ 100 */
 
-static int set_limit(struct task *t, struct thread_group *tg, int resource, const struct lx_rlimit *new)
+static int set_limit(struct task *t, struct thread_group *tg, int resource,
+                     const struct lx_rlimit *new)
 {
     int err = thread_group_set_rlimit(tg, resource, new, task_capable(t, LX_CAP_SYS_RESOURCE));
 

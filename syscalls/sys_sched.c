@@ -1,6 +1,7 @@
 /*
- * Scheduling. Host threads are scheduled by the host: affinity is passed on, the rest is kept and reported, and real-time policies
- * are refused. Sources: sched(7), sched_setaffinity(2), sched_setattr(2), getpriority(2), ioprio_set(2).
+ * Scheduling. Host threads are scheduled by the host: affinity is passed on, the rest is kept and
+ * reported, and real-time policies are refused. Sources: sched(7), sched_setaffinity(2),
+ * sched_setattr(2), getpriority(2), ioprio_set(2).
  */
 #include "platform/host/host.h"
 #include "platform/platform.h"
@@ -103,7 +104,8 @@ int64_t sys_sched_getaffinity(struct task *t, const struct syscall_args *a)
 
 static bool policy_known(uint32_t policy)
 {
-    return policy <= LX_SCHED_RR || policy == LX_SCHED_BATCH || policy == LX_SCHED_IDLE || policy == LX_SCHED_DEADLINE;
+    return policy <= LX_SCHED_RR || policy == LX_SCHED_BATCH || policy == LX_SCHED_IDLE ||
+           policy == LX_SCHED_DEADLINE;
 }
 
 static bool policy_realtime(uint32_t policy)
@@ -237,7 +239,8 @@ int64_t sys_sched_getattr(struct task *t, const struct syscall_args *a)
     uint32_t size = ARG_U32(2);
     struct task *who;
 
-    if (!a->arg[1] || ARG_INT(0) < 0 || size < SCHED_ATTR_SIZE_VER0 || size > PAGE_SIZE || ARG_U32(3))
+    if (!a->arg[1] || ARG_INT(0) < 0 || size < SCHED_ATTR_SIZE_VER0 || size > PAGE_SIZE ||
+        ARG_U32(3))
         return -EINVAL;
     who = find(t, ARG_INT(0));
     if (!who)

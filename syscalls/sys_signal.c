@@ -1,6 +1,7 @@
 /*
- * A task's own signals: actions, masks, waiting, the alternate stack, return from handlers. Sending is sys_kill.c. The sets are
- * the kernel's 8 bytes. Sources: sigaction(2), sigprocmask(2), sigtimedwait(2), sigaltstack(2), restart_syscall(2).
+ * A task's own signals: actions, masks, waiting, the alternate stack, return from handlers. Sending
+ * is sys_kill.c. The sets are the kernel's 8 bytes. Sources: sigaction(2), sigprocmask(2),
+ * sigtimedwait(2), sigaltstack(2), restart_syscall(2).
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/clock.h"
@@ -9,9 +10,9 @@
 #include "syscalls/syscalls.h"
 
 /* The flags a guest may set; others are cleared, which is how programs probe for new ones. */
-#define SA_KNOWN                                                                                              \
-    (LX_SA_NOCLDSTOP | LX_SA_NOCLDWAIT | LX_SA_SIGINFO | LX_SA_ONSTACK | LX_SA_RESTART | LX_SA_NODEFER |      \
-     LX_SA_RESETHAND | LX_SA_RESTORER | 0x800ULL)
+#define SA_KNOWN                                                                                   \
+    (LX_SA_NOCLDSTOP | LX_SA_NOCLDWAIT | LX_SA_SIGINFO | LX_SA_ONSTACK | LX_SA_RESTART |           \
+     LX_SA_NODEFER | LX_SA_RESETHAND | LX_SA_RESTORER | 0x800ULL)
 
 int64_t sys_rt_sigaction(struct task *t, const struct syscall_args *a)
 {

@@ -1,4 +1,7 @@
-/* The system as a whole: names, memory and load, random bytes, the CPU one runs on. Sources: uname(2), sysinfo(2), getrandom(2). */
+/*
+ * The system as a whole: names, memory and load, random bytes, the CPU one runs on. Sources:
+ * uname(2), sysinfo(2), getrandom(2).
+ */
 #include "platform/host/host.h"
 #include "platform/platform.h"
 #include "sentry/abi/errno.h"

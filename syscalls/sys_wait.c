@@ -49,7 +49,8 @@ static int group_of_pidfd(struct task *t, int fd, struct wait_request *req)
 
 static int fill_request(struct task *t, int type, int32_t id, struct wait_request *req)
 {
-    if ((req->options & ~(uint32_t)(WAIT_COMMON | LX_WEXITED | LX_WSTOPPED | LX_WCONTINUED | LX_WNOWAIT)) ||
+    if ((req->options &
+         ~(uint32_t)(WAIT_COMMON | LX_WEXITED | LX_WSTOPPED | LX_WCONTINUED | LX_WNOWAIT)) ||
         !(req->options & (LX_WEXITED | LX_WSTOPPED | LX_WCONTINUED)))
         return -EINVAL;
     req->type = type;
@@ -108,7 +109,8 @@ int64_t sys_waitid(struct task *t, const struct syscall_args *a)
     if (ret > 0)
         fill_info(&res, &info);
     /* Up to si_status: the rest is left alone. */
-    if (a->arg[2] && copy_out(&t->us, ARG_PTR(2), &info, offsetof(struct lx_siginfo, status) + sizeof(info.status)))
+    if (a->arg[2] && copy_out(&t->us, ARG_PTR(2), &info,
+                              offsetof(struct lx_siginfo, status) + sizeof(info.status)))
         return -EFAULT;
     if (ret > 0 && a->arg[4] && copy_out_obj(&t->us, ARG_PTR(4), &res.rusage))
         return -EFAULT;

@@ -1,6 +1,7 @@
 /*
- * System call handlers: one row in table.def and one sys_NAME each. A handler decodes, checks, copies in, makes one call, copies
- * out; about 25 lines. It returns the result or -errno (restart codes included).
+ * System call handlers: one row in table.def and one sys_NAME each. A handler decodes, checks,
+ * copies in, makes one call, copies out; about 25 lines. It returns the result or -errno (restart
+ * codes included).
  */
 #pragma once
 
@@ -11,7 +12,8 @@ struct syscall_args {
     uint64_t arg[6];
 };
 
-#define ROW(nr, name, level, flags, args, note) int64_t sys_##name(struct task *t, const struct syscall_args *a);
+#define ROW(nr, name, level, flags, args, note)                                                    \
+    int64_t sys_##name(struct task *t, const struct syscall_args *a);
 #define NONE(nr, name, error, why)
 #include "syscalls/table.def"
 #undef ROW
@@ -24,7 +26,10 @@ struct syscall_args {
 #define ARG_I64(n) ((int64_t)a->arg[n])
 #define ARG_PTR(n) (uaddr(a->arg[n]))
 
-/* kernel_hooks.syscall: looks the row up and calls its handler; -ENOSYS (rate-limited log line) for what is missing. */
+/*
+ * kernel_hooks.syscall: looks the row up and calls its handler; -ENOSYS (rate-limited log line) for
+ * what is missing.
+ */
 int64_t syscall_dispatch(struct task *t, uint64_t nr, const uint64_t args[6]);
 
 struct syscall_row {

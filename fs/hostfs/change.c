@@ -1,4 +1,7 @@
-/* hostfs: everything that changes the host's tree. The VFS holds the directories' locks and has checked permissions. */
+/*
+ * hostfs: everything that changes the host's tree. The VFS holds the directories' locks and has
+ * checked permissions.
+ */
 #include "fs/hostfs/hostfs_int.h"
 #include "sentry/base/cred.h"
 #include "sentry/base/slab.h"
@@ -6,9 +9,12 @@
 
 #define NO_FOLLOW LX_AT_SYMLINK_NOFOLLOW
 
-/* After a host call made name: gives it its owner and returns its inode. A failure undoes the creation. */
-static int adopt(struct hostfs_inode *dir, int fd, const char *name, const struct cred *cred, int undo_flags,
-                 struct inode **out)
+/*
+ * After a host call made name: gives it its owner and returns its inode. A failure undoes the
+ * creation.
+ */
+static int adopt(struct hostfs_inode *dir, int fd, const char *name, const struct cred *cred,
+                 int undo_flags, struct inode **out)
 {
     struct host_stat st;
     uint32_t gid = dir->inode.mode & LX_S_ISGID ? dir->inode.gid : cred->fsgid;
@@ -36,8 +42,8 @@ static void refresh_dir(struct inode *dir)
     hostfs_dir_unpin(hd);
 }
 
-int hostfs_create_node(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const struct cred *cred,
-                       struct inode **out)
+int hostfs_create_node(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
+                       const struct cred *cred, struct inode **out)
 {
     struct hostfs_inode *hd = hostfs_inode(dir);
     uint32_t type = mode & LX_S_IFMT;
@@ -62,7 +68,8 @@ int hostfs_create_node(struct inode *dir, const char *name, uint32_t mode, uint6
     return (int)r;
 }
 
-int hostfs_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred, struct inode **out)
+int hostfs_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred,
+                 struct inode **out)
 {
     struct hostfs_inode *hd = hostfs_inode(dir);
     int fd = hostfs_dir_pin(hd);
@@ -79,7 +86,8 @@ int hostfs_mkdir(struct inode *dir, const char *name, uint32_t mode, const struc
     return r;
 }
 
-int hostfs_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out)
+int hostfs_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred,
+                   struct inode **out)
 {
     struct hostfs_inode *hd = hostfs_inode(dir);
     int fd = hostfs_dir_pin(hd);
@@ -150,8 +158,9 @@ int hostfs_rmdir(struct inode *dir, const char *name, struct inode *victim)
     return remove_name(dir, name, victim, LX_AT_REMOVEDIR);
 }
 
-int hostfs_rename(struct inode *old_dir, const char *old_name, struct inode *moved, struct inode *new_dir, const char *new_name,
-                  struct inode *replaced, uint32_t flags)
+int hostfs_rename(struct inode *old_dir, const char *old_name, struct inode *moved,
+                  struct inode *new_dir, const char *new_name, struct inode *replaced,
+                  uint32_t flags)
 {
     struct hostfs_inode *od = hostfs_inode(old_dir), *nd = hostfs_inode(new_dir);
     int old_fd = hostfs_dir_pin(od), new_fd;

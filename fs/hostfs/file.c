@@ -1,4 +1,7 @@
-/* hostfs: open files and directories. Data moves by pread and pwrite on a host descriptor per open file; no locks of hostfs's own. */
+/*
+ * hostfs: open files and directories. Data moves by pread and pwrite on a host descriptor per open
+ * file; no locks of hostfs's own.
+ */
 #include "fs/hostfs/hostfs_int.h"
 #include "fs/uio_host.h"
 #include "sentry/base/slab.h"
@@ -62,8 +65,8 @@ static int64_t hostfs_write(struct file *f, struct uio *uio, int64_t *pos)
     return n;
 }
 
-static int hostfs_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
-                             uint64_t *out_offset, bool *out_close)
+static int hostfs_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared,
+                             int *out_fd, uint64_t *out_offset, bool *out_close)
 {
     *out_fd = host_fd(f);
     *out_offset = offset;

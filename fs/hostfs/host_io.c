@@ -1,4 +1,7 @@
-/* The readiness watcher: one host thread in poll over the armed descriptors. Takes the host_io lock (rank HOSTIO). */
+/*
+ * The readiness watcher: one host thread in poll over the armed descriptors. Takes the host_io lock
+ * (rank HOSTIO).
+ */
 #include "fs/hostfs/host_io.h"
 
 #include "platform/host/host.h"
@@ -107,7 +110,10 @@ static uint32_t collect(struct host_io *io)
     return n;
 }
 
-/* Wakes under the lock so that a watch can't be removed and freed meanwhile; waitq locks rank after it. */
+/*
+ * Wakes under the lock so that a watch can't be removed and freed meanwhile; waitq locks rank after
+ * it.
+ */
 static void announce(struct host_io *io, const struct host_pollfd *p)
 {
     struct host_watch *w, *tmp;

@@ -1,6 +1,7 @@
 /*
- * Host descriptors that block (the stdio a sandbox was started with: pipes, terminals, files) as guest files, and the one host
- * thread that watches their readiness. A descriptor is watched only while somebody waits for it; idle ones cost nothing.
+ * Host descriptors that block (the stdio a sandbox was started with: pipes, terminals, files) as
+ * guest files, and the one host thread that watches their readiness. A descriptor is watched only
+ * while somebody waits for it; idle ones cost nothing.
  */
 #pragma once
 
@@ -9,7 +10,10 @@
 struct host_io;
 struct kernel;
 
-/* The watcher's state in the arena. wake_fd: an eventfd of the host's that interrupts its poll (taken over). */
+/*
+ * The watcher's state in the arena. wake_fd: an eventfd of the host's that interrupts its poll
+ * (taken over).
+ */
 int host_io_create(int wake_fd, struct host_io **out) MUST_CHECK;
 /* The body of the watcher's host thread; returns after host_io_stop. */
 void host_io_thread(void *host_io);
@@ -29,5 +33,9 @@ void host_watch_remove(struct host_watch *w);
 /* What of mask is ready now (asks the host); the rest is armed: queue is woken when it comes. */
 uint32_t host_watch_poll(struct host_watch *w, uint32_t mask);
 
-/* fd (taken over) as a guest file with flags' access mode. Positioned reads and seeks go to the host's own file position. */
-int host_stream_create(struct host_io *io, int fd, uint32_t flags, const struct cred *cred, struct file **out) MUST_CHECK;
+/*
+ * fd (taken over) as a guest file with flags' access mode. Positioned reads and seeks go to the
+ * host's own file position.
+ */
+int host_stream_create(struct host_io *io, int fd, uint32_t flags, const struct cred *cred,
+                       struct file **out) MUST_CHECK;

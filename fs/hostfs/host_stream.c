@@ -1,6 +1,7 @@
 /*
- * A host descriptor given at start (stdin, stdout, stderr, preserved ones) as a guest file. Reads and writes happen only when the host
- * says ready, so that a kernel thread does not block in the host. Terminals with job control are devpts's host backend, not here.
+ * A host descriptor given at start (stdin, stdout, stderr, preserved ones) as a guest file. Reads
+ * and writes happen only when the host says ready, so that a kernel thread does not block in the
+ * host. Terminals with job control are devpts's host backend, not here.
  */
 #include "fs/hostfs/host_io.h"
 #include "fs/inode.h"
@@ -40,7 +41,8 @@ static int64_t stream_read(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct host_stream *s = stream_of(f);
 
-    if (may_block(s) && !(host_watch_poll(&s->watch, LX_POLLIN) & (LX_POLLIN | LX_POLLHUP | LX_POLLERR)))
+    if (may_block(s) &&
+        !(host_watch_poll(&s->watch, LX_POLLIN) & (LX_POLLIN | LX_POLLHUP | LX_POLLERR)))
         return -EAGAIN;
     return uio_host_read(uio, s->fd, MIN(uio->left, (uint64_t)CHUNK));
 }
@@ -49,9 +51,11 @@ static int64_t stream_write(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct host_stream *s = stream_of(f);
 
-    if (may_block(s) && !(host_watch_poll(&s->watch, LX_POLLOUT) & (LX_POLLOUT | LX_POLLHUP | LX_POLLERR)))
+    if (may_block(s) &&
+        !(host_watch_poll(&s->watch, LX_POLLOUT) & (LX_POLLOUT | LX_POLLHUP | LX_POLLERR)))
         return -EAGAIN;
-    return uio_host_write(uio, s->fd, MIN(uio->left, (uint64_t)(may_block(s) ? PIPE_ATOMIC : CHUNK)));
+    return uio_host_write(uio, s->fd,
+                          MIN(uio->left, (uint64_t)(may_block(s) ? PIPE_ATOMIC : CHUNK)));
 }
 
 static uint32_t stream_poll(struct file *f, uint32_t mask)
@@ -73,7 +77,8 @@ static int64_t stream_llseek(struct file *f, int64_t offset, int whence)
     return host_lseek(stream_of(f)->fd, offset, whence);
 }
 
-static int64_t stream_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request, uint64_t arg)
+static int64_t stream_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request,
+                            uint64_t arg)
 {
     /* What only asks, and the size of its answer. */
     static const struct {
@@ -91,8 +96,8 @@ static int64_t stream_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_
     return -ENOTTY;
 }
 
-static int stream_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared, int *out_fd,
-                             uint64_t *out_offset, bool *out_close)
+static int stream_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared,
+                             int *out_fd, uint64_t *out_offset, bool *out_close)
 {
     struct host_stream *s = stream_of(f);
 
@@ -111,7 +116,8 @@ static int stream_fsync(struct file *f, bool data_only)
 
 static void stream_describe(struct file *f, struct strbuf *out)
 {
-    static const char *const names[16] = {[1] = "pipe", [2] = "chardev", [8] = "file", [12] = "socket"};
+    static const char *const names[16] = {
+        [1] = "pipe", [2] = "chardev", [8] = "file", [12] = "socket"};
     const struct host_stream *s = stream_of(f);
     const char *name = names[(s->inode.mode & LX_S_IFMT) >> 12];
 
@@ -138,8 +144,9 @@ static int stream_getattr(struct inode *inode, struct kstat *out)
 
     if (r < 0)
         return (int)r;
-    *out = (struct kstat){st.dev,  st.ino, st.nlink,   st.size,     st.blocks,   st.rdev,     st.mode,
-                          st.uid,  st.gid, st.blksize, st.atime_ns, st.mtime_ns, st.ctime_ns, st.ctime_ns};
+    *out = (struct kstat){st.dev,      st.ino,      st.nlink,    st.size,    st.blocks,
+                          st.rdev,     st.mode,     st.uid,      st.gid,     st.blksize,
+                          st.atime_ns, st.mtime_ns, st.ctime_ns, st.ctime_ns};
     return 0;
 }
 
@@ -194,7 +201,8 @@ static struct host_stream *stream_alloc(struct host_io *io, int fd, const struct
     return s;
 }
 
-int host_stream_create(struct host_io *io, int fd, uint32_t flags, const struct cred *cred, struct file **out)
+int host_stream_create(struct host_io *io, int fd, uint32_t flags, const struct cred *cred,
+                       struct file **out)
 {
     struct host_stat st;
     struct host_stream *s = NULL;

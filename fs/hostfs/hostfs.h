@@ -1,8 +1,10 @@
 /*
- * hostfs: a directory of the host, donated as a descriptor, as a filesystem. Everything is reached by single names beneath directory
- * descriptors (openat2 with symlinks refused), so nothing outside the donated tree can be named. Symlinks are resolved by our own walk.
+ * hostfs: a directory of the host, donated as a descriptor, as a filesystem. Everything is reached
+ * by single names beneath directory descriptors (openat2 with symlinks refused), so nothing outside
+ * the donated tree can be named. Symlinks are resolved by our own walk.
  *
- * FIFOs, sockets and device nodes found there are the guest kernel's own kind: the host's are never opened.
+ * FIFOs, sockets and device nodes found there are the guest kernel's own kind: the host's are never
+ * opened.
  */
 #pragma once
 
@@ -10,8 +12,10 @@
 
 struct hostfs_options {
     bool readonly;   /* every change is -EROFS */
-    bool revalidate; /* the host may change it behind us: ask it on each walk. Off: what was seen once is trusted */
+    /* the host may change it behind us: ask it on each walk. Off: what was seen once is trusted */
+    bool revalidate;
 };
 
 /* Takes root_fd over (an O_PATH or read descriptor of a directory), also on failure. */
-int hostfs_create(int root_fd, const struct hostfs_options *options, struct superblock **out) MUST_CHECK;
+int hostfs_create(int root_fd, const struct hostfs_options *options,
+                  struct superblock **out) MUST_CHECK;

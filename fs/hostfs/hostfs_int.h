@@ -1,9 +1,9 @@
 /*
  * hostfs's own structures.
  *
- * struct hostfs_inode: found by (host device, inode number) in a hash, so that hard links share one. A directory may hold an open host
- * descriptor; at most HOSTFS_MAX_DIRS are open at once, least recently used closed first, reopened through the parent. The parent is
- * held by a reference.
+ * struct hostfs_inode: found by (host device, inode number) in a hash, so that hard links share
+ * one. A directory may hold an open host descriptor; at most HOSTFS_MAX_DIRS are open at once,
+ * least recently used closed first, reopened through the parent. The parent is held by a reference.
  *
  * hostfs.lock (rank OBJ) guards the hash, the directory descriptors and every (parent, name).
  */
@@ -51,12 +51,20 @@ static inline struct hostfs_inode *hostfs_inode(struct inode *inode)
 /* The directory's host descriptor, kept open (and the inode referenced) until dir_unpin. */
 int hostfs_dir_pin(struct hostfs_inode *dir) MUST_CHECK;
 void hostfs_dir_unpin(struct hostfs_inode *dir);
-/* dir's pinned descriptor and name of a non-root inode: *out_name is kmalloc'ed. Unpin *out_parent after use. */
-int hostfs_locate(struct hostfs_inode *hi, struct hostfs_inode **out_parent, int *out_fd, char **out_name) MUST_CHECK;
+/*
+ * dir's pinned descriptor and name of a non-root inode: *out_name is kmalloc'ed. Unpin *out_parent
+ * after use.
+ */
+int hostfs_locate(struct hostfs_inode *hi, struct hostfs_inode **out_parent, int *out_fd,
+                  char **out_name) MUST_CHECK;
 void hostfs_dir_forget(struct hostfs *fs, struct hostfs_inode *dir); /* closes fd; lock held */
 
-/* The inode for what statat found under (dir, name): an existing one refreshed, or a new one; counted. */
-int hostfs_inode_for(struct hostfs_inode *dir, const char *name, const struct host_stat *st, struct inode **out) MUST_CHECK;
+/*
+ * The inode for what statat found under (dir, name): an existing one refreshed, or a new one;
+ * counted.
+ */
+int hostfs_inode_for(struct hostfs_inode *dir, const char *name, const struct host_stat *st,
+                     struct inode **out) MUST_CHECK;
 void hostfs_refresh(struct hostfs_inode *hi, const struct host_stat *st);
 void hostfs_set_name(struct hostfs_inode *hi, struct hostfs_inode *parent, const char *name);
 void hostfs_free_inode(struct inode *inode);
@@ -69,12 +77,16 @@ DECLARE_OPS(file_ops, hostfs_file_ops);
 DECLARE_OPS(file_ops, hostfs_dir_ops);
 int hostfs_file_open(struct inode *inode, struct file *file);
 /* change.c */
-int hostfs_create_node(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const struct cred *cred, struct inode **out);
-int hostfs_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred, struct inode **out);
-int hostfs_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out);
+int hostfs_create_node(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
+                       const struct cred *cred, struct inode **out);
+int hostfs_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred,
+                 struct inode **out);
+int hostfs_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred,
+                   struct inode **out);
 int hostfs_link(struct inode *dir, const char *name, struct inode *target);
 int hostfs_unlink(struct inode *dir, const char *name, struct inode *victim);
 int hostfs_rmdir(struct inode *dir, const char *name, struct inode *victim);
-int hostfs_rename(struct inode *old_dir, const char *old_name, struct inode *moved, struct inode *new_dir, const char *new_name,
-                  struct inode *replaced, uint32_t flags);
+int hostfs_rename(struct inode *old_dir, const char *old_name, struct inode *moved,
+                  struct inode *new_dir, const char *new_name, struct inode *replaced,
+                  uint32_t flags);
 int hostfs_setattr(struct inode *inode, const struct setattr *attr);

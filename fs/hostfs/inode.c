@@ -1,4 +1,7 @@
-/* hostfs: looking up names, directory descriptors, attributes, links. Takes hostfs.lock; host calls are made outside it. */
+/*
+ * hostfs: looking up names, directory descriptors, attributes, links. Takes hostfs.lock; host calls
+ * are made outside it.
+ */
 #include "fs/hostfs/hostfs_int.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
@@ -58,7 +61,9 @@ static int publish_fd(struct hostfs *fs, struct hostfs_inode *dir, int fd)
     return fd;
 }
 
-/* Depth is that of the directory tree: closed ancestors are opened from the nearest open one down. */
+/*
+ * Depth is that of the directory tree: closed ancestors are opened from the nearest open one down.
+ */
 int hostfs_dir_pin(struct hostfs_inode *dir)
 {
     struct hostfs *fs = hostfs_of(&dir->inode);
@@ -91,7 +96,8 @@ void hostfs_dir_unpin(struct hostfs_inode *dir)
     inode_put(&dir->inode);
 }
 
-int hostfs_locate(struct hostfs_inode *hi, struct hostfs_inode **out_parent, int *out_fd, char **out_name)
+int hostfs_locate(struct hostfs_inode *hi, struct hostfs_inode **out_parent, int *out_fd,
+                  char **out_name)
 {
     struct hostfs *fs = hostfs_of(&hi->inode);
     struct hostfs_inode *parent;

@@ -1,4 +1,7 @@
-/* hostfs: the superblock and the inode table. Looking up and opening are in inode.c, changes in change.c. Takes hostfs.lock. */
+/*
+ * hostfs: the superblock and the inode table. Looking up and opening are in inode.c, changes in
+ * change.c. Takes hostfs.lock.
+ */
 #include "fs/hostfs/hostfs_int.h"
 #include "sentry/base/hash.h"
 #include "sentry/base/slab.h"
@@ -91,7 +94,8 @@ static struct hostfs_inode *new_inode(struct superblock *sb, const struct host_s
     return hi;
 }
 
-int hostfs_inode_for(struct hostfs_inode *dir, const char *name, const struct host_stat *st, struct inode **out)
+int hostfs_inode_for(struct hostfs_inode *dir, const char *name, const struct host_stat *st,
+                     struct inode **out)
 {
     struct hostfs *fs = hostfs_of(&dir->inode);
     struct hostfs_inode *hi, *raced;
@@ -162,7 +166,8 @@ static int hostfs_statfs(struct superblock *sb, struct kstatfs *out)
     hostfs_dir_unpin(hostfs_inode(sb->root));
     if (r < 0)
         return (int)r;
-    *out = (struct kstatfs){st.type, st.bsize, st.blocks, st.bfree, st.bavail, st.files, st.ffree, st.namelen, st.frsize};
+    *out = (struct kstatfs){st.type,  st.bsize, st.blocks,  st.bfree, st.bavail,
+                            st.files, st.ffree, st.namelen, st.frsize};
     return 0;
 }
 

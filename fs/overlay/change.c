@@ -1,6 +1,6 @@
 /*
- * overlay: everything that changes a directory. The VFS holds the overlay directories' locks and has checked permissions; here the upper
- * directory's lock is taken around each of its operations.
+ * overlay: everything that changes a directory. The VFS holds the overlay directories' locks and
+ * has checked permissions; here the upper directory's lock is taken around each of its operations.
  */
 #include "fs/overlay/overlay_int.h"
 #include "sentry/abi/fcntl.h"
@@ -31,7 +31,10 @@ static int add_whiteout(struct ovl *o, struct inode *upper_dir, const char *name
     return r;
 }
 
-/* Before something is made under name: upper exists, a whiteout there is taken away. *had: lower has the name behind it. */
+/*
+ * Before something is made under name: upper exists, a whiteout there is taken away. *had: lower
+ * has the name behind it.
+ */
 static int clear_name(struct ovl_inode *dir, const char *name, struct inode **out_upper, bool *had)
 {
     struct inode *old;
@@ -61,7 +64,8 @@ static int finish(struct inode *dir, const char *name, struct inode *made, struc
     return ovl_inode_for(ovl_inode(dir), name, made, NULL, out);
 }
 
-int ovl_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const struct cred *cred, struct inode **out)
+int ovl_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
+               const struct cred *cred, struct inode **out)
 {
     struct inode *upper, *made;
     bool had;
@@ -92,7 +96,8 @@ static int set_opaque(struct inode *upper)
     return r;
 }
 
-int ovl_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred, struct inode **out)
+int ovl_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred,
+              struct inode **out)
 {
     struct inode *upper, *made = NULL;
     bool had;
@@ -117,7 +122,8 @@ int ovl_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct c
     return finish(dir, name, made, out);
 }
 
-int ovl_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out)
+int ovl_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred,
+                struct inode **out)
 {
     struct inode *upper, *made;
     bool had;
@@ -156,7 +162,10 @@ int ovl_link(struct inode *dir, const char *name, struct inode *target)
     return r;
 }
 
-/* Takes name out of the merged directory: from upper if it is there, hidden by a whiteout if lower has it. */
+/*
+ * Takes name out of the merged directory: from upper if it is there, hidden by a whiteout if lower
+ * has it.
+ */
 static int hide_name(struct ovl_inode *dir, const char *name, struct ovl_inode *victim)
 {
     struct ovl *o = ovl_of(&dir->inode);
@@ -227,8 +236,9 @@ int ovl_rmdir(struct inode *dir, const char *name, struct inode *victim)
     return r;
 }
 
-static int rename_upper(struct ovl_inode *od, const char *old_name, struct ovl_inode *moved, struct ovl_inode *nd, const char *new_name,
-                        struct inode *replaced, uint32_t flags)
+static int rename_upper(struct ovl_inode *od, const char *old_name, struct ovl_inode *moved,
+                        struct ovl_inode *nd, const char *new_name, struct inode *replaced,
+                        uint32_t flags)
 {
     struct inode *from = ovl_upper(od), *to = ovl_upper(nd);
     int r;
@@ -239,7 +249,10 @@ static int rename_upper(struct ovl_inode *od, const char *old_name, struct ovl_i
     return r;
 }
 
-/* What stands under the new name in upper gives way: the replaced file, an emptied directory, or a whiteout. */
+/*
+ * What stands under the new name in upper gives way: the replaced file, an emptied directory, or a
+ * whiteout.
+ */
 static int clear_target(struct ovl_inode *nd, const char *new_name, struct inode *replaced)
 {
     struct inode *upper, *old;
@@ -255,20 +268,23 @@ static int clear_target(struct ovl_inode *nd, const char *new_name, struct inode
     return r;
 }
 
-static int rename_one(struct ovl_inode *od, const char *old_name, struct ovl_inode *om, struct ovl_inode *nd, const char *new_name,
-                      struct inode *replaced, uint32_t flags)
+static int rename_one(struct ovl_inode *od, const char *old_name, struct ovl_inode *om,
+                      struct ovl_inode *nd, const char *new_name, struct inode *replaced,
+                      uint32_t flags)
 {
     struct inode *old_upper = NULL;
     bool had = ovl_lower_has(od, old_name);
     int r = clear_target(nd, new_name, replaced);
 
-    if (r == 0 && (ovl_real_lookup(ovl_upper(nd), new_name, &old_upper) == 0) && is_whiteout(old_upper)) {
+    if (r == 0 && (ovl_real_lookup(ovl_upper(nd), new_name, &old_upper) == 0) &&
+        is_whiteout(old_upper)) {
         r = upper_remove(ovl_upper(nd), new_name, old_upper);
         inode_put(old_upper);
         old_upper = NULL;
     }
     if (r == 0)
-        r = rename_upper(od, old_name, om, nd, new_name, old_upper, flags & ~(uint32_t)LX_RENAME_NOREPLACE);
+        r = rename_upper(od, old_name, om, nd, new_name, old_upper,
+                         flags & ~(uint32_t)LX_RENAME_NOREPLACE);
     if (old_upper)
         inode_put(old_upper);
     if (r == 0 && had)
@@ -278,8 +294,8 @@ static int rename_one(struct ovl_inode *od, const char *old_name, struct ovl_ino
     return r;
 }
 
-int ovl_rename(struct inode *old_dir, const char *old_name, struct inode *moved, struct inode *new_dir, const char *new_name,
-               struct inode *replaced, uint32_t flags)
+int ovl_rename(struct inode *old_dir, const char *old_name, struct inode *moved,
+               struct inode *new_dir, const char *new_name, struct inode *replaced, uint32_t flags)
 {
     struct ovl_inode *od = ovl_inode(old_dir), *nd = ovl_inode(new_dir), *om = ovl_inode(moved);
     bool is_dir = mode_is_dir(moved->mode);

@@ -1,4 +1,6 @@
-/* overlay: making a lower file's counterpart in upper. One at a time (copyup_lock); parents first. */
+/*
+ * overlay: making a lower file's counterpart in upper. One at a time (copyup_lock); parents first.
+ */
 #include "fs/overlay/overlay_int.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "sentry/abi/mman.h"
@@ -56,7 +58,8 @@ static int copy_data(struct ovl *o, struct inode *lower, struct inode *upper, ui
     if (r < 0)
         return r;
     ops = file_ops_of(f);
-    r = ops->map_source ? ops->map_source(f, 0, size, LX_PROT_READ, false, &fd, &offset, &close) : -EOPNOTSUPP;
+    r = ops->map_source ? ops->map_source(f, 0, size, LX_PROT_READ, false, &fd, &offset, &close)
+                        : -EOPNOTSUPP;
     if (r == 0)
         r = tmpfs_fill_from_host(upper, fd, offset, size);
     file_put(f);
@@ -82,7 +85,8 @@ static int copy_attributes(struct inode *lower, struct inode *upper)
     return r;
 }
 
-static int make_symlink(struct ovl *o, struct inode *dir, const char *name, struct inode *lower, struct inode **out)
+static int make_symlink(struct ovl *o, struct inode *dir, const char *name, struct inode *lower,
+                        struct inode **out)
 {
     char *target AUTO_KFREE = kmalloc(VFS_PATH_MAX);
     int64_t n;
@@ -97,7 +101,8 @@ static int make_symlink(struct ovl *o, struct inode *dir, const char *name, stru
 }
 
 /* The empty counterpart, named in upper's directory. */
-static int make_upper(struct ovl *o, struct inode *dir, const char *name, struct inode *lower, struct inode **out)
+static int make_upper(struct ovl *o, struct inode *dir, const char *name, struct inode *lower,
+                      struct inode **out)
 {
     const struct inode_ops *ops = inode_ops_of(dir);
     int r;

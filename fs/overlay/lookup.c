@@ -1,4 +1,6 @@
-/* overlay: finding names in the two trees. Takes the real directories' locks (INODE) one at a time. */
+/*
+ * overlay: finding names in the two trees. Takes the real directories' locks (INODE) one at a time.
+ */
 #include "fs/overlay/overlay_int.h"
 
 int ovl_real_lookup(struct inode *dir, const char *name, struct inode **out)

@@ -1,14 +1,17 @@
 /*
- * overlay: a changeable tree (upper, in memory) over one that never changes (lower). Names removed from lower are hidden by whiteouts
- * (character device 0:0 in upper); directories made over hidden ones are opaque (xattr trusted.overlay.opaque = "y"). What is
- * changed is copied up first. Source: Documentation/filesystems/overlayfs.rst.
+ * overlay: a changeable tree (upper, in memory) over one that never changes (lower). Names removed
+ * from lower are hidden by whiteouts (character device 0:0 in upper); directories made over hidden
+ * ones are opaque (xattr trusted.overlay.opaque = "y"). What is changed is copied up first. Source:
+ * Documentation/filesystems/overlayfs.rst.
  *
- * Differs from Linux's overlayfs: st_dev and st_ino are the overlay's own for every file and do not change on copy-up; renaming a
- * directory that exists in lower is EXDEV, as there without redirect_dir.
+ * Differs from Linux's overlayfs: st_dev and st_ino are the overlay's own for every file and do not
+ * change on copy-up; renaming a directory that exists in lower is EXDEV, as there without
+ * redirect_dir.
  */
 #pragma once
 
 #include "fs/inode.h"
 
 /* References of both are taken. upper must be a tmpfs. */
-int overlay_create(struct superblock *upper, struct superblock *lower, struct superblock **out) MUST_CHECK;
+int overlay_create(struct superblock *upper, struct superblock *lower,
+                   struct superblock **out) MUST_CHECK;

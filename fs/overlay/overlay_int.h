@@ -1,9 +1,10 @@
 /*
  * overlay's own structures.
  *
- * struct ovl_inode: joins an upper and a lower inode (either may be NULL, not both). Found in a hash by its lower inode, or by its upper
- * one when it has no lower, so that hard links share it. upper is set once, by copy-up, under the copy-up lock; parent and name
- * (where a copy-up goes) are guarded by it too. The hash lock (OBJ) guards the table.
+ * struct ovl_inode: joins an upper and a lower inode (either may be NULL, not both). Found in a
+ * hash by its lower inode, or by its upper one when it has no lower, so that hard links share it.
+ * upper is set once, by copy-up, under the copy-up lock; parent and name (where a copy-up goes) are
+ * guarded by it too. The hash lock (OBJ) guards the table.
  */
 #pragma once
 
@@ -56,8 +57,12 @@ static inline bool is_whiteout(const struct inode *inode)
     return S_TYPE(inode->mode) == LX_S_IFCHR && inode->rdev == 0;
 }
 
-/* super.c: the inode joining upper and lower (references taken over, also on failure), found under name in dir. */
-int ovl_inode_for(struct ovl_inode *dir, const char *name, struct inode *upper, struct inode *lower, struct inode **out) MUST_CHECK;
+/*
+ * super.c: the inode joining upper and lower (references taken over, also on failure), found under
+ * name in dir.
+ */
+int ovl_inode_for(struct ovl_inode *dir, const char *name, struct inode *upper, struct inode *lower,
+                  struct inode **out) MUST_CHECK;
 /* Common fields from the real inode. */
 void ovl_refresh(struct ovl_inode *oi);
 
@@ -65,7 +70,8 @@ void ovl_refresh(struct ovl_inode *oi);
 int ovl_copy_up(struct ovl_inode *oi, uint64_t max_size) MUST_CHECK;
 int ovl_set_parent(struct ovl_inode *oi, struct ovl_inode *parent, const char *name) MUST_CHECK;
 /* An open file on a real inode, for the overlay's own use. */
-int ovl_open_real(struct inode *real, uint32_t flags, const struct cred *cred, struct file **out) MUST_CHECK;
+int ovl_open_real(struct inode *real, uint32_t flags, const struct cred *cred,
+                  struct file **out) MUST_CHECK;
 
 /* lookup.c */
 int ovl_lookup(struct inode *dir, const char *name, struct inode **out);
@@ -74,20 +80,27 @@ int ovl_real_lookup(struct inode *dir, const char *name, struct inode **out) MUS
 bool ovl_lower_has(struct ovl_inode *dir, const char *name);
 
 /* change.c */
-int ovl_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, const struct cred *cred, struct inode **out);
-int ovl_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred, struct inode **out);
-int ovl_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred, struct inode **out);
+int ovl_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
+               const struct cred *cred, struct inode **out);
+int ovl_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct cred *cred,
+              struct inode **out);
+int ovl_symlink(struct inode *dir, const char *name, const char *target, const struct cred *cred,
+                struct inode **out);
 int ovl_link(struct inode *dir, const char *name, struct inode *target);
 int ovl_unlink(struct inode *dir, const char *name, struct inode *victim);
 int ovl_rmdir(struct inode *dir, const char *name, struct inode *victim);
-int ovl_rename(struct inode *old_dir, const char *old_name, struct inode *moved, struct inode *new_dir, const char *new_name,
-               struct inode *replaced, uint32_t flags);
+int ovl_rename(struct inode *old_dir, const char *old_name, struct inode *moved,
+               struct inode *new_dir, const char *new_name, struct inode *replaced, uint32_t flags);
 int ovl_tmpfile(struct inode *dir, uint32_t mode, const struct cred *cred, struct inode **out);
 
 /* readdir.c: fn per merged name until it returns nonzero (then that is the result). */
-int ovl_for_each_name(struct ovl_inode *dir, int (*fn)(void *arg, const char *name, struct inode *dir), void *arg) MUST_CHECK;
+int ovl_for_each_name(struct ovl_inode *dir,
+                      int (*fn)(void *arg, const char *name, struct inode *dir),
+                      void *arg) MUST_CHECK;
 /* The same over upper alone, whiteouts included. */
-int ovl_for_each_upper_name(struct ovl_inode *dir, int (*fn)(void *arg, const char *name, struct inode *dir), void *arg) MUST_CHECK;
+int ovl_for_each_upper_name(struct ovl_inode *dir,
+                            int (*fn)(void *arg, const char *name, struct inode *dir),
+                            void *arg) MUST_CHECK;
 DECLARE_OPS(inode_ops, ovl_inode_ops);
 DECLARE_OPS(file_ops, ovl_dir_ops);
 DECLARE_OPS(file_ops, ovl_file_ops);

@@ -1,6 +1,7 @@
 /*
- * overlay: reading directories. The merged list (upper's names, then lower's that upper neither has nor hides) is made when reading starts
- * at position 0 and kept with the open file; positions are indexes into it. Takes no locks of its own: the reader holds the file's.
+ * overlay: reading directories. The merged list (upper's names, then lower's that upper neither has
+ * nor hides) is made when reading starts at position 0 and kept with the open file; positions are
+ * indexes into it. Takes no locks of its own: the reader holds the file's.
  */
 #include "fs/overlay/overlay_int.h"
 #include "sentry/abi/errno.h"
@@ -71,7 +72,10 @@ static int reserve(struct merged *m, size_t name_size)
 {
     if (m->count == m->capacity) {
         uint32_t more = m->capacity ? m->capacity * 2 : 64;
-        struct entry *entries = more > MAX_ENTRIES ? NULL : krealloc(m->entries, m->capacity * sizeof(*entries), more * sizeof(*entries));
+        struct entry *entries =
+            more > MAX_ENTRIES
+                ? NULL
+                : krealloc(m->entries, m->capacity * sizeof(*entries), more * sizeof(*entries));
         uint32_t *sorted;
 
         if (!entries)
@@ -107,7 +111,8 @@ static bool upper_hides(struct merged *m, const char *name, uint32_t type)
     return hides;
 }
 
-static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t ino, uint32_t type, uint64_t cookie)
+static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t ino, uint32_t type,
+                 uint64_t cookie)
 {
     struct merged *m = (struct merged *)df;
     bool found;
@@ -122,7 +127,8 @@ static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t 
     cv_memmove(m->sorted + at + 1, m->sorted + at, (m->count - at) * sizeof(*m->sorted));
     m->sorted[at] = m->count;
     e = &m->entries[m->count++];
-    *e = (struct entry){.name = m->names_size, .name_size = (uint32_t)size, .ino = ino, .type = type};
+    *e = (struct entry){
+        .name = m->names_size, .name_size = (uint32_t)size, .ino = ino, .type = type};
     cv_memcpy(m->names + m->names_size, name, size);
     m->names[m->names_size + size] = '\0';
     m->names_size += (uint32_t)size + 1;
@@ -166,7 +172,8 @@ static int merge(struct ovl_inode *dir, bool with_lower, struct merged **out)
     return 0;
 }
 
-static int walk(struct ovl_inode *dir, bool with_lower, bool with_hidden, int (*fn)(void *, const char *, struct inode *), void *arg)
+static int walk(struct ovl_inode *dir, bool with_lower, bool with_hidden,
+                int (*fn)(void *, const char *, struct inode *), void *arg)
 {
     struct merged *m;
     int r = merge(dir, with_lower, &m);
@@ -181,12 +188,14 @@ static int walk(struct ovl_inode *dir, bool with_lower, bool with_hidden, int (*
     return r;
 }
 
-int ovl_for_each_name(struct ovl_inode *dir, int (*fn)(void *arg, const char *name, struct inode *dir), void *arg)
+int ovl_for_each_name(struct ovl_inode *dir,
+                      int (*fn)(void *arg, const char *name, struct inode *dir), void *arg)
 {
     return walk(dir, true, false, fn, arg);
 }
 
-int ovl_for_each_upper_name(struct ovl_inode *dir, int (*fn)(void *arg, const char *name, struct inode *dir), void *arg)
+int ovl_for_each_upper_name(struct ovl_inode *dir,
+                            int (*fn)(void *arg, const char *name, struct inode *dir), void *arg)
 {
     return walk(dir, false, true, fn, arg);
 }
@@ -208,7 +217,8 @@ static int ovl_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
     for (; *pos < m->count; ++*pos) {
         const struct entry *e = &m->entries[*pos];
 
-        if (!e->hidden && !df->fill(df, m->names + e->name, e->name_size, e->ino, e->type, *pos + 1))
+        if (!e->hidden &&
+            !df->fill(df, m->names + e->name, e->name_size, e->ino, e->type, *pos + 1))
             return 0;
     }
     return 0;

@@ -55,7 +55,8 @@ static struct ovl_inode *new_inode(struct superblock *sb, struct inode *upper, s
 
     if (!oi)
         return NULL;
-    inode_init(&oi->inode, sb, &ovl_inode_ops, mode_is_dir(real->mode) ? &ovl_dir_ops : &ovl_file_ops,
+    inode_init(&oi->inode, sb, &ovl_inode_ops,
+               mode_is_dir(real->mode) ? &ovl_dir_ops : &ovl_file_ops,
                lower ? lower->ino : upper->ino | UPPER_INO_BIT, real->mode);
     mutex_init(&oi->inode.lock, RANK_INODE_OVL);
     list_init(&oi->hash_node);
@@ -79,10 +80,12 @@ static bool read_opaque(struct inode *upper)
     char value[2];
 
     return mode_is_dir(upper->mode) && ops->getxattr &&
-           ops->getxattr(upper, "trusted.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
+           ops->getxattr(upper, "trusted.overlay.opaque", value, sizeof(value)) == 1 &&
+           value[0] == 'y';
 }
 
-int ovl_inode_for(struct ovl_inode *dir, const char *name, struct inode *upper, struct inode *lower, struct inode **out)
+int ovl_inode_for(struct ovl_inode *dir, const char *name, struct inode *upper, struct inode *lower,
+                  struct inode **out)
 {
     struct ovl *o = ovl_of(&dir->inode);
     const struct inode *key = lower ? lower : upper;
@@ -242,7 +245,8 @@ static int64_t ovl_getxattr(struct inode *inode, const char *name, void *buf, si
     return ops->getxattr ? ops->getxattr(real, name, buf, size) : -ENODATA;
 }
 
-static int ovl_setxattr(struct inode *inode, const char *name, const void *value, size_t size, int flags)
+static int ovl_setxattr(struct inode *inode, const char *name, const void *value, size_t size,
+                        int flags)
 {
     struct ovl_inode *oi = ovl_inode(inode);
     int r = ovl_copy_up(oi, UINT64_MAX);

@@ -1,4 +1,7 @@
-/* The file behind a pidfd: readable once its process has exited. private_data is a counted thread group. No locks of its own. */
+/*
+ * The file behind a pidfd: readable once its process has exited. private_data is a counted thread
+ * group. No locks of its own.
+ */
 #include "fs/task/pidfd.h"
 
 #include "sentry/abi/errno.h"

@@ -33,8 +33,8 @@ void fake_push_fault(struct platform_ctx *ctx, int signo, int code, uint64_t add
 void fake_push_dead(struct platform_ctx *ctx);
 /*
  * What an empty script means: the guest computes until it is interrupted or more is pushed (true),
- * or the process is gone, PEV_DEAD (false, the initial state). New contexts inherit it. ctx NULL: for
- * the contexts of address spaces made from now on.
+ * or the process is gone, PEV_DEAD (false, the initial state). New contexts inherit it. ctx NULL:
+ * for the contexts of address spaces made from now on.
  */
 void fake_set_running(struct platform_ctx *ctx, bool running);
 /* The registers the last switch entered the guest with. */

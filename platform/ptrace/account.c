@@ -1,6 +1,7 @@
 /*
- * What the host counts for guest processes, and where their threads run. From /proc of our pid namespace when init could
- * open it, else the little that works without. Lock: as.life, for reading, around the use of a pid.
+ * What the host counts for guest processes, and where their threads run. From /proc of our pid
+ * namespace when init could open it, else the little that works without. Lock: as.life, for
+ * reading, around the use of a pid.
  */
 #include "platform/ptrace/ptrace.h"
 
@@ -41,7 +42,8 @@ uint64_t ptrace_as_rss(struct platform_as *as, uint64_t *shared_pages)
     unsigned long size, resident = 0, shared = 0;
     char line[128];
 
-    if (!read_proc(as, "statm", line, sizeof(line)) || sscanf(line, "%lu %lu %lu", &size, &resident, &shared) != 3)
+    if (!read_proc(as, "statm", line, sizeof(line)) ||
+        sscanf(line, "%lu %lu %lu", &size, &resident, &shared) != 3)
         resident = shared = 0;
     if (shared_pages)
         *shared_pages = shared;
@@ -55,7 +57,8 @@ static uint64_t process_clock(struct platform_as *as)
 
     pthread_rwlock_rdlock(&as->life);
     if (!as->reaped)
-        (void)host_syscall(SYS_clock_gettime, (uint64_t)(int64_t)((~as->pid << 3) | 2), (uint64_t)&ts, 0, 0, 0, 0);
+        (void)host_syscall(SYS_clock_gettime, (uint64_t)(int64_t)((~as->pid << 3) | 2),
+                           (uint64_t)&ts, 0, 0, 0, 0);
     pthread_rwlock_unlock(&as->life);
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
@@ -81,7 +84,8 @@ int ptrace_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size
 
     pthread_rwlock_rdlock(&as->life);
     if (!as->reaped)
-        r = host_syscall(SYS_sched_setaffinity, (uint64_t)ctx->tid, words * 8, (uint64_t)mask, 0, 0, 0);
+        r = host_syscall(SYS_sched_setaffinity, (uint64_t)ctx->tid, words * 8, (uint64_t)mask, 0, 0,
+                         0);
     pthread_rwlock_unlock(&as->life);
     return (int)r;
 }

@@ -64,10 +64,28 @@ static uint64_t canonical_or_0(uint64_t base)
 static void to_host(const struct cpu_regs *c, struct user_regs_struct *u)
 {
     *u = (struct user_regs_struct){
-        .rax = c->rax, .rbx = c->rbx, .rcx = c->rcx, .rdx = c->rdx, .rsi = c->rsi, .rdi = c->rdi, .rbp = c->rbp,
-        .rsp = c->rsp, .r8 = c->r8, .r9 = c->r9, .r10 = c->r10, .r11 = c->r11, .r12 = c->r12, .r13 = c->r13,
-        .r14 = c->r14, .r15 = c->r15, .rip = c->rip, .eflags = c->rflags, .fs_base = canonical_or_0(c->fs_base),
-        .gs_base = canonical_or_0(c->gs_base), .cs = ptrace_globals.cs, .ss = ptrace_globals.ss,
+        .rax = c->rax,
+        .rbx = c->rbx,
+        .rcx = c->rcx,
+        .rdx = c->rdx,
+        .rsi = c->rsi,
+        .rdi = c->rdi,
+        .rbp = c->rbp,
+        .rsp = c->rsp,
+        .r8 = c->r8,
+        .r9 = c->r9,
+        .r10 = c->r10,
+        .r11 = c->r11,
+        .r12 = c->r12,
+        .r13 = c->r13,
+        .r14 = c->r14,
+        .r15 = c->r15,
+        .rip = c->rip,
+        .eflags = c->rflags,
+        .fs_base = canonical_or_0(c->fs_base),
+        .gs_base = canonical_or_0(c->gs_base),
+        .cs = ptrace_globals.cs,
+        .ss = ptrace_globals.ss,
         .orig_rax = (unsigned long)-1,
     };
 }
@@ -75,14 +93,32 @@ static void to_host(const struct cpu_regs *c, struct user_regs_struct *u)
 static void from_host(const struct user_regs_struct *u, struct cpu_regs *c)
 {
     *c = (struct cpu_regs){
-        .rax = u->rax, .rbx = u->rbx, .rcx = u->rcx, .rdx = u->rdx, .rsi = u->rsi, .rdi = u->rdi, .rbp = u->rbp,
-        .rsp = u->rsp, .r8 = u->r8, .r9 = u->r9, .r10 = u->r10, .r11 = u->r11, .r12 = u->r12, .r13 = u->r13,
-        .r14 = u->r14, .r15 = u->r15, .rip = u->rip, .rflags = u->eflags, .fs_base = u->fs_base, .gs_base = u->gs_base,
+        .rax = u->rax,
+        .rbx = u->rbx,
+        .rcx = u->rcx,
+        .rdx = u->rdx,
+        .rsi = u->rsi,
+        .rdi = u->rdi,
+        .rbp = u->rbp,
+        .rsp = u->rsp,
+        .r8 = u->r8,
+        .r9 = u->r9,
+        .r10 = u->r10,
+        .r11 = u->r11,
+        .r12 = u->r12,
+        .r13 = u->r13,
+        .r14 = u->r14,
+        .r15 = u->r15,
+        .rip = u->rip,
+        .rflags = u->eflags,
+        .fs_base = u->fs_base,
+        .gs_base = u->gs_base,
     };
 }
 
 /* As on a Linux without 32-bit calls. */
-static void refused_call(struct cpu_regs *regs, const struct user_regs_struct *u, struct platform_event *event)
+static void refused_call(struct cpu_regs *regs, const struct user_regs_struct *u,
+                         struct platform_event *event)
 {
     regs->rax = u->orig_rax;
     regs->rip -= CALL_SIZE;
@@ -134,7 +170,10 @@ void ptrace_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
     describe(ctx, &r, regs, event);
 }
 
-/* The owner sets in_guest before the tracer looks at interrupt, this side the other way round: one sees the other. */
+/*
+ * The owner sets in_guest before the tracer looks at interrupt, this side the other way round: one
+ * sees the other.
+ */
 void ptrace_interrupt(struct platform_ctx *ctx)
 {
     struct request r = {.kind = REQ_KICK, .ctx = ctx};

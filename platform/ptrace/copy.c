@@ -1,6 +1,7 @@
 /*
- * Guest memory: copies by process_vm_readv and process_vm_writev from the calling thread, single words by the stub, which
- * is as atomic as the guest's own. Lock: as.life, for reading, around the use of the pid.
+ * Guest memory: copies by process_vm_readv and process_vm_writev from the calling thread, single
+ * words by the stub, which is as atomic as the guest's own. Lock: as.life, for reading, around the
+ * use of the pid.
  */
 #include "platform/ptrace/ptrace.h"
 
@@ -19,7 +20,9 @@ int64_t pt_process_copy(struct platform_as *as, uint64_t guest, void *local, siz
         struct iovec mine = {(char *)local + copied, n - copied};
         struct iovec theirs = {(void *)(guest + copied), n - copied};
 
-        r = as->reaped ? -ESRCH : host_syscall(nr, (uint64_t)as->pid, (uint64_t)&mine, 1, (uint64_t)&theirs, 1, 0);
+        r = as->reaped
+                ? -ESRCH
+                : host_syscall(nr, (uint64_t)as->pid, (uint64_t)&mine, 1, (uint64_t)&theirs, 1, 0);
         if (r <= 0)
             break;
         copied += (size_t)r;
@@ -34,7 +37,8 @@ static size_t clip(uint64_t addr, size_t n)
     return addr >= STUB_USER_MAX ? 0 : MIN(n, STUB_USER_MAX - addr);
 }
 
-static int copy(struct platform_as *as, uint64_t guest, void *local, size_t n, bool out, size_t *done)
+static int copy(struct platform_as *as, uint64_t guest, void *local, size_t n, bool out,
+                size_t *done)
 {
     int64_t r = pt_process_copy(as, guest, local, clip(guest, n), out);
     size_t copied = r < 0 ? 0 : (size_t)r;
@@ -66,7 +70,8 @@ int ptrace_as_write(struct platform_as *as, uint64_t dst, const void *src, size_
     return copy(as, dst, (void *)src, n, true, done);
 }
 
-static int word(struct platform_ctx *ctx, uint64_t entry, uint64_t addr, struct request *r, uint32_t *out)
+static int word(struct platform_ctx *ctx, uint64_t entry, uint64_t addr, struct request *r,
+                uint32_t *out)
 {
     int err;
 
@@ -84,7 +89,8 @@ static int word(struct platform_ctx *ctx, uint64_t entry, uint64_t addr, struct 
     return 0;
 }
 
-int ptrace_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired, uint32_t *old)
+int ptrace_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
+                 uint32_t *old)
 {
     struct request r = {0};
 

@@ -1,14 +1,25 @@
 /*
- * What the kernel is told of a fault. ptrace gives the signal's information, not the processor's trap number and error code:
- * these are worked out here, the number exactly, the error code's write bit from the instruction. No locks.
+ * What the kernel is told of a fault. ptrace gives the signal's information, not the processor's
+ * trap number and error code: these are worked out here, the number exactly, the error code's write
+ * bit from the instruction. No locks.
  */
 #include "platform/ptrace/ptrace.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum trap { TRAP_DE = 0, TRAP_DB = 1, TRAP_BP = 3, TRAP_OF = 4, TRAP_UD = 6, TRAP_GP = 13, TRAP_PF = 14,
-            TRAP_MF = 16, TRAP_AC = 17, TRAP_XF = 19 };
+enum trap {
+    TRAP_DE = 0,
+    TRAP_DB = 1,
+    TRAP_BP = 3,
+    TRAP_OF = 4,
+    TRAP_UD = 6,
+    TRAP_GP = 13,
+    TRAP_PF = 14,
+    TRAP_MF = 16,
+    TRAP_AC = 17,
+    TRAP_XF = 19
+};
 
 #define PF_PRESENT 1UL
 #define PF_WRITE   2UL
@@ -24,15 +35,16 @@ enum trap { TRAP_DE = 0, TRAP_DB = 1, TRAP_BP = 3, TRAP_OF = 4, TRAP_UD = 6, TRA
 
 static bool is_prefix(uint8_t b)
 {
-    return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x2e || b == 0x36 || b == 0x3e ||
-           b == 0x26 || b == 0x64 || b == 0x65 || (b & 0xf0) == 0x40;
+    return b == 0x66 || b == 0x67 || b == 0xf0 || b == 0xf2 || b == 0xf3 || b == 0x2e ||
+           b == 0x36 || b == 0x3e || b == 0x26 || b == 0x64 || b == 0x65 || (b & 0xf0) == 0x40;
 }
 
 /* Two-byte opcodes that store to their memory operand. */
 static bool stores_0f(uint8_t op, uint8_t modrm)
 {
-    static const uint8_t stores[] = {0x11, 0x13, 0x17, 0x29, 0x2b, 0x7e, 0x7f, 0xd6, 0xe7, 0xc3, 0xab, 0xb3, 0xbb,
-                                     0xa4, 0xa5, 0xac, 0xad, 0xb0, 0xb1, 0xc0, 0xc1, 0xc7};
+    static const uint8_t stores[] = {0x11, 0x13, 0x17, 0x29, 0x2b, 0x7e, 0x7f, 0xd6,
+                                     0xe7, 0xc3, 0xab, 0xb3, 0xbb, 0xa4, 0xa5, 0xac,
+                                     0xad, 0xb0, 0xb1, 0xc0, 0xc1, 0xc7};
 
     if ((op & 0xf0) == 0x90) /* setcc */
         return true;
@@ -85,13 +97,15 @@ static bool stores(const uint8_t *insn, uint64_t addr, const struct cpu_regs *re
         return addr - regs->rsp + 16 < 32; /* call, push: the operand is read, the stack written */
     if (op == 0xa4 || op == 0xa5)
         return addr - regs->rdi + 8 < 16;
-    if (op == 0x86 || op == 0x87 || op == 0x88 || op == 0x89 || op == 0x8c || op == 0x8f || op == 0xa2 || op == 0xa3 ||
-        op == 0xaa || op == 0xab || op == 0xc6 || op == 0xc7 || op == 0xc0 || op == 0xc1 || (op & 0xfc) == 0xd0)
+    if (op == 0x86 || op == 0x87 || op == 0x88 || op == 0x89 || op == 0x8c || op == 0x8f ||
+        op == 0xa2 || op == 0xa3 || op == 0xaa || op == 0xab || op == 0xc6 || op == 0xc7 ||
+        op == 0xc0 || op == 0xc1 || (op & 0xfc) == 0xd0)
         return true;
     return stores_group(op, modrm);
 }
 
-static uint64_t page_fault_error(struct platform_ctx *ctx, const struct cpu_regs *regs, const struct platform_event *event)
+static uint64_t page_fault_error(struct platform_ctx *ctx, const struct cpu_regs *regs,
+                                 const struct platform_event *event)
 {
     uint64_t err = PF_USER;
     uint8_t insn[INSN_MAX + 6] = {0}, byte;
@@ -105,7 +119,8 @@ static uint64_t page_fault_error(struct platform_ctx *ctx, const struct cpu_regs
         return err | PF_INSTR;
     if (err & PF_PRESENT) /* readable, and no key: only a write faults */
         return err & PF_KEY ? err : err | PF_WRITE;
-    if (ptrace_copy_in(ctx, insn, regs->rip, INSN_MAX, NULL) == 0 && stores(insn, event->addr, regs))
+    if (ptrace_copy_in(ctx, insn, regs->rip, INSN_MAX, NULL) == 0 &&
+        stores(insn, event->addr, regs))
         err |= PF_WRITE;
     return err;
 }

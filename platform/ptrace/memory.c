@@ -1,8 +1,8 @@
 /*
- * Mapping calls: each is the host's own call, made by the guest process in the stub. A file's descriptor gets there over a
- * socket that all guest processes have; one is on its way at a time, it always becomes the same number, and the stub closes
- * it before guest code of that thread runs on: what the guest does to the message in the data page gains it nothing.
- * Lock: descriptor lock.
+ * Mapping calls: each is the host's own call, made by the guest process in the stub. A file's
+ * descriptor gets there over a socket that all guest processes have; one is on its way at a time,
+ * it always becomes the same number, and the stub closes it before guest code of that thread runs
+ * on: what the guest does to the message in the data page gains it nothing. Lock: descriptor lock.
  */
 #include "platform/ptrace/ptrace.h"
 
@@ -66,10 +66,14 @@ static int send_fd(int fd)
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    return sendmsg(ptrace_globals.socket[0], &m.header, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? 0 : -errno;
+    return sendmsg(ptrace_globals.socket[0], &m.header, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 ? 0
+                                                                                          : -errno;
 }
 
-/* Nobody took it: it must not reach the next process. Without room for it, a received descriptor is closed. */
+/*
+ * Nobody took it: it must not reach the next process. Without room for it, a received descriptor is
+ * closed.
+ */
 static void take_back(void)
 {
     char byte;
@@ -78,7 +82,8 @@ static void take_back(void)
         ;
 }
 
-static int map_received(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int flags, uint64_t offset)
+static int map_received(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int flags,
+                        uint64_t offset)
 {
     struct fd_message m;
     struct request r = {0};
@@ -103,8 +108,8 @@ static int map_received(struct platform_ctx *ctx, uint64_t addr, uint64_t size, 
     return status((int64_t)r.regs.rax);
 }
 
-static int map_file(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int flags, int fd,
-                    uint64_t offset)
+static int map_file(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int flags,
+                    int fd, uint64_t offset)
 {
     int err;
 
@@ -121,7 +126,8 @@ static int map_file(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int 
 
 /* ---- the calls ---- */
 
-int ptrace_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags, int fd, uint64_t offset)
+int ptrace_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+               int fd, uint64_t offset)
 {
     int host = MAP_FIXED | (flags & PLATFORM_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE);
 
@@ -136,7 +142,8 @@ int ptrace_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot,
     if (flags & PLATFORM_MAP_SHARED)
         return -EINVAL;
     return status(pt_stub_call(ctx, SYS_mmap,
-                            (uint64_t[6]){addr, size, (uint64_t)prot, (uint64_t)(host | MAP_ANONYMOUS), (uint64_t)-1, 0}));
+                               (uint64_t[6]){addr, size, (uint64_t)prot,
+                                             (uint64_t)(host | MAP_ANONYMOUS), (uint64_t)-1, 0}));
 }
 
 int ptrace_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size)
@@ -149,14 +156,15 @@ int ptrace_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int p
     return status(pt_stub_call(ctx, SYS_mprotect, (uint64_t[6]){addr, size, (uint64_t)prot}));
 }
 
-int ptrace_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr, uint64_t new_size,
-                 bool dontunmap)
+int ptrace_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
+                 uint64_t new_size, bool dontunmap)
 {
     uint64_t flags = 0;
 
     if (new_addr != old_addr)
         flags = MREMAP_MAYMOVE | MREMAP_FIXED | (dontunmap ? MREMAP_DONTUNMAP : 0);
-    return status(pt_stub_call(ctx, SYS_mremap, (uint64_t[6]){old_addr, old_size, new_size, flags, new_addr}));
+    return status(pt_stub_call(ctx, SYS_mremap,
+                               (uint64_t[6]){old_addr, old_size, new_size, flags, new_addr}));
 }
 
 int ptrace_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice)
@@ -172,7 +180,8 @@ int ptrace_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int fla
 /* At most STUB_VEC_SIZE pages. */
 static int mincore_part(struct platform_ctx *ctx, uint64_t addr, uint64_t pages, uint8_t *vec)
 {
-    int64_t r = pt_stub_call(ctx, SYS_mincore, (uint64_t[6]){addr, pages * PAGE_SIZE, STUB_DATA + STUB_VEC_OFFSET});
+    int64_t r = pt_stub_call(ctx, SYS_mincore,
+                             (uint64_t[6]){addr, pages * PAGE_SIZE, STUB_DATA + STUB_VEC_OFFSET});
 
     if (r < 0)
         return (int)r;

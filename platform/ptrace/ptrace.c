@@ -1,6 +1,6 @@
 /*
- * The ptrace platform: the plain reference, slow and simple. Probe, init and the operations table; the parts are in the
- * other files. No locks.
+ * The ptrace platform: the plain reference, slow and simple. Probe, init and the operations table;
+ * the parts are in the other files. No locks.
  */
 #include "platform/ptrace/ptrace.h"
 
@@ -54,7 +54,8 @@ static int probe(const struct platform_config *config, char *why, size_t size)
     }
     if (ptrace(PTRACE_SEIZE, (pid_t)pid, 0, 0) < 0) {
         err = -errno;
-        snprintf(why, size, "ptrace is not allowed here: %s (seccomp, or kernel.yama.ptrace_scope)", strerror(errno));
+        snprintf(why, size, "ptrace is not allowed here: %s (seccomp, or kernel.yama.ptrace_scope)",
+                 strerror(errno));
     }
     kill((pid_t)pid, SIGKILL);
     waitpid((pid_t)pid, NULL, __WALL);

@@ -1,4 +1,7 @@
-/* The stub: one page of code and one of data in every guest process, above user_max. Offsets are those of stub.S. */
+/*
+ * The stub: one page of code and one of data in every guest process, above user_max. Offsets are
+ * those of stub.S.
+ */
 #pragma once
 
 /* The top of a 47-bit address space; its last page stays unmapped. */
@@ -14,8 +17,9 @@
 #define STUB_LOAD    0x020 /* rdi: address; eax: what is there */
 #define STUB_CPU     0x030 /* eax: the CPU */
 /*
- * Takes a descriptor from the socket, maps it, closes it: rsi is the message header, the mmap arguments are rbx (address),
- * rbp (size), r12 (protection), r13 (flags), r14 (offset). rax: mmap's result if r15, recvmsg's, is 1.
+ * Takes a descriptor from the socket, maps it, closes it: rsi is the message header, the mmap
+ * arguments are rbx (address), rbp (size), r12 (protection), r13 (flags), r14 (offset). rax: mmap's
+ * result if r15, recvmsg's, is 1.
  */
 #define STUB_MAP_FD  0x040
 #define STUB_READY   0x100

@@ -1,7 +1,7 @@
 /*
- * The tracer thread: the one thread that may make ptrace and wait calls. It sleeps until a request is in the mailbox or a
- * guest thread stopped (SIGCHLD, which every thread of the sentry blocks, by a signalfd). What is done with either is in
- * tracee.c. Lock: mailbox lock.
+ * The tracer thread: the one thread that may make ptrace and wait calls. It sleeps until a request
+ * is in the mailbox or a guest thread stopped (SIGCHLD, which every thread of the sentry blocks, by
+ * a signalfd). What is done with either is in tracee.c. Lock: mailbox lock.
  */
 #include "platform/ptrace/ptrace.h"
 
@@ -100,7 +100,8 @@ static bool serve_mailbox(void)
 /* Until there is something to do. */
 static void idle(void)
 {
-    struct pollfd fds[2] = {{.fd = tracer.eventfd, .events = POLLIN}, {.fd = tracer.signalfd, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = tracer.eventfd, .events = POLLIN},
+                            {.fd = tracer.signalfd, .events = POLLIN}};
     struct signalfd_siginfo info;
     eventfd_t count;
     bool empty;

@@ -1,7 +1,8 @@
 /*
- * The zygote: the first guest process, cloned from the sentry by the tracer thread. It drops what it inherited (descriptors,
- * rights, signal state, host registrations), fills the stub's pages and stops in the stub. space.c then unmaps the rest of
- * the sentry from it; every address space is forked from it. The child's code makes raw calls only. No locks.
+ * The zygote: the first guest process, cloned from the sentry by the tracer thread. It drops what
+ * it inherited (descriptors, rights, signal state, host registrations), fills the stub's pages and
+ * stops in the stub. space.c then unmaps the rest of the sentry from it; every address space is
+ * forked from it. The child's code makes raw calls only. No locks.
  */
 #include "platform/ptrace/ptrace.h"
 
@@ -22,7 +23,8 @@
 
 #define RSEQ_SIG  0x53053053
 #define RSEQ_SIZE 32
-#define OPTIONS   (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK)
+#define OPTIONS                                                                                    \
+    (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK)
 
 extern const char ptrace_stub_page[];
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
@@ -64,7 +66,8 @@ static void drop_descriptors(int socket)
 static void drop_registrations(void)
 {
     if (&__rseq_size && __rseq_size)
-        call(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, RSEQ_SIZE, 1, RSEQ_SIG);
+        call(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, RSEQ_SIZE, 1,
+             RSEQ_SIG);
     call(SYS_set_tid_address, 0, 0, 0, 0);
     call(SYS_set_robust_list, 0, 24, 0, 0);
 }
@@ -82,7 +85,10 @@ static void drop_rights(void)
     call(SYS_setrlimit, RLIMIT_CORE, (uint64_t)&no_core, 0, 0);
 }
 
-/* No guest code ever makes a host call; should one get through, this is the second fence: only the stub's, by address. */
+/*
+ * No guest code ever makes a host call; should one get through, this is the second fence: only the
+ * stub's, by address.
+ */
 static void lock_in(void)
 {
     struct sock_filter insns[] = {
@@ -110,7 +116,8 @@ static void lock_in(void)
     };
     struct sock_fprog program = {.len = ARRAY_SIZE(insns), .filter = insns};
 
-    must(call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, (uint64_t)&program, 0));
+    must(call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+              (uint64_t)&program, 0));
 }
 
 /* Over whatever the sentry has there: at most the oldest part of its first stack. */
@@ -119,7 +126,8 @@ static void map_stub(void)
     uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
     int64_t r;
 
-    r = host_syscall(SYS_mmap, STUB_TEXT, STUB_END - STUB_TEXT, PROT_READ | PROT_WRITE, flags, (uint64_t)-1, 0);
+    r = host_syscall(SYS_mmap, STUB_TEXT, STUB_END - STUB_TEXT, PROT_READ | PROT_WRITE, flags,
+                     (uint64_t)-1, 0);
     must(r);
     memcpy((void *)STUB_TEXT, ptrace_stub_page, PAGE_SIZE);
     must(call(SYS_mprotect, STUB_TEXT, PAGE_SIZE, PROT_READ | PROT_EXEC, 0));

@@ -136,7 +136,10 @@
 #define ERFKILL 132
 #define EHWPOISON 133
 
-/* Never seen by guests: born where a task blocks, turned into a restart or EINTR when signals are dispatched. */
+/*
+ * Never seen by guests: born where a task blocks, turned into a restart or EINTR when signals are
+ * dispatched.
+ */
 #define ERESTARTSYS 512           /* restart if SA_RESTART or no handler runs */
 #define ERESTARTNOINTR 513        /* always restart */
 #define ERESTARTNOHAND 514        /* restart only if no handler runs */

@@ -1,4 +1,7 @@
-/* clone(2), wait(2), sched(2), prctl(2), rlimits, futex(2), capabilities. The guest's ABI on x86-64 Linux. */
+/*
+ * clone(2), wait(2), sched(2), prctl(2), rlimits, futex(2), capabilities. The guest's ABI on x86-64
+ * Linux.
+ */
 #pragma once
 
 #define LX_ARCH_GET_CPUID 0x1011

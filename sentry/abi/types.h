@@ -1,4 +1,6 @@
-/* Structures of the guest's ABI that many files share. x86-64 layouts; source: Linux uapi headers. */
+/*
+ * Structures of the guest's ABI that many files share. x86-64 layouts; source: Linux uapi headers.
+ */
 #pragma once
 
 #include "sentry/base/compiler.h"
@@ -31,7 +33,8 @@ struct lx_rlimit {
 
 struct lx_rusage {
     struct lx_timeval utime, stime;
-    int64_t maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv, nsignals, nvcsw, nivcsw;
+    int64_t maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv,
+        nsignals, nvcsw, nivcsw;
 };
 
 struct lx_stat {

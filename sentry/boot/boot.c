@@ -1,4 +1,6 @@
-/* Boot's main line: arena, platform, kernel, files, init; then waiting for its end. Takes no locks. */
+/*
+ * Boot's main line: arena, platform, kernel, files, init; then waiting for its end. Takes no locks.
+ */
 #include "fs/devpts/tty.h"
 #include "sentry/boot/boot_int.h"
 
@@ -100,7 +102,8 @@ static int start_platform(struct boot *b)
     char why[256] = "";
 
     if (!ops)
-        return boot_fail(b, 1, "unknown platform \"%s\" (there are systrap, ptrace, mpk)", b->config->platform);
+        return boot_fail(b, 1, "unknown platform \"%s\" (there are systrap, ptrace, mpk)",
+                         b->config->platform);
     if (platform_select(ops, &pc, why, sizeof(why)) < 0)
         return boot_fail(b, 1, "platform %s cannot run here: %s", ops->name, why);
     return 0;
@@ -111,7 +114,8 @@ static int64_t hook_syscall(struct task *t, uint64_t nr, const uint64_t args[6])
     return syscall_dispatch(t, nr, args);
 }
 
-DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall, .session_leader_exit = tty_session_leader_exit};
+DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall,
+                                        .session_leader_exit = tty_session_leader_exit};
 
 static int start_kernel(struct boot *b)
 {
@@ -201,8 +205,8 @@ int boot_run(const struct boot_config *config)
     /* From here on ro_globals is what its name says. */
     if (!status && ro_globals_seal() < 0)
         status = boot_fail(&b, 1, "cannot seal read-only data");
-    if (status || (status = start_kernel(&b)) || (status = boot_fs_create(&b)) || (status = boot_fs_mounts(&b)) ||
-        (status = boot_tty_create(&b)) ||
+    if (status || (status = start_kernel(&b)) || (status = boot_fs_create(&b)) ||
+        (status = boot_fs_mounts(&b)) || (status = boot_tty_create(&b)) ||
         (status = start_threads(&b)) || (status = boot_start_init(&b))) {
         platform_shutdown();
         return status;

@@ -1,13 +1,21 @@
 /*
- * Boot: turns a description of a sandbox into a running one, inside the process that becomes the sentry. Hosted code. The CLI fills
- * struct boot_config; descriptors in it are taken over.
+ * Boot: turns a description of a sandbox into a running one, inside the process that becomes the
+ * sentry. Hosted code. The CLI fills struct boot_config; descriptors in it are taken over.
  */
 #pragma once
 
 #include "sentry/abi/types.h"
 #include "sentry/base/compiler.h"
 
-enum boot_mount_type { BOOT_MOUNT_BIND, BOOT_MOUNT_TMPFS, BOOT_MOUNT_PROC, BOOT_MOUNT_DEV, BOOT_MOUNT_DEVPTS, BOOT_MOUNT_SYSFS, BOOT_MOUNT_OVERLAY_HERE };
+enum boot_mount_type {
+    BOOT_MOUNT_BIND,
+    BOOT_MOUNT_TMPFS,
+    BOOT_MOUNT_PROC,
+    BOOT_MOUNT_DEV,
+    BOOT_MOUNT_DEVPTS,
+    BOOT_MOUNT_SYSFS,
+    BOOT_MOUNT_OVERLAY_HERE
+};
 
 struct boot_mount {
     enum boot_mount_type type;
@@ -43,9 +51,12 @@ struct boot_config {
     struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
     bool init_is_ordinary; /* `do`: pid 1 gets no protection from signals */
     int stdio[3];
-    bool tty; /* stdin is a host terminal, set to raw mode: the guest gets a controlling terminal over it */
+    /* stdin is a host terminal, set to raw mode: the guest gets a controlling terminal over it */
+    bool tty;
 };
 
-/* Runs the sandbox to its end. The exit status of init, 128+N for signal N; or after a start-up failure told through error_fd, 1, 126
- * or 127. */
+/*
+ * Runs the sandbox to its end. The exit status of init, 128+N for signal N; or after a start-up
+ * failure told through error_fd, 1, 126 or 127.
+ */
 int boot_run(const struct boot_config *config);

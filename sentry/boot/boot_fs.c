@@ -1,4 +1,7 @@
-/* The sandbox's file tree: the root, with or without an overlay, and the mounts on it. Takes no locks of its own. */
+/*
+ * The sandbox's file tree: the root, with or without an overlay, and the mounts on it. Takes no
+ * locks of its own.
+ */
 #include "fs/dev/dev.h"
 #include "fs/devpts/devpts.h"
 #include "fs/hostfs/hostfs.h"
@@ -43,7 +46,8 @@ int boot_fs_create(struct boot *b)
         sb_put(sb);
     if (r < 0)
         return boot_fail(b, 1, "cannot use the root filesystem: %s", boot_error(r));
-    b->ctx = (struct vfs_ctx){.cred = cred_alloc_root(), .umask = 0, .fsize_limit = UINT64_MAX, .mount_ns = b->mount_ns};
+    b->ctx = (struct vfs_ctx){
+        .cred = cred_alloc_root(), .umask = 0, .fsize_limit = UINT64_MAX, .mount_ns = b->mount_ns};
     b->ctx.root = (struct path){mount_get(b->mount_ns->root), dentry_get(b->mount_ns->root->root)};
     b->ctx.cwd = path_get(&b->ctx.root);
     b->kernel->mount_ns = b->mount_ns;
@@ -121,7 +125,8 @@ int boot_fs_mounts(struct boot *b)
         int r = mount_one(b, m);
 
         if (r < 0)
-            return boot_fail(b, 1, "cannot mount %s on %s: %s", m->source, m->destination, boot_error(r));
+            return boot_fail(b, 1, "cannot mount %s on %s: %s", m->source, m->destination,
+                             boot_error(r));
     }
     /* The root path may have been mounted over; and cwd starts there. */
     mount_descend(&b->ctx.root);

@@ -1,6 +1,7 @@
 /*
- * When the sentry itself crashes: one report on the log with the faulting place and the return addresses found on the stack, as offsets that
- * addr2line -e runsc understands. Then the process ends, and with it the sandbox. Async-signal-safe; takes no locks.
+ * When the sentry itself crashes: one report on the log with the faulting place and the return
+ * addresses found on the stack, as offsets that addr2line -e runsc understands. Then the process
+ * ends, and with it the sandbox. Async-signal-safe; takes no locks.
  */
 #include "sentry/boot/crash.h"
 
@@ -41,7 +42,8 @@ static void say_stack(uint64_t sp)
     for (int i = 0; i < STACK_WORDS && found < MAX_FRAMES && (uint64_t)(word + i) < end; i++) {
         if (!in_text(word[i]))
             continue;
-        cv_snprintf(line, sizeof(line), " +0x%llx", (unsigned long long)(word[i] - (uintptr_t)__executable_start));
+        cv_snprintf(line, sizeof(line), " +0x%llx",
+                    (unsigned long long)(word[i] - (uintptr_t)__executable_start));
         say(line);
         found++;
     }
@@ -54,8 +56,10 @@ static void crashed(int signo, siginfo_t *info, void *context)
     uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     char line[256];
 
-    cv_snprintf(line, sizeof(line), "runsc: the kernel crashed: signal %d at +0x%llx, address 0x%llx\nstack:", signo,
-                (unsigned long long)(rip - (uintptr_t)__executable_start), (unsigned long long)(uintptr_t)info->si_addr);
+    cv_snprintf(line, sizeof(line),
+                "runsc: the kernel crashed: signal %d at +0x%llx, address 0x%llx\nstack:", signo,
+                (unsigned long long)(rip - (uintptr_t)__executable_start),
+                (unsigned long long)(uintptr_t)info->si_addr);
     say(line);
     say_stack((uint64_t)uc->uc_mcontext.gregs[REG_RSP]);
     _exit(128 + signo);
@@ -65,7 +69,8 @@ void crash_install(void)
 {
     static char stack[16384];
     stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
-    struct sigaction sa = {.sa_sigaction = crashed, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND};
+    struct sigaction sa = {.sa_sigaction = crashed,
+                           .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND};
 
     sigaltstack(&ss, NULL);
     sigaction(SIGSEGV, &sa, NULL);

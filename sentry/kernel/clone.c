@@ -1,6 +1,6 @@
 /*
- * New tasks: fork, vfork, threads, and what of the caller they share or copy. Locks: mm.lock around the host's fork; tasks_lock and
- * sig_lock to enter the child. Source: clone(2).
+ * New tasks: fork, vfork, threads, and what of the caller they share or copy. Locks: mm.lock around
+ * the host's fork; tasks_lock and sig_lock to enter the child. Source: clone(2).
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -11,8 +11,8 @@
 #include "sentry/kernel/wait.h"
 #include "sentry/mm/mm.h"
 
-#define NAMESPACE_FLAGS                                                                                       \
-    (LX_CLONE_NEWNS | LX_CLONE_NEWCGROUP | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER |             \
+#define NAMESPACE_FLAGS                                                                            \
+    (LX_CLONE_NEWNS | LX_CLONE_NEWCGROUP | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER |  \
      LX_CLONE_NEWPID | LX_CLONE_NEWNET | LX_CLONE_NEWTIME)
 
 static int check_flags(const struct task *t, const struct clone_args *args)
@@ -34,7 +34,9 @@ static int check_flags(const struct task *t, const struct clone_args *args)
         return -EINVAL; /* its children would have no parent */
     /* New namespaces are not offered: as on a kernel built without them. */
     if (f & NAMESPACE_FLAGS)
-        return (f & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN) ? -EPERM : -EINVAL;
+        return (f & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN)
+                   ? -EPERM
+                   : -EINVAL;
     return 0;
 }
 
@@ -161,7 +163,9 @@ int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pi
     int err = 0;
 
     mutex_lock(&tg->sig_lock);
-    /* Not into a group that is on its way out, or before a stop that this task must take part in. */
+    /*
+     * Not into a group that is on its way out, or before a stop that this task must take part in.
+     */
     if (tg->leader && (tg->group_exit || tg->exec_task || tg->stop_signal))
         err = -ERESTARTNOINTR;
     if (!err) {
@@ -221,7 +225,9 @@ static int enter(struct task *t, struct task *child, const struct clone_args *ar
 
     mutex_lock(&k->tasks_lock);
     parent = args->flags & LX_CLONE_PARENT ? self->parent : self;
-    err = k->task_count >= k->thread_limit || k->shutting_down || too_many_of_user_locked(t) ? -EAGAIN : 0;
+    err = k->task_count >= k->thread_limit || k->shutting_down || too_many_of_user_locked(t)
+              ? -EAGAIN
+              : 0;
     if (!err && signal_fatal_pending(t))
         err = -ERESTARTNOINTR;
     if (!err)
@@ -339,9 +345,9 @@ fail:
     return err;
 }
 
-#define UNSHARE_KNOWN                                                                                         \
-    (LX_CLONE_FILES | LX_CLONE_FS | LX_CLONE_SYSVSEM | LX_CLONE_SIGHAND | LX_CLONE_VM | LX_CLONE_THREAD |     \
-     NAMESPACE_FLAGS)
+#define UNSHARE_KNOWN                                                                              \
+    (LX_CLONE_FILES | LX_CLONE_FS | LX_CLONE_SYSVSEM | LX_CLONE_SIGHAND | LX_CLONE_VM |            \
+     LX_CLONE_THREAD | NAMESPACE_FLAGS)
 
 int task_unshare(struct task *t, uint64_t flags)
 {
@@ -352,9 +358,12 @@ int task_unshare(struct task *t, uint64_t flags)
     if (flags & ~(uint64_t)UNSHARE_KNOWN)
         return -EINVAL;
     if (flags & NAMESPACE_FLAGS)
-        return (flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN) ? -EPERM : -EINVAL;
+        return (flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN)
+                   ? -EPERM
+                   : -EINVAL;
     /* Only a process with one thread, whose memory nobody shares, "has" these alone already. */
-    if ((flags & (LX_CLONE_THREAD | LX_CLONE_SIGHAND | LX_CLONE_VM)) && READ_ONCE(t->tg->task_count) > 1)
+    if ((flags & (LX_CLONE_THREAD | LX_CLONE_SIGHAND | LX_CLONE_VM)) &&
+        READ_ONCE(t->tg->task_count) > 1)
         return -EINVAL;
     if ((flags & LX_CLONE_VM) && READ_ONCE(t->us.mm->ref.count) > 1)
         return -EINVAL;

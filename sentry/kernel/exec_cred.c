@@ -34,8 +34,9 @@ static void read_file_caps(struct task *t, struct file *f, struct file_caps *out
     task_vfs_put(&v);
     if (n < 20)
         return;
-    if ((raw[0] & VFS_CAP_REVISION_MASK) == VFS_CAP_REVISION_3 ? (n < 24 || raw[5])
-                                                               : (raw[0] & VFS_CAP_REVISION_MASK) != VFS_CAP_REVISION_2)
+    if ((raw[0] & VFS_CAP_REVISION_MASK) == VFS_CAP_REVISION_3
+            ? (n < 24 || raw[5])
+            : (raw[0] & VFS_CAP_REVISION_MASK) != VFS_CAP_REVISION_2)
         return;
     out->present = true;
     out->effective = raw[0] & VFS_CAP_EFFECTIVE;
@@ -55,13 +56,15 @@ static void apply_capabilities(struct cred *c, struct file_caps *fc, bool ids_ch
 {
     uint64_t ambient;
 
-    if (!(c->securebits & SECBIT_NOROOT) && (c->euid == 0 || c->uid == 0) && !(fc->present && c->uid != 0)) {
+    if (!(c->securebits & SECBIT_NOROOT) && (c->euid == 0 || c->uid == 0) &&
+        !(fc->present && c->uid != 0)) {
         fc->permitted = fc->inheritable = CRED_CAP_FULL;
         if (c->euid == 0)
             fc->effective = true;
     }
     ambient = ids_changed || fc->present ? 0 : c->cap_ambient;
-    c->cap_permitted = (c->cap_inheritable & fc->inheritable) | (fc->permitted & c->cap_bounding) | ambient;
+    c->cap_permitted =
+        (c->cap_inheritable & fc->inheritable) | (fc->permitted & c->cap_bounding) | ambient;
     c->cap_effective = fc->effective ? c->cap_permitted : ambient;
     c->cap_ambient = ambient;
 }

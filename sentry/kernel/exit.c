@@ -1,6 +1,7 @@
 /*
- * The end of tasks and thread groups: releasing what they use, reparenting children, telling the parent, forgetting. The exit
- * status is collected in wait_child.c. Locks: tasks_lock, then sig_lock. Source: _exit(2), wait(2), POSIX process termination.
+ * The end of tasks and thread groups: releasing what they use, reparenting children, telling the
+ * parent, forgetting. The exit status is collected in wait_child.c. Locks: tasks_lock, then
+ * sig_lock. Source: _exit(2), wait(2), POSIX process termination.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/poll.h"
@@ -64,7 +65,10 @@ static int exit_code_of(int32_t status, int32_t *out)
     return status & 0x80 ? LX_CLD_DUMPED : LX_CLD_KILLED;
 }
 
-/* tg's members have stopped jobs and nobody is left who could continue them: hang up and continue them (POSIX). */
+/*
+ * tg's members have stopped jobs and nobody is left who could continue them: hang up and continue
+ * them (POSIX).
+ */
 static void hangup_if_orphaned_locked(struct thread_group *tg, struct thread_group *parent,
                                       const struct thread_group *ignored)
 {

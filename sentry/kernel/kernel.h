@@ -1,6 +1,6 @@
 /*
- * The sandbox's root object in the arena: everything mutable hangs off it. Boot order: arena_init, kernel_create, mounts made by
- * boot, kernel_start_init, then boot waits for the init task's end.
+ * The sandbox's root object in the arena: everything mutable hangs off it. Boot order: arena_init,
+ * kernel_create, mounts made by boot, kernel_start_init, then boot waits for the init task's end.
  */
 #pragma once
 
@@ -17,10 +17,14 @@
 struct futex_table;
 struct timer_queue;
 
-/* Filled by higher layers (syscalls, strace) and boot: how this layer reaches them. Const table, by ops. */
+/*
+ * Filled by higher layers (syscalls, strace) and boot: how this layer reaches them. Const table, by
+ * ops.
+ */
 struct kernel_hooks {
     int64_t (*syscall)(struct task *t, uint64_t nr, const uint64_t args[6]);
-    void (*task_exit)(struct task *t);             /* fs/task and others clean up what hangs off the task */
+    /* fs/task and others clean up what hangs off the task */
+    void (*task_exit)(struct task *t);
     void (*session_leader_exit)(struct session *s); /* hang up its terminal; no lock held */
     /* A new descriptor for tg in t's table: its number, close-on-exec; flags: LX_O_NONBLOCK. */
     int (*pidfd_create)(struct task *t, struct thread_group *tg, uint32_t flags);
@@ -52,7 +56,8 @@ struct kernel {
         struct mutex lock;   /* unranked */
         struct list sockets; /* bound to abstract names; zeroed until first used */
     } unix_names;            /* fs/sock/unix_name.c */
-    void *proc_data, *dev_data, *host_io, *tty_data; /* owned by fs/proc, fs/dev, fs/hostfs, fs/devpts */
+    /* owned by fs/proc, fs/dev, fs/hostfs, fs/devpts */
+    void *proc_data, *dev_data, *host_io, *tty_data;
 };
 
 static inline struct kernel *kernel_of(const struct task *t)
@@ -105,13 +110,17 @@ static inline const struct kernel_hooks *kernel_hooks_of(const struct kernel *k)
 {
     return OPS_GET(kernel_hooks, k->hooks);
 }
-/* Enters a new task: pid, group, parent, process group; tasks_lock held. The task has its tg; parent NULL: pid 1. */
+/*
+ * Enters a new task: pid, group, parent, process group; tasks_lock held. The task has its tg;
+ * parent NULL: pid 1.
+ */
 int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pid) MUST_CHECK;
 void task_unlink_locked(struct task *t);
 /* An exited group is forgotten: its parent has waited, or does not want to. tasks_lock held. */
 void thread_group_release_locked(struct thread_group *tg);
 /* The program at path (from base, NULL: cwd) opened for execution. */
-int task_open_exec(struct task *t, const struct path *base, const char *path, uint32_t walk_flags, struct file **out) MUST_CHECK;
+int task_open_exec(struct task *t, const struct path *base, const char *path, uint32_t walk_flags,
+                   struct file **out) MUST_CHECK;
 /* The task's memory goes (exit, exec): robust list, CLONE_CHILD_CLEARTID. */
 void task_release_user_words(struct task *t);
 /* Lets the parent of a vfork go on. */

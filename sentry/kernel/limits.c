@@ -1,4 +1,7 @@
-/* Resource limits and usage. Locks: thread_group.limits_lock; tasks_lock for the times of others. Source: getrlimit(2), getrusage(2). */
+/*
+ * Resource limits and usage. Locks: thread_group.limits_lock; tasks_lock for the times of others.
+ * Source: getrlimit(2), getrusage(2).
+ */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/string.h"
@@ -50,7 +53,8 @@ void thread_group_get_rlimit(struct thread_group *tg, int resource, struct lx_rl
 
 #define NOFILE_MAX 1048576UL /* /proc/sys/fs/nr_open */
 
-int thread_group_set_rlimit(struct thread_group *tg, int resource, const struct lx_rlimit *new, bool may_raise)
+int thread_group_set_rlimit(struct thread_group *tg, int resource, const struct lx_rlimit *new,
+                            bool may_raise)
 {
     int err = 0;
 

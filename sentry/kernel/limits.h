@@ -7,4 +7,5 @@
 void limits_default(struct lx_rlimit limits[LX_RLIMIT_COUNT]);
 void thread_group_get_rlimit(struct thread_group *tg, int resource, struct lx_rlimit *out);
 /* may_raise: CAP_SYS_RESOURCE. -EINVAL (cur > max), -EPERM. */
-int thread_group_set_rlimit(struct thread_group *tg, int resource, const struct lx_rlimit *new, bool may_raise) MUST_CHECK;
+int thread_group_set_rlimit(struct thread_group *tg, int resource, const struct lx_rlimit *new,
+                            bool may_raise) MUST_CHECK;

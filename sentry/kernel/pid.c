@@ -1,6 +1,6 @@
 /*
- * Numbers of tasks, process groups and sessions: one table by number, and look-up through it. What a group or session is: group.c.
- * Locks: kernel.tasks_lock; functions ending in _locked expect it.
+ * Numbers of tasks, process groups and sessions: one table by number, and look-up through it. What
+ * a group or session is: group.c. Locks: kernel.tasks_lock; functions ending in _locked expect it.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/slab.h"
@@ -19,7 +19,8 @@ int pid_alloc_locked(struct kernel *k, int32_t wanted, struct pid **out)
     if (wanted > 0)
         err = wanted < PID_MAX ? idalloc_take(&k->pids, nr) : -EINVAL;
     else
-        err = idalloc_get_cyclic(&k->pids, k->pid_high > PID_RESERVED ? PID_RESERVED : INIT_PID, &nr);
+        err =
+            idalloc_get_cyclic(&k->pids, k->pid_high > PID_RESERVED ? PID_RESERVED : INIT_PID, &nr);
     if (err) {
         slab_free(&pid_slab, pid);
         return err == -ENOSPC ? -EAGAIN : err == -EBUSY ? -EEXIST : err;

@@ -1,5 +1,6 @@
 /*
- * Action tables: sharing, copying, and what exec does to them. Locks: sighand.lock (rank SIGACT), inside sig_lock.
+ * Action tables: sharing, copying, and what exec does to them. Locks: sighand.lock (rank SIGACT),
+ * inside sig_lock.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/slab.h"
@@ -107,7 +108,8 @@ void signal_reset_on_exec(struct task *t)
     mutex_unlock(&t->tg->sig_lock);
 }
 
-void signal_set_action(struct task *t, int signo, const struct lx_sigaction *new, struct lx_sigaction *out_old)
+void signal_set_action(struct task *t, int signo, const struct lx_sigaction *new,
+                       struct lx_sigaction *out_old)
 {
     struct thread_group *tg = t->tg;
     lx_sigset_t bit = LX_SIGMASK(signo);

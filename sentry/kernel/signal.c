@@ -1,6 +1,6 @@
 /*
- * Signal queues and masks: pending sets, taking signals off, the per-task flag. Sending is signal_send.c, delivery
- * signal_deliver.c, stops signal_stop.c. Locks: thread_group.sig_lock.
+ * Signal queues and masks: pending sets, taking signals off, the per-task flag. Sending is
+ * signal_send.c, delivery signal_deliver.c, stops signal_stop.c. Locks: thread_group.sig_lock.
  */
 #include "sentry/kernel/signal.h"
 
@@ -71,7 +71,10 @@ void signal_flush_mask_locked(struct thread_group *tg, lx_sigset_t mask)
         flush_mask(tg, &t->pending, mask);
 }
 
-/* The lowest number, but faults before all else: their handlers must see the registers of the fault. */
+/*
+ * The lowest number, but faults before all else: their handlers must see the registers of the
+ * fault.
+ */
 static int pick(lx_sigset_t set)
 {
     if (set & SIGNALS_SYNCHRONOUS)
@@ -79,7 +82,8 @@ static int pick(lx_sigset_t set)
     return set ? __builtin_ctzl(set) + 1 : 0;
 }
 
-static void collect(struct thread_group *tg, struct sigpending *p, int signo, struct lx_siginfo *info)
+static void collect(struct thread_group *tg, struct sigpending *p, int signo,
+                    struct lx_siginfo *info)
 {
     struct sigqueue_entry *e, *found = NULL;
     bool more = false;

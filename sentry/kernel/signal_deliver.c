@@ -1,6 +1,6 @@
 /*
- * Signals on the way back to the guest: default actions, handlers, restarts of interrupted system calls. Frames are built in
- * signal_frame.c. Locks: thread_group.sig_lock. Source: signal(7).
+ * Signals on the way back to the guest: default actions, handlers, restarts of interrupted system
+ * calls. Frames are built in signal_frame.c. Locks: thread_group.sig_lock. Source: signal(7).
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/kernel.h"
@@ -15,7 +15,15 @@ struct delivery {
     struct lx_sigaction act;
 };
 
-enum step { STEP_NONE, STEP_DEAD, STEP_AGAIN, STEP_CONTINUED, STEP_STOP_NOW, STEP_STOP, STEP_HANDLER };
+enum step {
+    STEP_NONE,
+    STEP_DEAD,
+    STEP_AGAIN,
+    STEP_CONTINUED,
+    STEP_STOP_NOW,
+    STEP_STOP,
+    STEP_HANDLER
+};
 
 static void go_back_to_syscall(struct task *t, uint64_t nr)
 {

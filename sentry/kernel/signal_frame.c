@@ -1,7 +1,8 @@
 /*
- * Signal frames of x86-64: what a handler finds on its stack, and rt_sigreturn back from it. Byte for byte as Linux lays them out:
- * return address, ucontext, siginfo, and above them, 64-aligned, the FPU state in XSAVE format. Source: sigreturn(2),
- * sigaltstack(2), Intel SDM vol. 1 chapter 13. Locks: sig_lock for the mask and the alternate stack.
+ * Signal frames of x86-64: what a handler finds on its stack, and rt_sigreturn back from it. Byte
+ * for byte as Linux lays them out: return address, ucontext, siginfo, and above them, 64-aligned,
+ * the FPU state in XSAVE format. Source: sigreturn(2), sigaltstack(2), Intel SDM vol. 1 chapter 13.
+ * Locks: sig_lock for the mask and the alternate stack.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/slab.h"
@@ -68,8 +69,8 @@ struct xsave_header {
 };
 
 /*
- * The frame's image in kernel memory: the FPU state at its start of 64-aligned 512, so that the frame is where it will be relative
- * to it: sp = round_down(fpu - 440, 16) - 8 = fpu - 456.
+ * The frame's image in kernel memory: the FPU state at its start of 64-aligned 512, so that the
+ * frame is where it will be relative to it: sp = round_down(fpu - 440, 16) - 8 = fpu - 456.
  */
 #define IMAGE_FPU 512
 #define FRAME_BELOW_FPU 456
@@ -92,7 +93,8 @@ static bool on_stack(const struct lx_sigaltstack *ss, uint64_t sp)
 /* As Linux: with SS_AUTODISARM one is never on it, since it is off while a handler runs. */
 bool signal_on_altstack(const struct task *t, uint64_t sp)
 {
-    return !((uint32_t)t->altstack.flags & LX_SS_AUTODISARM) && t->altstack.size && on_stack(&t->altstack, sp);
+    return !((uint32_t)t->altstack.flags & LX_SS_AUTODISARM) && t->altstack.size &&
+           on_stack(&t->altstack, sp);
 }
 
 /* Where the FPU state goes; 0 when the alternate stack is too small. */
@@ -111,7 +113,8 @@ static uint64_t place_fpu(const struct task *t, const struct lx_sigaction *act)
     return sp;
 }
 
-static void fill_context(const struct task *t, struct lx_ucontext *uc, uint64_t fpstate, lx_sigset_t mask)
+static void fill_context(const struct task *t, struct lx_ucontext *uc, uint64_t fpstate,
+                         lx_sigset_t mask)
 {
     const struct cpu_regs *r = &t->regs;
 
@@ -119,15 +122,38 @@ static void fill_context(const struct task *t, struct lx_ucontext *uc, uint64_t 
     uc->stack = t->altstack;
     uc->mask = mask;
     uc->mc = (struct lx_sigcontext){
-        .r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13,
-        .r14 = r->r14, .r15 = r->r15, .rdi = r->rdi, .rsi = r->rsi, .rbp = r->rbp, .rbx = r->rbx,
-        .rdx = r->rdx, .rax = r->rax, .rcx = r->rcx, .rsp = r->rsp, .rip = r->rip, .rflags = r->rflags,
-        .cs = USER_CS, .ss = USER_SS, .err = t->trap_err, .trapno = t->trap_no, .oldmask = mask,
-        .cr2 = t->trap_addr, .fpstate = fpstate,
+        .r8 = r->r8,
+        .r9 = r->r9,
+        .r10 = r->r10,
+        .r11 = r->r11,
+        .r12 = r->r12,
+        .r13 = r->r13,
+        .r14 = r->r14,
+        .r15 = r->r15,
+        .rdi = r->rdi,
+        .rsi = r->rsi,
+        .rbp = r->rbp,
+        .rbx = r->rbx,
+        .rdx = r->rdx,
+        .rax = r->rax,
+        .rcx = r->rcx,
+        .rsp = r->rsp,
+        .rip = r->rip,
+        .rflags = r->rflags,
+        .cs = USER_CS,
+        .ss = USER_SS,
+        .err = t->trap_err,
+        .trapno = t->trap_no,
+        .oldmask = mask,
+        .cr2 = t->trap_addr,
+        .fpstate = fpstate,
     };
 }
 
-/* The state as XSAVE leaves it, then Linux's marks of its size in the software bytes and after its end. */
+/*
+ * The state as XSAVE leaves it, then Linux's marks of its size in the software bytes and after its
+ * end.
+ */
 static int fill_fpu(struct task *t, uint8_t *fpu)
 {
     const struct platform_facts *facts = platform_facts();
@@ -147,8 +173,8 @@ static int fill_fpu(struct task *t, uint8_t *fpu)
     return 0;
 }
 
-int signal_frame_push(struct task *t, int signo, const struct lx_siginfo *info, const struct lx_sigaction *act,
-                      lx_sigset_t mask)
+int signal_frame_push(struct task *t, int signo, const struct lx_siginfo *info,
+                      const struct lx_sigaction *act, lx_sigset_t mask)
 {
     uint64_t fpu_addr = place_fpu(t, act), frame_addr = fpu_addr - FRAME_BELOW_FPU;
     uint8_t *image = scratch(t);
@@ -165,7 +191,8 @@ int signal_frame_push(struct task *t, int signo, const struct lx_siginfo *info, 
     fill_context(t, &frame->uc, fpu_addr, mask);
     err = fill_fpu(t, image + IMAGE_FPU);
     if (!err)
-        err = copy_out(&t->us, uaddr(frame_addr), frame, FRAME_BELOW_FPU + platform_facts()->fpu_size + 4);
+        err = copy_out(&t->us, uaddr(frame_addr), frame,
+                       FRAME_BELOW_FPU + platform_facts()->fpu_size + 4);
     if (!err)
         err = platform_fpu_reset(t->us.ctx);
     if (err)
@@ -192,7 +219,8 @@ static bool fpu_image_valid(const uint8_t *fpu)
 
     memcpy(&header, fpu + XSAVE_HEADER_OFFSET, sizeof(header));
     memcpy(&mxcsr, fpu + MXCSR_OFFSET, sizeof(mxcsr));
-    if ((header.xstate_bv & ~platform_facts()->fpu_features) || header.xcomp_bv || (mxcsr & ~MXCSR_VALID))
+    if ((header.xstate_bv & ~platform_facts()->fpu_features) || header.xcomp_bv ||
+        (mxcsr & ~MXCSR_VALID))
         return false;
     for (i = 0; i < 6; i++) {
         if (header.reserved[i])
@@ -206,8 +234,8 @@ static uint32_t extended_size(struct task *t, uint64_t addr, const struct fp_sw_
 {
     uint32_t magic2;
 
-    if (sw->magic1 != FP_XSTATE_MAGIC1 || sw->size < XSAVE_MIN_SIZE || sw->size > platform_facts()->fpu_size ||
-        sw->size > sw->extended_size)
+    if (sw->magic1 != FP_XSTATE_MAGIC1 || sw->size < XSAVE_MIN_SIZE ||
+        sw->size > platform_facts()->fpu_size || sw->size > sw->extended_size)
         return 0;
     if (copy_in_obj(&t->us, &magic2, uaddr(addr + sw->size)) || magic2 != FP_XSTATE_MAGIC2)
         return 0;
@@ -308,7 +336,8 @@ void signal_get_altstack(const struct task *t, uint64_t sp, struct lx_sigaltstac
 
     if (signal_on_altstack(t, sp))
         state = LX_SS_ONSTACK;
-    *out = (struct lx_sigaltstack){.sp = t->altstack.sp,
-                                   .size = t->altstack.size,
-                                   .flags = (int32_t)(state | ((uint32_t)t->altstack.flags & LX_SS_AUTODISARM))};
+    *out = (struct lx_sigaltstack){
+        .sp = t->altstack.sp,
+        .size = t->altstack.size,
+        .flags = (int32_t)(state | ((uint32_t)t->altstack.flags & LX_SS_AUTODISARM))};
 }

@@ -1,6 +1,7 @@
 /*
- * Sending signals: what is ignored at once, queueing, whom to wake, fatal signals, and to whom kill(2) may send. Stop signals and
- * SIGCONT undo each other here. Locks: thread_group.sig_lock; tasks_lock for process groups. Source: signal(7), kill(2).
+ * Sending signals: what is ignored at once, queueing, whom to wake, fatal signals, and to whom
+ * kill(2) may send. Stop signals and SIGCONT undo each other here. Locks: thread_group.sig_lock;
+ * tasks_lock for process groups. Source: signal(7), kill(2).
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -11,13 +12,18 @@
 void signal_wake_locked(struct task *t)
 {
     __atomic_store_n(&t->signal_flag, 1, __ATOMIC_SEQ_CST);
-    /* Pairs with the task loop: it sets in_guest, then reads signal_flag again before it switches. */
+    /*
+     * Pairs with the task loop: it sets in_guest, then reads signal_flag again before it switches.
+     */
     if (__atomic_load_n(&t->in_guest, __ATOMIC_SEQ_CST) && t->ctx_shared)
         platform_interrupt(t->ctx_shared);
     unpark(&t->parker);
 }
 
-/* Would it do nothing? t: the target, or any task of the group. Blocked ones are kept: the action may change before they are seen. */
+/*
+ * Would it do nothing? t: the target, or any task of the group. Blocked ones are kept: the action
+ * may change before they are seen.
+ */
 static bool is_ignored_locked(struct thread_group *tg, struct task *t, int signo, bool force)
 {
     lx_sigset_t bit = LX_SIGMASK(signo);
@@ -31,7 +37,10 @@ static bool is_ignored_locked(struct thread_group *tg, struct task *t, int signo
     return handler == LX_SIG_IGN || (handler == LX_SIG_DFL && (bit & SIGNALS_IGNORE));
 }
 
-/* SIGCONT arrives: the stop under way or in effect ends, before anybody decides whether SIGCONT itself is ignored or blocked. */
+/*
+ * SIGCONT arrives: the stop under way or in effect ends, before anybody decides whether SIGCONT
+ * itself is ignored or blocked.
+ */
 static void continue_locked(struct thread_group *tg)
 {
     struct task *t;
@@ -96,10 +105,14 @@ static struct task *find_taker_locked(struct thread_group *tg, struct task *t, l
         if (wants(other, bit))
             return other;
     }
-    return NULL; /* all have something to look at already, or block it: whoever looks next finds it */
+    /* all have something to look at already, or block it: whoever looks next finds it */
+    return NULL;
 }
 
-/* It is queued: wake one that will take it. What certainly kills ends the whole group at once, so that killable waits see it too. */
+/*
+ * It is queued: wake one that will take it. What certainly kills ends the whole group at once, so
+ * that killable waits see it too.
+ */
 static void complete_locked(struct thread_group *tg, struct task *t, int signo, bool force)
 {
     lx_sigset_t bit = LX_SIGMASK(signo);
@@ -107,8 +120,9 @@ static void complete_locked(struct thread_group *tg, struct task *t, int signo, 
 
     if (!taker)
         return;
-    if (!tg->group_exit && !(bit & (SIGNALS_STOP | SIGNALS_IGNORE | SIGNALS_CORE)) && !(taker->real_blocked & bit) &&
-        (!tg->unkillable || force) && signal_action_locked(tg, signo).handler == LX_SIG_DFL) {
+    if (!tg->group_exit && !(bit & (SIGNALS_STOP | SIGNALS_IGNORE | SIGNALS_CORE)) &&
+        !(taker->real_blocked & bit) && (!tg->unkillable || force) &&
+        signal_action_locked(tg, signo).handler == LX_SIG_DFL) {
         signal_group_exit_locked(tg, NULL, signo);
         return;
     }
@@ -117,15 +131,20 @@ static void complete_locked(struct thread_group *tg, struct task *t, int signo, 
 
 static bool limit_reached(struct thread_group *tg, int signo, const struct lx_siginfo *info)
 {
-    /* What the kernel or kill(2) sends is not limited for standard signals: there is one of each at most. */
+    /*
+     * What the kernel or kill(2) sends is not limited for standard signals: there is one of each at
+     * most.
+     */
     if (signo < LX_SIGRTMIN && (!info || info->code >= 0))
         return false;
     return tg->queued_signals >= READ_ONCE(tg->rlimits[LX_RLIMIT_SIGPENDING].cur);
 }
 
-static int queue_locked(struct thread_group *tg, struct sigpending *p, int signo, const struct lx_siginfo *info)
+static int queue_locked(struct thread_group *tg, struct sigpending *p, int signo,
+                        const struct lx_siginfo *info)
 {
-    struct sigqueue_entry *e = limit_reached(tg, signo, info) ? NULL : signal_entry_alloc_locked(tg);
+    struct sigqueue_entry *e =
+        limit_reached(tg, signo, info) ? NULL : signal_entry_alloc_locked(tg);
 
     if (!e)
         return signo >= LX_SIGRTMIN && info && info->code != LX_SI_USER ? -EAGAIN : 0;
@@ -151,7 +170,8 @@ static bool prepare_locked(struct thread_group *tg, struct task *t, int signo, b
     return !is_ignored_locked(tg, t ? t : tg->leader, signo, force);
 }
 
-int signal_send_locked(struct thread_group *tg, struct task *t, int signo, const struct lx_siginfo *info, bool force)
+int signal_send_locked(struct thread_group *tg, struct task *t, int signo,
+                       const struct lx_siginfo *info, bool force)
 {
     struct sigpending *p = t ? &t->pending : &tg->shared_pending;
     lx_sigset_t bit = LX_SIGMASK(signo);
@@ -285,7 +305,8 @@ int signal_may_send(struct task *from, struct thread_group *to, int signo)
     return err;
 }
 
-int signal_send_pgrp(struct task *from, int32_t pgid, int signo, const struct lx_siginfo *info, bool check)
+int signal_send_pgrp(struct task *from, int32_t pgid, int signo, const struct lx_siginfo *info,
+                     bool check)
 {
     struct kernel *k = from ? from->k : arena_root();
     struct thread_group *tg;

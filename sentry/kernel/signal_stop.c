@@ -1,6 +1,6 @@
 /*
- * Job control: group stops, continuing, and what parents are told. Locks: tasks_lock (for the parent), then sig_lock.
- * Source: POSIX job control, wait(2).
+ * Job control: group stops, continuing, and what parents are told. Locks: tasks_lock (for the
+ * parent), then sig_lock. Source: POSIX job control, wait(2).
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/poll.h"

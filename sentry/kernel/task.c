@@ -1,6 +1,7 @@
 /*
- * The life of the objects task and thread_group: allocation, references, the last put; and counted looks into other tasks.
- * Not here: how tasks start (clone.c, kernel.c), change (exec.c) and end (exit.c). Locks: task.res_lock, sig_lock, tasks_lock.
+ * The life of the objects task and thread_group: allocation, references, the last put; and counted
+ * looks into other tasks. Not here: how tasks start (clone.c, kernel.c), change (exec.c) and end
+ * (exit.c). Locks: task.res_lock, sig_lock, tasks_lock.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -208,8 +209,9 @@ bool task_may_access(struct task *from, struct task *to)
     if (from->tg == to->tg)
         return true;
     theirs = task_cred_get(to);
-    same = mine->fsuid == theirs->uid && mine->fsuid == theirs->euid && mine->fsuid == theirs->suid &&
-           mine->fsgid == theirs->gid && mine->fsgid == theirs->egid && mine->fsgid == theirs->sgid &&
+    same = mine->fsuid == theirs->uid && mine->fsuid == theirs->euid &&
+           mine->fsuid == theirs->suid && mine->fsgid == theirs->gid &&
+           mine->fsgid == theirs->egid && mine->fsgid == theirs->sgid &&
            READ_ONCE(to->tg->dumpable) == 1 && !(theirs->cap_permitted & ~mine->cap_permitted);
     ok = same || cred_capable(mine, LX_CAP_SYS_PTRACE);
     cred_put(theirs);

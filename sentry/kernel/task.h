@@ -1,16 +1,19 @@
 /*
  * Tasks (threads), thread groups (processes), process groups and sessions.
  *
- * struct task: counted. Holders: the pid table while it is not reaped (one), its own kernel thread while it runs (one), short-lived
- * look-ups. States: TASK_RUNNING -> TASK_ZOMBIE (exited, leader not yet waited for) -> TASK_DEAD (reaped). Its mm, files, fs are
- * dropped at exit by its own thread. struct thread_group: counted; held by each of its tasks and by its leader's pid entry.
+ * struct task: counted. Holders: the pid table while it is not reaped (one), its own kernel thread
+ * while it runs (one), short-lived look-ups. States: TASK_RUNNING -> TASK_ZOMBIE (exited, leader
+ * not yet waited for) -> TASK_DEAD (reaped). Its mm, files, fs are dropped at exit by its own
+ * thread. struct thread_group: counted; held by each of its tasks and by its leader's pid entry.
  *
- * kernel.tasks_lock guards: the pid table, parent/children, group membership, process groups, sessions, exit states.
- * thread_group.sig_lock guards everything about signals, and task.ctx_shared. thread_group.tasks changes under both, so either is
- * enough to walk it. Fields without a note belong to the task's own thread.
+ * kernel.tasks_lock guards: the pid table, parent/children, group membership, process groups,
+ * sessions, exit states. thread_group.sig_lock guards everything about signals, and
+ * task.ctx_shared. thread_group.tasks changes under both, so either is enough to walk it. Fields
+ * without a note belong to the task's own thread.
  *
- * Interrupting: a sender holds sig_lock, sets t->signal_flag, and calls platform_interrupt(t->ctx_shared) only when t->in_guest is
- * set and ctx_shared is not NULL. The owner clears ctx_shared under sig_lock before its context may go away (exec, exit).
+ * Interrupting: a sender holds sig_lock, sets t->signal_flag, and calls
+ * platform_interrupt(t->ctx_shared) only when t->in_guest is set and ctx_shared is not NULL. The
+ * owner clears ctx_shared under sig_lock before its context may go away (exec, exit).
  */
 #pragma once
 
@@ -27,7 +30,10 @@ struct tty;
 
 enum task_state { TASK_RUNNING, TASK_ZOMBIE, TASK_DEAD };
 
-/* CLONE_FS shares it. Only tasks that hold it may change root or cwd: one with a single holder is read without the lock. */
+/*
+ * CLONE_FS shares it. Only tasks that hold it may change root or cwd: one with a single holder is
+ * read without the lock.
+ */
 struct fs_context {
     struct ref ref;
     struct mutex lock; /* rank FS */
@@ -35,7 +41,10 @@ struct fs_context {
     uint32_t umask;
 };
 
-/* A number in use: as a task's id, a process group's or a session's. Guarded by tasks_lock; freed when no use is left. */
+/*
+ * A number in use: as a task's id, a process group's or a session's. Guarded by tasks_lock; freed
+ * when no use is left.
+ */
 struct pid {
     int32_t nr;
     uint32_t users;          /* task + group members + session */
@@ -81,7 +90,8 @@ struct thread_group {
     struct sigpending shared_pending;
     uint32_t queued_signals; /* entries in its queues and its tasks'; RLIMIT_SIGPENDING */
     bool unkillable;         /* pid 1: no default action of a signal from inside */
-    bool stop_dequeued;      /* a stop signal was taken off a queue; SIGCONT since then cancels it */
+    /* a stop signal was taken off a queue; SIGCONT since then cancels it */
+    bool stop_dequeued;
     bool continue_notify;    /* a woken task must tell the parent of the continue */
     struct waitq signalfd_waiters;
     bool group_exit;         /* exit_group or a fatal signal: group_exit_status is final */
@@ -116,7 +126,8 @@ struct task {
     char comm[16];         /* written under tasks_lock */
 
     struct cpu_regs regs;
-    struct mutex res_lock; /* rank CRED: held to swap the next five, and by others to look (task_mm_get ...) */
+    /* rank CRED: held to swap the next five, and by others to look (task_mm_get ...) */
+    struct mutex res_lock;
     struct uspace us;      /* mm (one reference) and platform context */
     struct fdtable *files; /* one reference each; NULL once exited */
     struct fs_context *fs;
@@ -160,7 +171,8 @@ struct task {
     uint64_t affinity[16];   /* words */
     uint64_t start_ns;       /* host CLOCK_BOOTTIME */
     uint64_t syscall_nr;     /* the call being serviced, for /proc/PID/syscall and strace */
-    void *fpu_scratch;       /* kmalloc of facts.fpu_size + 64, for frames; may be NULL until needed */
+    /* kmalloc of facts.fpu_size + 64, for frames; may be NULL until needed */
+    void *fpu_scratch;
     uint64_t min_flt, voluntary_switches;
     bool in_vfork;
     uint64_t trap_no, trap_err, trap_addr; /* of the last fault, for signal frames */
@@ -186,11 +198,20 @@ void task_vfs_put(struct task_vfs *v);
 /* The file of a descriptor, counted; NULL: EBADF. */
 struct file *task_file(struct task *t, int fd) MUST_CHECK;
 struct file *task_file_or_path(struct task *t, int fd) MUST_CHECK;
-/* Installs f (reference taken over, dropped on failure) at the lowest descriptor: the number or -EMFILE, -ENOMEM. */
+/*
+ * Installs f (reference taken over, dropped on failure) at the lowest descriptor: the number or
+ * -EMFILE, -ENOMEM.
+ */
 int task_install_fd(struct task *t, struct file *f, bool cloexec) MUST_CHECK;
-/* A path string from the guest: kmalloc'ed, 1..4095 bytes; -ENOENT for "" unless allow_empty, -ENAMETOOLONG, -EFAULT. */
+/*
+ * A path string from the guest: kmalloc'ed, 1..4095 bytes; -ENOENT for "" unless allow_empty,
+ * -ENAMETOOLONG, -EFAULT.
+ */
 int task_copy_path(struct task *t, uaddr_t p, bool allow_empty, char **out) MUST_CHECK;
-/* dirfd of an *at call: *out NULL for AT_FDCWD or an absolute name; else the descriptor's path with references. */
+/*
+ * dirfd of an *at call: *out NULL for AT_FDCWD or an absolute name; else the descriptor's path with
+ * references.
+ */
 struct at_base {
     struct path path;
     const struct path *use; /* NULL or &path */
@@ -208,7 +229,8 @@ void task_put(struct task *t);
 struct thread_group *thread_group_get(struct thread_group *tg);
 void thread_group_put(struct thread_group *tg);
 struct task *task_find(struct kernel *k, int32_t tid) MUST_CHECK;            /* NULL: ESRCH */
-struct thread_group *thread_group_find(struct kernel *k, int32_t tgid) MUST_CHECK; /* zombies included */
+/* zombies included */
+struct thread_group *thread_group_find(struct kernel *k, int32_t tgid) MUST_CHECK;
 /* The next thread group id >= tgid in use, or 0; for /proc. And the next tid of a group. */
 int32_t thread_group_next(struct kernel *k, int32_t tgid);
 int32_t task_next_in_group(struct thread_group *tg, int32_t tid);
@@ -219,13 +241,18 @@ struct fs_context *task_fs_get(struct task *t) MUST_CHECK;
 const struct cred *task_cred_get(struct task *t) MUST_CHECK;
 void task_cpu_time(struct task *t, uint64_t *user_ns, uint64_t *system_ns);
 void thread_group_cpu_time(struct thread_group *tg, uint64_t *user_ns, uint64_t *system_ns);
-/* ptrace_may_access for /proc and process_vm_*: -EPERM/-EACCES style check of from looking into to. */
+/*
+ * ptrace_may_access for /proc and process_vm_*: -EPERM/-EACCES style check of from looking into to.
+ */
 bool task_may_access(struct task *from, struct task *to);
 
 /* ---- life ---- */
 /* The body of every task's kernel thread: runs the guest until the task ends. */
 void task_main(void *task);
-/* Ends the calling task (exit) / its group (exit_group). status: a wait status word. Return to the task loop after it: it does the rest. */
+/*
+ * Ends the calling task (exit) / its group (exit_group). status: a wait status word. Return to the
+ * task loop after it: it does the rest.
+ */
 void task_exit_request(struct task *t, int32_t status);
 void thread_group_exit_request(struct thread_group *tg, int32_t status);
 static inline int32_t wait_status_exited(int code)
@@ -233,7 +260,10 @@ static inline int32_t wait_status_exited(int code)
     return (code & 0xff) << 8;
 }
 
-/* A new task as clone(2) describes it; flags already include the CSIGNAL byte's meaning as exit_signal. */
+/*
+ * A new task as clone(2) describes it; flags already include the CSIGNAL byte's meaning as
+ * exit_signal.
+ */
 struct clone_args {
     uint64_t flags; /* LX_CLONE_* without CSIGNAL */
     int32_t exit_signal;
@@ -247,11 +277,16 @@ int64_t task_clone(struct task *t, const struct clone_args *args) MUST_CHECK;
 /* unshare(2): CLONE_FILES, FS, SYSVSEM, SIGHAND, VM, THREAD as far as they mean something. */
 int task_unshare(struct task *t, uint64_t flags) MUST_CHECK;
 
-/* execve(2). file: the program (reference taken over), path: as given, for AT_EXECFN and comm. On success the registers are those
- * of the new program. */
+/*
+ * execve(2). file: the program (reference taken over), path: as given, for AT_EXECFN and comm. On
+ * success the registers are those of the new program.
+ */
 struct exec_args;
 int task_exec(struct task *t, struct exec_args *args) MUST_CHECK;
-/* Kills the group's other threads, waits for their end, and takes over the leader's id. -EAGAIN, -EINTR. */
+/*
+ * Kills the group's other threads, waits for their end, and takes over the leader's id. -EAGAIN,
+ * -EINTR.
+ */
 int thread_group_become_single(struct task *t) MUST_CHECK;
 
 /* The end of a task: releases everything and ends the kernel thread. */
@@ -272,13 +307,17 @@ struct wait_result {
     struct lx_rusage rusage;
 };
 /* 1: out is filled; 0: WNOHANG and nothing; -ECHILD, -ERESTARTSYS. */
-int64_t task_wait_child(struct task *t, const struct wait_request *req, struct wait_result *out) MUST_CHECK;
+int64_t task_wait_child(struct task *t, const struct wait_request *req,
+                        struct wait_result *out) MUST_CHECK;
 
 /* ---- process groups and sessions (group.c) ---- */
 int task_setpgid(struct task *t, int32_t pid, int32_t pgid) MUST_CHECK;
 int64_t task_setsid(struct task *t) MUST_CHECK;
-/* Is pgid a group none of whose members has a parent elsewhere in their session? tasks_lock held. */
-bool pgrp_is_orphaned_locked(struct kernel *k, struct pid *pgrp, const struct thread_group *ignored);
+/*
+ * Is pgid a group none of whose members has a parent elsewhere in their session? tasks_lock held.
+ */
+bool pgrp_is_orphaned_locked(struct kernel *k, struct pid *pgrp,
+                             const struct thread_group *ignored);
 
 /* ---- credentials and limits of others ---- */
 /* Publishes c (reference taken over) as t's, t being the caller. */
@@ -289,4 +328,5 @@ void task_comm_get(struct task *t, char out[16]);
 struct fs_context *fs_context_get(struct fs_context *fs);
 void fs_context_put(struct fs_context *fs);
 int fs_context_copy(struct fs_context *fs, struct fs_context **out) MUST_CHECK;
-struct fs_context *fs_context_alloc(const struct path *root, const struct path *cwd, uint32_t umask) MUST_CHECK;
+struct fs_context *fs_context_alloc(const struct path *root, const struct path *cwd,
+                                    uint32_t umask) MUST_CHECK;

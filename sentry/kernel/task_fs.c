@@ -1,6 +1,6 @@
 /*
- * The running task's view of files and paths, for handlers: fs contexts (root, cwd, umask), descriptors, path arguments.
- * Locks: fs_context.lock.
+ * The running task's view of files and paths, for handlers: fs contexts (root, cwd, umask),
+ * descriptors, path arguments. Locks: fs_context.lock.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fcntl.h"
@@ -56,7 +56,10 @@ void task_vfs_get(struct task *t, struct task_vfs *out)
     out->ctx.task = t;
     out->ctx.fsize_limit = task_rlimit(t, LX_RLIMIT_FSIZE);
     out->ctx.mount_ns = t->mount_ns;
-    /* Nobody but the caller can change a context that only it holds; others may look at it meanwhile. */
+    /*
+     * Nobody but the caller can change a context that only it holds; others may look at it
+     * meanwhile.
+     */
     out->counted = __atomic_load_n(&fs->ref.count, __ATOMIC_ACQUIRE) != 1;
     if (likely(!out->counted)) {
         out->ctx.root = fs->root;

@@ -1,6 +1,7 @@
 /*
- * The task loop: run the guest until an event, service it, deliver signals, again. The body of every task's kernel thread.
- * Takes no lock itself; the order of in_guest and signal_flag is explained in task.h.
+ * The task loop: run the guest until an event, service it, deliver signals, again. The body of
+ * every task's kernel thread. Takes no lock itself; the order of in_guest and signal_flag is
+ * explained in task.h.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"

@@ -1,6 +1,6 @@
 /*
- * How tasks sleep and are woken, and timeouts' arithmetic. Takes no lock but the queue's (waiter.h).
- * Futexes (futex.c) and group stops (signal_stop.c) sleep through these too.
+ * How tasks sleep and are woken, and timeouts' arithmetic. Takes no lock but the queue's
+ * (waiter.h). Futexes (futex.c) and group stops (signal_stop.c) sleep through these too.
  */
 #include "sentry/kernel/wait.h"
 
@@ -14,8 +14,8 @@
 /* Linux's KTIME_SEC_MAX: longer is forever. */
 #define MAX_TIMEOUT_SEC (INT64_MAX / 1000000000L)
 
-static int64_t wait_loop(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns, wait_try_fn try,
-                         void *arg, bool killable_only)
+static int64_t wait_loop(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
+                         wait_try_fn try, void *arg, bool killable_only)
 {
     struct park_waiter pw;
     int64_t ret = try(arg);
@@ -46,12 +46,14 @@ static int64_t wait_loop(struct task *t, struct waitq *q, uint32_t mask, uint64_
     return ret;
 }
 
-int64_t task_wait(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns, wait_try_fn try, void *arg)
+int64_t task_wait(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
+                  wait_try_fn try, void *arg)
 {
     return wait_loop(t, q, mask, deadline_ns, try, arg, false);
 }
 
-int64_t task_wait_killable(struct task *t, struct waitq *q, uint32_t mask, wait_try_fn try, void *arg)
+int64_t task_wait_killable(struct task *t, struct waitq *q, uint32_t mask, wait_try_fn try,
+                           void *arg)
 {
     return wait_loop(t, q, mask, PARK_FOREVER, try, arg, true);
 }

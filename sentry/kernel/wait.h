@@ -1,6 +1,6 @@
 /*
- * How a task waits: one function around a try-function. Nothing else in the kernel puts a task to sleep.
- * Sources: restart semantics of signal(7).
+ * How a task waits: one function around a try-function. Nothing else in the kernel puts a task to
+ * sleep. Sources: restart semantics of signal(7).
  */
 #pragma once
 
@@ -10,13 +10,15 @@
 typedef int64_t (*wait_try_fn)(void *arg);
 
 /*
- * try, register on q for mask, try again, sleep; until try returns other than -EAGAIN, a signal comes (-ERESTARTSYS), or deadline_ns
- * (absolute host CLOCK_MONOTONIC, PARK_FOREVER) passes (-ETIMEDOUT). q may be NULL: only signals, unpark and time end it.
+ * try, register on q for mask, try again, sleep; until try returns other than -EAGAIN, a signal
+ * comes (-ERESTARTSYS), or deadline_ns (absolute host CLOCK_MONOTONIC, PARK_FOREVER) passes
+ * (-ETIMEDOUT). q may be NULL: only signals, unpark and time end it.
  */
-int64_t task_wait(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns, wait_try_fn try,
-                  void *arg) MUST_CHECK;
+int64_t task_wait(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
+                  wait_try_fn try, void *arg) MUST_CHECK;
 /* Only fatal signals end it (-EINTR). */
-int64_t task_wait_killable(struct task *t, struct waitq *q, uint32_t mask, wait_try_fn try, void *arg) MUST_CHECK;
+int64_t task_wait_killable(struct task *t, struct waitq *q, uint32_t mask, wait_try_fn try,
+                           void *arg) MUST_CHECK;
 /* Sleeps: 0 at the deadline, -ERESTARTSYS on a signal. */
 int task_sleep(struct task *t, uint64_t deadline_ns) MUST_CHECK;
 /* Makes a sleeping or running task look at its flags. */
@@ -24,7 +26,10 @@ void task_kick(struct task *t);
 /* Wakes a sleeping task only. */
 void task_wake(struct task *t);
 
-/* A guest's relative or absolute timeout on a clock -> absolute host CLOCK_MONOTONIC ns (saturating). -EINVAL on a bad timespec. */
+/*
+ * A guest's relative or absolute timeout on a clock -> absolute host CLOCK_MONOTONIC ns
+ * (saturating). -EINVAL on a bad timespec.
+ */
 int timespec_to_ns(const struct lx_timespec *ts, uint64_t *out_ns) MUST_CHECK;
 uint64_t deadline_after_ns(uint64_t delta_ns);
 uint64_t deadline_from_realtime_ns(uint64_t realtime_ns);

@@ -1,4 +1,7 @@
-/* wait4 and waitid: children that exited, stopped or continued. Locks: tasks_lock, then the child's sig_lock. Source: wait(2). */
+/*
+ * wait4 and waitid: children that exited, stopped or continued. Locks: tasks_lock, then the child's
+ * sig_lock. Source: wait(2).
+ */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/poll.h"
 #include "sentry/abi/sched.h"
@@ -15,7 +18,8 @@ struct child_search {
     struct wait_result *out;
 };
 
-static bool eligible(const struct wait_request *req, const struct thread_group *self, const struct thread_group *child)
+static bool eligible(const struct wait_request *req, const struct thread_group *self,
+                     const struct thread_group *child)
 {
     bool clone_child = child->exit_signal != LX_SIGCHLD;
 
@@ -38,7 +42,8 @@ static bool eligible(const struct wait_request *req, const struct thread_group *
     return (req->options & LX___WALL) || clone_child == !!(req->options & LX___WCLONE);
 }
 
-static void fill_result(const struct thread_group *child, int code, int32_t status, struct wait_result *out)
+static void fill_result(const struct thread_group *child, int code, int32_t status,
+                        struct wait_result *out)
 {
     const struct cred *cred = task_cred_get(child->leader);
 
@@ -49,7 +54,8 @@ static void fill_result(const struct thread_group *child, int code, int32_t stat
     out->code = code;
     out->rusage.utime = ns_to_timeval(child->dead_user_ns + child->child_user_ns);
     out->rusage.stime = ns_to_timeval(child->dead_system_ns + child->child_system_ns);
-    out->rusage.maxrss = (int64_t)(MAX(child->max_rss_pages, child->child_max_rss_pages) * KB_PER_PAGE);
+    out->rusage.maxrss =
+        (int64_t)(MAX(child->max_rss_pages, child->child_max_rss_pages) * KB_PER_PAGE);
     cred_put(cred);
 }
 

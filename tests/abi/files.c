@@ -1,4 +1,6 @@
-/* Opens, creation, links, renames, attributes, directories, descriptors, locks: results and errors. */
+/*
+ * Opens, creation, links, renames, attributes, directories, descriptors, locks: results and errors.
+ */
 #include "abi.h"
 
 #include <dirent.h>
@@ -19,7 +21,8 @@ static void show_stat(const char *name)
     if (lstat(name, &st) < 0)
         printf("%s: %s\n", name, strerrorname_np(errno));
     else
-        printf("%s: mode %o nlink %lu size %ld uid %u\n", name, st.st_mode, S_ISDIR(st.st_mode) ? 0 : (unsigned long)st.st_nlink,
+        printf("%s: mode %o nlink %lu size %ld uid %u\n", name, st.st_mode,
+               S_ISDIR(st.st_mode) ? 0 : (unsigned long)st.st_nlink,
                S_ISDIR(st.st_mode) ? 0 : (long)st.st_size, st.st_uid);
 }
 
@@ -124,7 +127,8 @@ static void tree(void)
     struct stat st;
     SHOW(utimensat(AT_FDCWD, "f", ts, 0));
     stat("f", &st);
-    printf("%ld.%09ld %ld.%09ld\n", st.st_atim.tv_sec, st.st_atim.tv_nsec, st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    printf("%ld.%09ld %ld.%09ld\n", st.st_atim.tv_sec, st.st_atim.tv_nsec, st.st_mtim.tv_sec,
+           st.st_mtim.tv_nsec);
     char longname[300];
     memset(longname, 'a', 299);
     longname[299] = 0;

@@ -1,4 +1,7 @@
-/* mmap and family: placement rules, protections, sharing, growth, accounting visible in /proc/self/maps. */
+/*
+ * mmap and family: placement rules, protections, sharing, growth, accounting visible in
+ * /proc/self/maps.
+ */
 #include "abi.h"
 
 #include <fcntl.h>
@@ -21,8 +24,10 @@ static int regions(const char *base, size_t size)
         unsigned long start, end;
         char prot[5];
 
-        if (sscanf(line, "%lx-%lx %4s", &start, &end, prot) == 3 && start < (unsigned long)base + size && end > (unsigned long)base) {
-            printf("  +%lx..+%lx %s\n", start > (unsigned long)base ? (start - (unsigned long)base) / PAGE : 0,
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, prot) == 3 &&
+            start < (unsigned long)base + size && end > (unsigned long)base) {
+            printf("  +%lx..+%lx %s\n",
+                   start > (unsigned long)base ? (start - (unsigned long)base) / PAGE : 0,
                    (end - (unsigned long)base) / PAGE, prot);
             n++;
         }
@@ -42,7 +47,8 @@ static int recurse(int depth)
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
-    char *p = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), vec[16], *q;
+    char *p = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+         vec[16], *q;
 
     SHOW(mprotect(p + PAGE, PAGE, PROT_READ));
     SHOW(munmap(p + 4 * PAGE, PAGE));
@@ -56,10 +62,15 @@ int main(void)
     SHOW(mmap(NULL, PAGE, PROT_READ, MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
     SHOW(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 99, 0) == MAP_FAILED);
     SHOW(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 0, 1) == MAP_FAILED);
-    CHECK(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED && errno == EEXIST);
-    CHECK(mmap(p + 4 * PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == p + 4 * PAGE);
-    CHECK(mmap((void *)0x700000000000, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == (void *)0x700000000000);
-    SHOW(mmap((void *)-4096, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED);
+    CHECK(mmap(p, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) ==
+              MAP_FAILED &&
+          errno == EEXIST);
+    CHECK(mmap(p + 4 * PAGE, PAGE, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == p + 4 * PAGE);
+    CHECK(mmap((void *)0x700000000000, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+               0) == (void *)0x700000000000);
+    SHOW(mmap((void *)-4096, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+         MAP_FAILED);
     munmap(p, 16 * PAGE);
 
     p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -122,7 +122,8 @@ static void waitid_test(void)
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
-    printf("%x %x %x\n", child_status(exit_7), child_status(die_segv) & 0x7f, child_status(die_term));
+    printf("%x %x %x\n", child_status(exit_7), child_status(die_segv) & 0x7f,
+           child_status(die_term));
     orphan_test();
     vfork_test();
     stop_test();

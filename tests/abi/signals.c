@@ -1,4 +1,6 @@
-/* Actions, masks, queues, restarts, alternate stacks, siginfo of faults, FPU state across handlers. */
+/*
+ * Actions, masks, queues, restarts, alternate stacks, siginfo of faults, FPU state across handlers.
+ */
 #include "abi.h"
 
 
@@ -37,8 +39,9 @@ static void fault_handler(int signo, siginfo_t *si, void *context)
     char here;
 
     printf("fault: signo %d code %d addr %lx trapno %lld err %llx on alt %d\n", signo, si->si_code,
-           signo == SIGSEGV || signo == SIGBUS ? (unsigned long)si->si_addr & 0xfff : 0, (long long)uc->uc_mcontext.gregs[REG_TRAPNO],
-           (long long)uc->uc_mcontext.gregs[REG_ERR], &here >= alt && &here < alt + sizeof(alt));
+           signo == SIGSEGV || signo == SIGBUS ? (unsigned long)si->si_addr & 0xfff : 0,
+           (long long)uc->uc_mcontext.gregs[REG_TRAPNO], (long long)uc->uc_mcontext.gregs[REG_ERR],
+           &here >= alt && &here < alt + sizeof(alt));
     siglongjmp(back, 1);
 }
 
@@ -96,7 +99,8 @@ static void queues(void)
         sigqueue(getpid(), SIGRTMIN, v);
     }
     CHECK(sigtimedwait(&set, &si, &(struct timespec){0, 0}) == SIGUSR1);
-    CHECK(sigwaitinfo(&set, &si) == SIGRTMIN && si.si_value.sival_int == 77 && si.si_code == SI_QUEUE);
+    CHECK(sigwaitinfo(&set, &si) == SIGRTMIN && si.si_value.sival_int == 77 &&
+          si.si_code == SI_QUEUE);
     count = 0;
     sigprocmask(SIG_SETMASK, &old, NULL);
     printf("delivered %d:", count);

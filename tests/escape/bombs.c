@@ -1,4 +1,7 @@
-/* Guests without measure: forking, making threads, mapping, opening, writing until refused. Each ends with an errno and the sandbox goes on. */
+/*
+ * Guests without measure: forking, making threads, mapping, opening, writing until refused. Each
+ * ends with an errno and the sandbox goes on.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,7 +27,8 @@ static void fork_bomb(void)
         pause();
         _exit(0);
     }
-    printf("fork: refused with %s, more than 1000 before: %s\n", strerrorname_np(errno), n > 1000 ? "yes" : "no");
+    printf("fork: refused with %s, more than 1000 before: %s\n", strerrorname_np(errno),
+           n > 1000 ? "yes" : "no");
     signal(SIGTERM, SIG_IGN);
     kill(0, SIGTERM);
     while (n > 0 && wait(NULL) > 0)
@@ -37,9 +41,11 @@ static void map_bomb(void)
     int n = 0;
     void *p = NULL;
 
-    while (n < 200000 && (p = mmap(NULL, 4096, n & 1 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED)
+    while (n < 200000 && (p = mmap(NULL, 4096, n & 1 ? PROT_READ : PROT_NONE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) != MAP_FAILED)
         n++;
-    printf("mmap: refused with %s, more than 30000 before: %s\n", strerrorname_np(errno), n > 30000 ? "yes" : "no");
+    printf("mmap: refused with %s, more than 30000 before: %s\n", strerrorname_np(errno),
+           n > 30000 ? "yes" : "no");
 }
 
 static void open_bomb(void)
@@ -61,7 +67,8 @@ static void huge_numbers(void)
 
     printf("mmap 64 TiB: %s\n", p == MAP_FAILED ? strerrorname_np(errno) : "ok");
     printf("ftruncate 8 EiB: %s\n", ftruncate(fd, INT64_MAX) < 0 ? strerrorname_np(errno) : "ok");
-    printf("pwrite at 4 EiB: %s\n", pwrite(fd, "x", 1, 1L << 62) < 0 ? strerrorname_np(errno) : "ok");
+    printf("pwrite at 4 EiB: %s\n",
+           pwrite(fd, "x", 1, 1L << 62) < 0 ? strerrorname_np(errno) : "ok");
     unlink("/dev/shm/huge");
 }
 

@@ -1,4 +1,7 @@
-/* 32-bit entries and the vsyscall page: what Linux without 32-bit support does, and never a call that reaches the host. */
+/*
+ * 32-bit entries and the vsyscall page: what Linux without 32-bit support does, and never a call
+ * that reaches the host.
+ */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,7 +40,8 @@ int main(void)
         time_t t, (*vtime)(time_t *) = (time_t(*)(time_t *))0xffffffffff600400;
 
         t = vtime(NULL);
-        puts(t >= time(NULL) - 2 && t <= time(NULL) + 2 ? "ok: vsyscall time" : "FAIL: vsyscall time is wrong");
+        puts(t >= time(NULL) - 2 && t <= time(NULL) + 2 ? "ok: vsyscall time"
+                                                        : "FAIL: vsyscall time is wrong");
     } else {
         printf("ok: vsyscall ends in signal %d\n", got);
     }

@@ -1,7 +1,8 @@
 /*
- * Every system call number with hostile arguments: -1, 0, extremes, and bad pointers, in all mixes a seeded generator makes. Each number runs
- * in a child of its own that may die; the kernel must go on: afterwards memory, files, processes and exec still work. Run under runsc.
- * Arguments: calls per number, seed.
+ * Every system call number with hostile arguments: -1, 0, extremes, and bad pointers, in all mixes
+ * a seeded generator makes. Each number runs in a child of its own that may die; the kernel must go
+ * on: afterwards memory, files, processes and exec still work. Run under runsc. Arguments: calls
+ * per number, seed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -78,7 +79,8 @@ static void nothing(int signo)
 /* Calls that would only end or leave the child without testing anything more of it. */
 static int skipped(long nr)
 {
-    return nr == SYS_exit || nr == SYS_exit_group || nr == SYS_rt_sigreturn || nr == SYS_vfork || nr == SYS_kill || nr == SYS_pause;
+    return nr == SYS_exit || nr == SYS_exit_group || nr == SYS_rt_sigreturn || nr == SYS_vfork ||
+           nr == SYS_kill || nr == SYS_pause;
 }
 
 static void attack(long nr, int calls)
@@ -92,7 +94,8 @@ static void attack(long nr, int calls)
         setitimer(ITIMER_REAL, &every, NULL);
     for (int i = 0; i < calls; i++) {
         pid_t self = getpid();
-        long a = argument(), b = argument(), c = argument(), d = argument(), e = argument(), f = argument();
+        long a = argument(), b = argument(), c = argument(), d = argument(), e = argument(),
+             f = argument();
 
         syscall(nr, a, b, c, d, e, f);
         if (getpid() != self)

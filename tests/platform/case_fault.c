@@ -16,7 +16,8 @@
 #define PF_INSTR 16UL
 #define UNMAPPED (BOX_FREE + 0x5000)
 
-static void check_fault(struct box *b, int signo, int code_wanted, uint64_t addr, uint64_t trapno, uint64_t rip)
+static void check_fault(struct box *b, int signo, int code_wanted, uint64_t addr, uint64_t trapno,
+                        uint64_t rip)
 {
     CHECK_EQ(b->event.kind, PEV_FAULT);
     CHECK_EQ(b->event.signo, signo);
@@ -82,8 +83,9 @@ static void steps_fault_bus(struct box *b)
     int fd = make_memfd(PAGE_SIZE);
 
     for (unsigned shared = 0; shared < 2; shared++) {
-        CHECK_EQ(platform_map(b->ctx, BOX_FREE, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, shared ? PLATFORM_MAP_SHARED : 0,
-                              fd, 0), 0);
+        CHECK_EQ(platform_map(b->ctx, BOX_FREE, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE,
+                              shared ? PLATFORM_MAP_SHARED : 0, fd, 0),
+                 0);
         CHECK_EQ(run_guest(b, g_read, BOX_FREE + 1, 0, 0), PEV_SYSCALL);
         run_guest(b, g_read, BOX_FREE + PAGE_SIZE + 1, 0, 0);
         check_fault(b, SIGBUS, BUS_ADRERR, BOX_FREE + PAGE_SIZE + 1, TRAP_PF, code(g_read));
@@ -216,7 +218,9 @@ static void steps_fault_again(struct box *b)
     for (uint64_t i = 0; i < 200; i++) {
         run_guest(b, g_write, BOX_FREE + i * PAGE_SIZE, i, 0);
         check_fault(b, SIGSEGV, SEGV_MAPERR, BOX_FREE + i * PAGE_SIZE, TRAP_PF, code(g_write));
-        CHECK_EQ(platform_map(b->ctx, BOX_FREE + i * PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE, 0, -1, 0), 0);
+        CHECK_EQ(platform_map(b->ctx, BOX_FREE + i * PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE,
+                              0, -1, 0),
+                 0);
         CHECK_EQ(go_on(b), PEV_SYSCALL);
     }
 }

@@ -1,4 +1,6 @@
-/* platform_interrupt: running, not running, at random; none is lost and the guest's state survives. */
+/*
+ * platform_interrupt: running, not running, at random; none is lost and the guest's state survives.
+ */
 #include "tests/platform/harness.h"
 
 #include <pthread.h>

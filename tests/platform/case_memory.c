@@ -62,7 +62,9 @@ static void steps_map(struct box *b)
     /* A mapping replaces what is there. */
     map_anon(b, BOX_FREE, 1, RW);
     CHECK_EQ(peek(b, BOX_FREE + 100), 0);
-    CHECK_EQ(platform_map(b->ctx, BOX_FREE, PAGES(256), RW, PLATFORM_MAP_NORESERVE | PLATFORM_MAP_POPULATE, -1, 0), 0);
+    CHECK_EQ(platform_map(b->ctx, BOX_FREE, PAGES(256), RW,
+                          PLATFORM_MAP_NORESERVE | PLATFORM_MAP_POPULATE, -1, 0),
+             0);
     CHECK_EQ(peek(b, BOX_FREE + PAGES(255)), 0);
 }
 
@@ -103,7 +105,9 @@ static void steps_map_shared(struct box *b)
     uint8_t byte = 0x44;
 
     CHECK_EQ(platform_map(b->ctx, BOX_FREE, PAGES(2), RW, PLATFORM_MAP_SHARED, fd, 0), 0);
-    CHECK_EQ(platform_map(b->ctx, BOX_FREE + PAGES(16), PAGES(1), PROT_READ, PLATFORM_MAP_SHARED, fd, PAGES(1)), 0);
+    CHECK_EQ(platform_map(b->ctx, BOX_FREE + PAGES(16), PAGES(1), PROT_READ, PLATFORM_MAP_SHARED,
+                          fd, PAGES(1)),
+             0);
     CHECK_EQ(pwrite(fd, &byte, 1, 10), 1);
     CHECK(guest_reads(b, BOX_FREE + 10, 0x44));
     CHECK(guest_writes(b, BOX_FREE + PAGES(1) + 3, 0x45));
@@ -199,7 +203,8 @@ static void steps_remap(struct box *b)
     CHECK_EQ(platform_remap(b->ctx, there, PAGES(3), BOX_FREE, PAGES(3), true), 0);
     CHECK_EQ(peek(b, BOX_FREE), 0x11);
     CHECK_EQ(peek(b, there), 0);
-    CHECK_EQ(platform_remap(b->ctx, BOX_FREE + PAGES(500), PAGES(1), there, PAGES(1), false), -EFAULT);
+    CHECK_EQ(platform_remap(b->ctx, BOX_FREE + PAGES(500), PAGES(1), there, PAGES(1), false),
+             -EFAULT);
 }
 
 CASE(remap)
@@ -290,7 +295,8 @@ CASE(map_fd_leak)
 
 static void steps_copy(struct box *b)
 {
-    static const size_t sizes[] = {1, 2, 3, 7, 8, 16, 63, 64, 65, 100, 255, 4095, 4096, 4097, 8192, 20000, 65536};
+    static const size_t sizes[] = {1,   2,   3,    7,    8,    16,   63,    64,   65,
+                                   100, 255, 4095, 4096, 4097, 8192, 20000, 65536};
     uint8_t *in = malloc(65536), *out = malloc(65536);
 
     map_anon(b, BOX_FREE, 32, RW);
@@ -318,7 +324,10 @@ CASE(copy)
     in_box(steps_copy);
 }
 
-/* Faults in the middle: the right -EFAULT, and done says exactly how far it went; after the guest ran and before. */
+/*
+ * Faults in the middle: the right -EFAULT, and done says exactly how far it went; after the guest
+ * ran and before.
+ */
 static void check_edge(struct box *b, uint64_t edge, bool readable_beyond)
 {
     static const size_t before[] = {0, 1, 8, 63, 100, 4000, 8000};
@@ -328,7 +337,8 @@ static void check_edge(struct box *b, uint64_t edge, bool readable_beyond)
         size_t done = 12345;
 
         if (!readable_beyond) {
-            CHECK_EQ(platform_copy_in(b->ctx, buf, edge - before[i], before[i] + 40, &done), -EFAULT);
+            CHECK_EQ(platform_copy_in(b->ctx, buf, edge - before[i], before[i] + 40, &done),
+                     -EFAULT);
             CHECK_EQ(done, before[i]);
         }
         memset(buf, (int)(0x10 + i), sizeof(buf));
@@ -386,12 +396,25 @@ CASE(copy_large)
     in_box(steps_copy_large);
 }
 
-/* What the platform itself keeps in the guest's process, and the host kernel's half, cannot be reached. */
+/*
+ * What the platform itself keeps in the guest's process, and the host kernel's half, cannot be
+ * reached.
+ */
 static void steps_copy_outside(struct box *b)
 {
     const struct platform_facts *f = platform_facts();
-    uint64_t bad[] = {0, 1, f->user_max, f->user_max + PAGE_SIZE, 0x7fffffffe000, 0x7ffffffff000, 0x800000000000,
-                      0x8000000000000000, 0xffff800000000000, 0xffffffffff600000, (uint64_t)-1, (uint64_t)-8};
+    uint64_t bad[] = {0,
+                      1,
+                      f->user_max,
+                      f->user_max + PAGE_SIZE,
+                      0x7fffffffe000,
+                      0x7ffffffff000,
+                      0x800000000000,
+                      0x8000000000000000,
+                      0xffff800000000000,
+                      0xffffffffff600000,
+                      (uint64_t)-1,
+                      (uint64_t)-8};
     uint8_t buf[64] = {0};
     uint32_t old;
 
@@ -407,7 +430,8 @@ static void steps_copy_outside(struct box *b)
         CHECK_EQ(platform_load32(b->ctx, bad[i] & ~3UL, &old), -EFAULT);
         CHECK_EQ(platform_as_read(b->as, buf, bad[i], 64, &done), -EFAULT);
     }
-    for (uint64_t addr = f->user_max; addr < 0x7ffffffff000; addr += MAX(PAGE_SIZE, (0x7ffffffff000 - f->user_max) / 64 & PAGE_MASK))
+    for (uint64_t addr = f->user_max; addr < 0x7ffffffff000;
+         addr += MAX(PAGE_SIZE, (0x7ffffffff000 - f->user_max) / 64 & PAGE_MASK))
         CHECK_EQ(platform_copy_out(b->ctx, addr, buf, 1, NULL), -EFAULT);
 }
 
@@ -425,7 +449,8 @@ static void steps_as_read(struct box *b)
     CHECK_EQ(done, sizeof(text));
     CHECK_EQ(platform_as_read(b->as, back, BOX_DATA, sizeof(text), NULL), 0);
     CHECK(memcmp(text, back, sizeof(text)) == 0);
-    CHECK_EQ(platform_as_read(b->as, back, BOX_DATA + BOX_DATA_SIZE - 3, sizeof(text), &done), -EFAULT);
+    CHECK_EQ(platform_as_read(b->as, back, BOX_DATA + BOX_DATA_SIZE - 3, sizeof(text), &done),
+             -EFAULT);
     CHECK_EQ(done, 3);
     CHECK_EQ(platform_as_read(b->as, back, BOX_FREE, 1, &done), -EFAULT);
 }

@@ -31,8 +31,24 @@ CASE(syscall)
 
 static void steps_syscall_numbers(struct box *b)
 {
-    static const uint64_t numbers[] = {0, 1, 15, 39, 56, 57, 59, 60, 231, 511, 1000, 0x40000001, 0x7fffffff, 0xffffffff,
-                                       (uint64_t)-1, (uint64_t)-2, 0xdeadbeef00000001, 0x8000000000000000};
+    static const uint64_t numbers[] = {0,
+                                       1,
+                                       15,
+                                       39,
+                                       56,
+                                       57,
+                                       59,
+                                       60,
+                                       231,
+                                       511,
+                                       1000,
+                                       0x40000001,
+                                       0x7fffffff,
+                                       0xffffffff,
+                                       (uint64_t)-1,
+                                       (uint64_t)-2,
+                                       0xdeadbeef00000001,
+                                       0x8000000000000000};
 
     for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++) {
         b->regs = start_at(g_call);

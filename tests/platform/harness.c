@@ -1,4 +1,7 @@
-/* The platform conformance test: set-up of boxes, checks, and main. The cases are in the case_*.c files. */
+/*
+ * The platform conformance test: set-up of boxes, checks, and main. The cases are in the case_*.c
+ * files.
+ */
 #include "tests/platform/harness.h"
 
 #include <dirent.h>
@@ -102,7 +105,8 @@ static void box_main(void *arg)
     platform_ctx_exit(ctx);
 }
 
-void box_start(struct box *b, struct platform_as *as, struct platform_ctx *ctx, void (*steps)(struct box *b), void *arg)
+void box_start(struct box *b, struct platform_as *as, struct platform_ctx *ctx,
+               void (*steps)(struct box *b), void *arg)
 {
     memset(b, 0, sizeof(*b));
     b->as = as;
@@ -145,7 +149,8 @@ struct cpu_regs start_at(const char *guest)
     return (struct cpu_regs){.rip = code(guest), .rsp = BOX_STACK_TOP, .rflags = 0x202, .full = 1};
 }
 
-enum platform_event_kind run_guest(struct box *b, const char *guest, uint64_t rdi, uint64_t rsi, uint64_t rdx)
+enum platform_event_kind run_guest(struct box *b, const char *guest, uint64_t rdi, uint64_t rsi,
+                                   uint64_t rdx)
 {
     b->regs = start_at(guest);
     b->regs.rdi = rdi;
@@ -295,7 +300,8 @@ static bool passes(const struct platform_ops *ops, unsigned i)
     if (WIFSIGNALED(status))
         fprintf(stderr, "%s: killed by signal %d%s\n", cases[i].name, WTERMSIG(status),
                 WTERMSIG(status) == SIGALRM ? " (too slow)" : "");
-    printf("%s %s %s (%lu ms)\n", status ? "FAIL" : "ok", ops->name, cases[i].name, (now_ns() - start) / 1000000);
+    printf("%s %s %s (%lu ms)\n", status ? "FAIL" : "ok", ops->name, cases[i].name,
+           (now_ns() - start) / 1000000);
     return status == 0;
 }
 

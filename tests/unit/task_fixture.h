@@ -1,6 +1,6 @@
 /*
- * A kernel with real tasks on the fake platform: pid 1 runs from a small ELF file on a tmpfs, and tests make system calls in any
- * task's name and wait for the results.
+ * A kernel with real tasks on the fake platform: pid 1 runs from a small ELF file on a tmpfs, and
+ * tests make system calls in any task's name and wait for the results.
  */
 #pragma once
 
@@ -80,7 +80,8 @@ static UNUSED int64_t call_wait(struct call *c)
     until.tv_sec += CALL_TIMEOUT_S;
     pthread_mutex_lock(&c->lock);
     while (!c->done)
-        cr_assert_eq(pthread_cond_timedwait(&c->changed, &c->lock, &until), 0, "a call never returned");
+        cr_assert_eq(pthread_cond_timedwait(&c->changed, &c->lock, &until), 0,
+                     "a call never returned");
     pthread_mutex_unlock(&c->lock);
     return c->result;
 }
@@ -105,13 +106,13 @@ static UNUSED void call_away(int tid, long nr, const uint64_t args[6])
 }
 
 /* Waits for a condition that another thread brings about. */
-#define EVENTUALLY(cond)                                                                                      \
-    do {                                                                                                      \
-        int tries_ = 0;                                                                                       \
-        while (!(cond)) {                                                                                     \
-            nanosleep(&(struct timespec){0, 1000000}, NULL);                                                  \
-            cr_assert_lt(tries_++, CALL_TIMEOUT_S * 1000, "never: " #cond);                                   \
-        }                                                                                                     \
+#define EVENTUALLY(cond)                                                                           \
+    do {                                                                                           \
+        int tries_ = 0;                                                                            \
+        while (!(cond)) {                                                                          \
+            nanosleep(&(struct timespec){0, 1000000}, NULL);                                       \
+            cr_assert_lt(tries_++, CALL_TIMEOUT_S * 1000, "never: " #cond);                        \
+        }                                                                                          \
     } while (0)
 
 /* ---- guest memory ---- */

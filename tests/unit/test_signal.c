@@ -103,7 +103,8 @@ Test(signal, stop_and_continue_are_reported)
 
 Test(signal, all_threads_stop)
 {
-    uint64_t flags = LX_CLONE_VM | LX_CLONE_FS | LX_CLONE_FILES | LX_CLONE_SIGHAND | LX_CLONE_THREAD;
+    uint64_t flags =
+        LX_CLONE_VM | LX_CLONE_FS | LX_CLONE_FILES | LX_CLONE_SIGHAND | LX_CLONE_THREAD;
     struct call c;
 
     CALL(1, fork);
@@ -155,8 +156,12 @@ Test(signal, queue_rules)
     CALL(1, kill, 1, LX_SIGUSR2);
     poke(1, DATA_ADDR, &all, 8);
     poke(1, DATA_ADDR + 16, (uint64_t[2]){0, 0}, 16);
-    /* Lowest number first; a standard signal once, with the first one's value; real-time ones in order. */
-    cr_assert_eq(CALL(1, rt_sigtimedwait, DATA_ADDR, DATA_ADDR + 512, DATA_ADDR + 16, 8), LX_SIGUSR1);
+    /*
+     * Lowest number first; a standard signal once, with the first one's value; real-time ones in
+     * order.
+     */
+    cr_assert_eq(CALL(1, rt_sigtimedwait, DATA_ADDR, DATA_ADDR + 512, DATA_ADDR + 16, 8),
+                 LX_SIGUSR1);
     peek(1, DATA_ADDR + 512, &info, sizeof(info));
     cr_assert_eq(info.value, 0);
     cr_assert_eq(info.code, LX_SI_QUEUE);

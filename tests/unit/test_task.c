@@ -1,10 +1,14 @@
-/* Tasks from birth to death: fork, threads, vfork, exec, exit, wait, reparenting, process groups, sessions. */
+/*
+ * Tasks from birth to death: fork, threads, vfork, exec, exit, wait, reparenting, process groups,
+ * sessions.
+ */
 #include "sentry/abi/sched.h"
 #include "tests/unit/task_fixture.h"
 
 TASK_SUITE(task);
 
-#define THREAD_FLAGS (LX_CLONE_VM | LX_CLONE_FS | LX_CLONE_FILES | LX_CLONE_SIGHAND | LX_CLONE_THREAD)
+#define THREAD_FLAGS                                                                               \
+    (LX_CLONE_VM | LX_CLONE_FS | LX_CLONE_FILES | LX_CLONE_SIGHAND | LX_CLONE_THREAD)
 
 static int wait_status(int tid, int pid, int options)
 {
@@ -89,7 +93,9 @@ Test(task, threads_share_and_exit_alone)
 
     poke(1, tidptr, &value, 4);
     CALL(1, fork);
-    cr_assert_eq(CALL(2, clone, THREAD_FLAGS | LX_CLONE_PARENT_SETTID | LX_CLONE_CHILD_CLEARTID, 0x500000, tidptr, tidptr, 0), 3);
+    cr_assert_eq(CALL(2, clone, THREAD_FLAGS | LX_CLONE_PARENT_SETTID | LX_CLONE_CHILD_CLEARTID,
+                      0x500000, tidptr, tidptr, 0),
+                 3);
     peek(2, tidptr, &value, 4);
     cr_assert_eq(value, 3);
     cr_assert_eq(CALL(3, getpid), 2);
