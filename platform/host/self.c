@@ -2,6 +2,7 @@
 #include <linux/sysinfo.h>
 
 #include "platform/host/raw.h"
+#include "sentry/base/arena.h"
 
 int64_t host_syscall(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
                      uint64_t f)
@@ -42,9 +43,13 @@ int64_t host_gettid(void)
 uint32_t host_cpu_count(void)
 {
     uint64_t mask[16];
-    int64_t size = raw3(__NR_sched_getaffinity, 0, sizeof(mask), PTR(mask));
     uint32_t count = 0;
+    int64_t size;
 
+    /* A thread that was bound to a core would count that one alone. */
+    if (ro_globals.cpu_count)
+        return ro_globals.cpu_count;
+    size = raw3(__NR_sched_getaffinity, 0, sizeof(mask), PTR(mask));
     for (int64_t i = 0; i < size / 8; i++)
         for (uint64_t word = mask[i]; word; word &= word - 1)
             count++;

@@ -25,6 +25,7 @@ struct ro_globals {
     struct vfs_state *vfs; /* in the arena; set by vfs_init, before the seal */
     /* host_vdso_clock()'s result, callable wherever the kernel runs; 0: none */
     uint64_t vdso_clock;
+    uint32_t cpu_count; /* CPUs the sandbox may use, as of its start; 0: ask the host */
 } ALIGNED(4096); /* whole pages, so that sealing it seals nothing else */
 
 extern struct ro_globals ro_globals; /* in its own page-aligned section cv_ro */

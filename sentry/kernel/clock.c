@@ -103,7 +103,9 @@ int clock_resolution(struct task *t, int clock, uint64_t *out_ns)
 
     if (r)
         return r;
-    if (clock == LX_CLOCK_REALTIME_COARSE || clock == LX_CLOCK_MONOTONIC_COARSE)
+    /* The old kinds of CPU time are counted in ticks on Linux. */
+    if (clock == LX_CLOCK_REALTIME_COARSE || clock == LX_CLOCK_MONOTONIC_COARSE ||
+        (clock < 0 && (clock & CPUCLOCK_KIND) != CPUCLOCK_SCHED))
         *out_ns = CLOCK_COARSE_RES_NS;
     else
         *out_ns = 1;

@@ -213,6 +213,7 @@ static int replace_memory(struct task *t, bool *gone)
     int err;
 
     task_release_user_words(t);
+    __atomic_store_n(&t->futex_exited, 0, __ATOMIC_SEQ_CST); /* the task lives on */
     platform_ctx_cpu_time(ctx, &user_ns, &system_ns);
     task_set_ctx_shared(t, NULL);
     err = platform_exec(&ctx, &as);

@@ -105,11 +105,12 @@ int64_t futex_lock_pi(struct task *t, struct futex_word w, bool try, uint64_t de
 int64_t futex_unlock_pi(struct task *t, struct futex_word w); /* -EPERM not the owner */
 
 /* ---- futex_robust.c ---- */
-/* The exiting task's own thread, its memory still there: marks what it holds OWNER_DIED and wakes a
- * waiter each. Clears t->robust_list. Also hands over PI futexes it owns. */
+/*
+ * The exiting (or execing) task's own thread, its memory still there: marks what it holds
+ * OWNER_DIED and wakes a waiter each, hands over PI futexes it owns. Clears t->robust_list, sets
+ * t->futex_exited, which execve clears again.
+ */
 void futex_exit_robust(struct task *t);
-/* The same at execve, before the old memory goes; the task lives on. */
-void futex_exec_robust(struct task *t);
 
 /* ---- shared by the futex files ---- */
 struct futex_table *futex_table_of(struct task *t);

@@ -122,9 +122,3 @@ void futex_exit_robust(struct task *t)
     if (__atomic_load_n(&table->pi_waiters, __ATOMIC_SEQ_CST))
         hand_over_pi(table, t->tid);
 }
-
-void futex_exec_robust(struct task *t)
-{
-    futex_exit_robust(t);
-    __atomic_store_n(&t->futex_exited, 0, __ATOMIC_SEQ_CST);
-}
