@@ -1,14 +1,16 @@
 /*
- * Private to the ptrace platform. One tracer thread owns every guest thread (a tracee): it alone makes ptrace and wait
- * calls. Kernel threads send it requests and sleep until they are answered.
+ * Private to the ptrace platform. One tracer thread owns every guest thread (a tracee): it alone
+ * makes ptrace and wait calls. Kernel threads send it requests and sleep until they are answered.
  *
- * struct tracee belongs to the tracer thread. It lives until its thread is gone and no context points to it.
- * struct platform_as: refs counts the kernel's references, at 0 the process is killed; holds counts these, the
- * contexts and the process itself, at 0 it is freed. life guards the pid against reuse: held for reading while it
- * is used outside the tracer thread, for writing while the process is reaped.
- * struct platform_ctx is its owner's; interrupt and in_guest are shared with who interrupts.
+ * struct tracee belongs to the tracer thread. It lives until its thread is gone and no context
+ * points to it. struct platform_as: refs counts the kernel's references, at 0 the process is
+ * killed; holds counts these, the contexts and the process itself, at 0 it is freed. life guards
+ * the pid against reuse: held for reading while it is used outside the tracer thread, for writing
+ * while the process is reaped. struct platform_ctx is its owner's; interrupt and in_guest are
+ * shared with who interrupts.
  *
- * Locks, outermost first: zygote lock (space.c), descriptor lock (memory.c), as.life, mailbox lock (tracer.c).
+ * Locks, outermost first: zygote lock (space.c), descriptor lock (memory.c), as.life, mailbox lock
+ * (tracer.c).
  */
 #pragma once
 
@@ -98,8 +100,8 @@ void tracer_stop(void);
 void tracee_request(struct request *r);
 /* Takes one wait event; false when there is none. */
 bool tracee_wait_event(void);
-/* The zygote has been cloned. */
-struct tracee *tracee_add(pid_t tid);
+/* A thread that has been cloned and will be adopted. */
+void tracee_add(pid_t tid);
 void tracee_kill_all(void);
 bool tracee_any(void);
 
@@ -116,7 +118,8 @@ void pt_ctx_free(struct platform_ctx *ctx);
 int pt_ctx_adopt(struct platform_ctx *ctx);
 int ptrace_as_create(struct platform_as **out_as, struct platform_ctx **out_ctx);
 int ptrace_exec(struct platform_ctx **ctx, struct platform_as **out_as);
-int ptrace_as_fork(struct platform_ctx *ctx, struct platform_as **out_as, struct platform_ctx **out_ctx);
+int ptrace_as_fork(struct platform_ctx *ctx, struct platform_as **out_as,
+                   struct platform_ctx **out_ctx);
 void ptrace_as_get(struct platform_as *as);
 void ptrace_as_put(struct platform_as *as);
 int ptrace_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out);
@@ -142,11 +145,12 @@ unsigned ptrace_ctx_cpu(struct platform_ctx *ctx);
 /* Held while a descriptor is on its way, and by fork: a child must not get a copy of it. */
 void pt_fd_lock(void);
 void pt_fd_unlock(void);
-int ptrace_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags, int fd, uint64_t offset);
+int ptrace_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+               int fd, uint64_t offset);
 int ptrace_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size);
 int ptrace_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot);
-int ptrace_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr, uint64_t new_size,
-                 bool dontunmap);
+int ptrace_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
+                 uint64_t new_size, bool dontunmap);
 int ptrace_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice);
 int ptrace_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags);
 int ptrace_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec);
@@ -155,8 +159,10 @@ int ptrace_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8
 /* Bytes copied from or to any address of the process, or -errno when none were. */
 int64_t pt_process_copy(struct platform_as *as, uint64_t guest, void *local, size_t n, bool out);
 int ptrace_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
-int ptrace_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n, size_t *done);
-int ptrace_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired, uint32_t *old);
+int ptrace_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                    size_t *done);
+int ptrace_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
+                 uint32_t *old);
 int ptrace_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out);
 int ptrace_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done);
 int ptrace_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done);

@@ -100,6 +100,7 @@ static int clone_thread(struct platform_ctx *parent, uint64_t flags, pid_t *out_
 
     r.regs.rax = SYS_clone;
     r.regs.rdi = flags;
+    r.regs.r12 = (unsigned long)parent->tid; /* the child's too: see first_stop */
     err = pt_stub_run(parent, STUB_SYSCALL, &r);
     if (err)
         return err;

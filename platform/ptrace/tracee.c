@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #define BUCKETS      256
+#define PEEK_SIGNALS 8 /* no more than one of them can be a fault; few others reach a guest thread */
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define WAIT_FLAGS   (WNOHANG | __WALL | __WNOTHREAD)
 #ifndef PTRACE_SYSEMU
@@ -42,6 +43,8 @@ struct tracee {
     struct platform_as *as; /* NULL before adoption */
     struct request *run;    /* answered at the next stop; of adoption while NEW */
     pid_t born;             /* cloned by the stub's present run */
+    pid_t maker;            /* the thread that cloned it, once stopped */
+    bool reported;          /* the maker's clone event has been seen */
 };
 
 static struct tracee *table[BUCKETS];
@@ -63,7 +66,7 @@ static struct tracee *find(pid_t tid)
     return t;
 }
 
-struct tracee *tracee_add(pid_t tid)
+static struct tracee *add(pid_t tid)
 {
     struct tracee *t = find(tid);
 
@@ -77,6 +80,11 @@ struct tracee *tracee_add(pid_t tid)
     table[(unsigned)tid % BUCKETS] = t;
     live++;
     return t;
+}
+
+void tracee_add(pid_t tid)
+{
+    add(tid)->reported = true;
 }
 
 /* Its host thread is gone: the number may come again. */
@@ -203,10 +211,23 @@ static void stopped_by_signal(struct tracee *t, int signo)
         finish(t, STOP_FAULT);
 }
 
+/* A fault that was raised just before the stop is still to be delivered: it must not be met in the stub. */
+static bool fault_pending(struct tracee *t)
+{
+    struct __ptrace_peeksiginfo_args what = {.off = 0, .flags = 0, .nr = PEEK_SIGNALS};
+    siginfo_t infos[PEEK_SIGNALS];
+    long n = ptrace(PTRACE_PEEKSIGINFO, t->tid, &what, infos);
+
+    for (long i = 0; i < n; i++)
+        if (is_fault(infos[i].si_signo) && infos[i].si_code > 0)
+            return true;
+    return false;
+}
+
 /* PTRACE_EVENT_STOP: an interrupt, perhaps an old one, or a stop signal from outside. */
 static void stopped_on_request(struct tracee *t)
 {
-    if (t->state == IN_GUEST && atomic_load(&t->run->ctx->interrupt)) {
+    if (t->state == IN_GUEST && atomic_load(&t->run->ctx->interrupt) && !fault_pending(t)) {
         if (!fetch_regs(t))
             return;
         atomic_store(&t->run->ctx->interrupt, 0);
@@ -216,14 +237,34 @@ static void stopped_on_request(struct tracee *t)
     resume(t);
 }
 
+/* A maker killed in its clone call leaves a child that nobody will adopt. */
+static bool is_orphan(struct tracee *t)
+{
+    return !t->as && !t->reported && t->state == STOPPED && !find(t->maker);
+}
+
+/* The maker's registers are still in the child's: space.c left its number there. */
 static void first_stop(struct tracee *t)
 {
+    struct user_regs_struct regs = {0};
     struct request *r = t->run;
 
     t->state = STOPPED;
     t->run = NULL;
+    (void)trace(PTRACE_GETREGS, t, 0, &regs);
+    t->maker = (pid_t)regs.r12;
     if (r)
         tracer_answer(r, 0);
+    else if (is_orphan(t))
+        kill(t->tid, SIGKILL);
+}
+
+static void kill_orphans(void)
+{
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (struct tracee *t = table[i]; t; t = t->next)
+            if (is_orphan(t))
+                kill(t->tid, SIGKILL);
 }
 
 static void cloned(struct tracee *t)
@@ -272,6 +313,8 @@ static void gone(struct tracee *t)
     forget(t);
     if (t->born && find(t->born) && !find(t->born)->as)
         kill(t->born, SIGKILL); /* nobody will adopt it */
+    if (t->state == IN_STUB)
+        kill_orphans();
     t->state = GONE;
     if (t->run)
         tracer_answer(t->run, -ESRCH);
@@ -288,7 +331,7 @@ bool tracee_wait_event(void)
 
     if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOWAIT | WAIT_FLAGS) || !info.si_pid)
         return false;
-    t = tracee_add(info.si_pid);
+    t = add(info.si_pid);
     if (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED)
         gone(t);
     else if (waitpid(info.si_pid, &status, WAIT_FLAGS) == info.si_pid)

@@ -147,6 +147,11 @@ GUEST(g_turns)
 	mov $1000, %eax
 	syscall
 
+/* Stores rax at rdi, rcx times 8 bytes. */
+GUEST(g_fill)
+	rep stosq
+	syscall
+
 /* rax = the word at %fs:0, rbx = at %gs:0. */
 GUEST(g_bases)
 	mov %fs:0, %rax

@@ -62,7 +62,7 @@ extern const char guests_begin[], guests_end[];
     X(g_call) X(g_call_after) X(g_spin) X(g_count_calls) X(g_int3) X(g_int3_after) X(g_ud2) X(g_div0) X(g_div0_at)           \
     X(g_hlt) X(g_int80) X(g_sysenter) X(g_read) X(g_write) X(g_jump) X(g_ssediv) X(g_ssediv_at) X(g_misaligned)            \
     X(g_misaligned_at) X(g_step) X(g_step_after) X(g_xmm) X(g_xmm_store) X(g_ymm) X(g_lock_add)    \
-    X(g_turns) X(g_bases) X(g_vdso_call)
+    X(g_turns) X(g_fill) X(g_bases) X(g_vdso_call)
 #define GUEST_DECLARE(name) extern const char name[];
 GUEST_LIST(GUEST_DECLARE)
 static inline uint64_t code(const char *guest)
@@ -99,7 +99,8 @@ uint64_t random_next(uint64_t *state);
     X(interrupt_random) X(interrupt_fpu) X(fork) X(fork_shared) X(fork_fpu) X(fork_chain)          \
     X(fork_threaded) X(clone) X(clone_many) X(clone_exit) X(discard) X(exec) X(exec_threaded)      \
     X(exec_many) X(killed_running) X(killed_stopped) X(killed_others) X(put_spinning)              \
-    X(put_other_thread) X(many_spaces) X(host_accounting) X(vdso) X(facts) X(gone_after_shutdown)
+    X(put_other_thread) X(many_spaces) X(host_accounting) X(vdso) X(facts) X(gone_after_shutdown) \
+    X(map_file_race) X(killed_mapping) X(killed_making) X(random) X(scribble)
 #define CASE(name) void case_##name(void)
 #define CASE_DECLARE(name) CASE(name);
 CASES(CASE_DECLARE)
