@@ -31,7 +31,7 @@ int tty_check_job(struct task *t, struct tty *tty, int signo)
     pgid = t->tg->pgid;
     background = is_controlling_locked(t, tty) && tty->head.fg_pgid && tty->head.fg_pgid != pgid;
     if (background && t->tg->pgrp)
-        orphaned = pgrp_is_orphaned_locked(t->k, t->tg->pgrp, NULL);
+        orphaned = pgrp_is_orphaned_locked(t->tg->pgrp, NULL);
     mutex_unlock(&t->k->tasks_lock);
     if (!background)
         return 0;

@@ -1,4 +1,7 @@
-/* The first process: its credentials, descriptors, and the program looked up in PATH. Takes no locks. */
+/*
+ * The first process: its credentials, descriptors, and the program looked up in PATH. Takes no
+ * locks.
+ */
 #include "fs/devpts/tty.h"
 #include "fs/hostfs/host_io.h"
 #include "sentry/base/slab.h"
@@ -6,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +43,17 @@ static bool same_terminal(int fd)
     return isatty(fd) && fstat(fd, &st) == 0 && fstat(0, &in) == 0 && st.st_rdev == in.st_rdev;
 }
 
+/* By its name in the guest's tree, so that ttyname(3) finds it; without one where there is none. */
+static int open_terminal(struct boot *b, uint32_t flags, const struct cred *cred, struct file **out)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "/dev/pts/%d", b->tty->index);
+    if (vfs_open_at(&b->ctx, NULL, name, flags | O_NOCTTY, 0, 0, out) == 0)
+        return 0;
+    return tty_open_file(b->tty, flags, cred, out);
+}
+
 static int install_stdio(struct boot *b, struct fdtable *files, const struct cred *cred)
 {
     for (int i = 0; i < 3; i++) {
@@ -49,7 +64,7 @@ static int install_stdio(struct boot *b, struct fdtable *files, const struct cre
         if (flags < 0)
             continue; /* closed outside: closed inside */
         if (b->tty && same_terminal(fd))
-            r = tty_open_file(b->tty, (uint32_t)flags & O_ACCMODE, cred, &f);
+            r = open_terminal(b, (uint32_t)flags & O_ACCMODE, cred, &f);
         else
             r = host_stream_create(b->host_io, fd, (uint32_t)flags & O_ACCMODE, cred, &f);
         if (r == 0)
@@ -148,7 +163,9 @@ static int program_failed(struct boot *b, int r)
     if (r == -EISDIR)
         return boot_fail(b, 126, "exec: \"%s\": is a directory", name);
     return boot_fail(b, r == -ENOENT ? 127 : 126, "exec: \"%s\": %s", name,
-                     r == -ENOENT ? "no such file or directory" : r == -EACCES ? "permission denied" : boot_error(r));
+                     r == -ENOENT   ? "no such file or directory"
+                     : r == -EACCES ? "permission denied"
+                                    : boot_error(r));
 }
 
 int boot_start_init(struct boot *b)

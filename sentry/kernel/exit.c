@@ -76,7 +76,7 @@ static void hangup_if_orphaned_locked(struct thread_group *tg, struct thread_gro
     bool stopped = false;
 
     if (!parent || !tg->pgrp || parent->pgrp == tg->pgrp || parent->session != tg->session ||
-        !pgrp_is_orphaned_locked(tg->k, tg->pgrp, ignored))
+        !pgrp_is_orphaned_locked(tg->pgrp, ignored))
         return;
     list_for_each(member, &tg->pgrp->members, pgrp_node)
         stopped |= READ_ONCE(member->stopped);

@@ -1,6 +1,7 @@
 /*
- * Process groups and sessions: joining, leaving, setpgid, setsid, and orphaned groups. Terminals live in fs/devpts; what the end
- * of a session leader does to them is a hook. Locks: kernel.tasks_lock. Source: setpgid(2), setsid(2), POSIX job control.
+ * Process groups and sessions: joining, leaving, setpgid, setsid, and orphaned groups. Terminals
+ * live in fs/devpts; what the end of a session leader does to them is a hook. Locks:
+ * kernel.tasks_lock. Source: setpgid(2), setsid(2), POSIX job control.
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/slab.h"
@@ -57,14 +58,14 @@ void pgrp_leave_locked(struct thread_group *tg)
     pid_unuse_locked(tg->k, pid);
 }
 
-bool pgrp_is_orphaned_locked(struct kernel *k, struct pid *pgrp, const struct thread_group *ignored)
+bool pgrp_is_orphaned_locked(struct pid *pgrp, const struct thread_group *ignored)
 {
     struct thread_group *tg;
 
     list_for_each(tg, &pgrp->members, pgrp_node) {
         struct thread_group *parent = tg->parent;
 
-        if (tg == ignored || tg->exited || !parent || parent == k->init)
+        if (tg == ignored || tg->exited || !parent)
             continue;
         if (parent->pgrp != pgrp && parent->session == tg->session)
             return false;
@@ -138,7 +139,9 @@ int64_t task_setsid(struct task *t)
         return -ENOMEM;
     mutex_lock(&k->tasks_lock);
     pid = pid_find_locked(k, tg->tgid);
-    /* A group leader may not: others in its group would end up in another session than their group. */
+    /*
+     * A group leader may not: others in its group would end up in another session than their group.
+     */
     if (list_empty(&pid->members) && !pid->session) {
         session_init_locked(fresh, pid);
         old = tg->session;

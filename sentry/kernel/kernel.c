@@ -1,6 +1,6 @@
 /*
- * The root object: creation, the start of pid 1, and the end. Mounts, devices and the descriptors of pid 1 are boot's work.
- * Locks: tasks_lock.
+ * The root object: creation, the start of pid 1, and the end. Mounts, devices and the descriptors
+ * of pid 1 are boot's work. Locks: tasks_lock.
  */
 #include "sentry/kernel/kernel.h"
 
@@ -20,7 +20,8 @@
 #define HOST_CLOCK_REALTIME 0
 #define HOST_CLOCK_MONOTONIC 1
 #define PID_TABLE_ORDER 6 /* PID_MAX pointers */
-_Static_assert((PAGE_SIZE << PID_TABLE_ORDER) == PID_MAX * sizeof(struct pid *), "the table's size");
+_Static_assert((PAGE_SIZE << PID_TABLE_ORDER) == PID_MAX * sizeof(struct pid *),
+               "the table's size");
 
 SLAB_TYPE(kernel_slab, struct kernel);
 
@@ -86,7 +87,10 @@ void kernel_destroy(struct kernel *k)
 
 /* ---- pid 1 ---- */
 
-/* What its kernel thread needs to load the program itself: mapping is the business of the context's own thread. */
+/*
+ * What its kernel thread needs to load the program itself: mapping is the business of the context's
+ * own thread.
+ */
 struct init_start {
     struct task *task;
     struct exec_args args;
@@ -170,7 +174,7 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     if (!t->tg || !t->fs)
         return -ENOMEM;
     t->tg->sighand = sighand_alloc();
-    t->tg->unkillable = true;
+    t->tg->unkillable = !args->ordinary;
     t->tg->exit_signal = LX_SIGCHLD;
     memcpy(t->tg->rlimits, args->rlimits, sizeof(t->tg->rlimits));
     if (!t->tg->sighand)

@@ -77,7 +77,7 @@ void signal_start_stop(struct task *t, int signo)
 
     mutex_lock(&t->k->tasks_lock);
     /* Nobody could continue a process of an orphaned group. */
-    go = signo == LX_SIGSTOP || !pgrp_is_orphaned_locked(t->k, tg->pgrp, NULL);
+    go = signo == LX_SIGSTOP || !pgrp_is_orphaned_locked(tg->pgrp, NULL);
     mutex_lock(&tg->sig_lock);
     if (go && tg->stop_dequeued && !tg->group_exit && !tg->exec_task && !tg->stop_signal) {
         tg->stop_signal = signo;

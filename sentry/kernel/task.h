@@ -316,7 +316,7 @@ int64_t task_setsid(struct task *t) MUST_CHECK;
 /*
  * Is pgid a group none of whose members has a parent elsewhere in their session? tasks_lock held.
  */
-bool pgrp_is_orphaned_locked(struct kernel *k, struct pid *pgrp,
+bool pgrp_is_orphaned_locked(struct pid *pgrp,
                              const struct thread_group *ignored);
 
 /* ---- credentials and limits of others ---- */
