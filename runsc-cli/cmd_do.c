@@ -42,6 +42,7 @@ static void standard_mounts(struct do_options *o)
     add_mount(o, BOOT_MOUNT_DEV, "dev", "/dev", NULL);
     o->mounts[o->mount_count - 1].flags = LX_MS_NOSUID;
     add_mount(o, BOOT_MOUNT_DEVPTS, "devpts", "/dev/pts", NULL);
+    o->mounts[o->mount_count - 1].flags = LX_MS_NOSUID | LX_MS_NOEXEC;
     add_mount(o, BOOT_MOUNT_TMPFS, "shm", "/dev/shm", "mode=1777");
 }
 
