@@ -2,7 +2,7 @@
 set(PLATFORM_HOSTED_SOURCES)
 set(PLATFORM_FREESTANDING_SOURCES)
 file(GLOB PLATFORM_FREESTANDING_SOURCES CONFIGURE_DEPENDS platform/host/*.c platform/platform.c platform/mpk/*.c platform/mpk/*.S)
-file(GLOB PLATFORM_HOSTED_SOURCES CONFIGURE_DEPENDS platform/remote/*.c platform/ptrace/*.c platform/systrap/*.c platform/systrap/*.S platform/ptrace/*.S platform/patch/*.c)
+file(GLOB PLATFORM_HOSTED_SOURCES CONFIGURE_DEPENDS platform/remote/*.c platform/ptrace/*.c platform/systrap/*.c platform/systrap/*.S platform/ptrace/*.S platform/patch/*.c platform/mpk/hosted/*.c)
 file(GLOB PLATFORM_FAKE_SOURCES CONFIGURE_DEPENDS platform/fake/*.c)
 add_library(platform_freestanding OBJECT ${PLATFORM_FREESTANDING_SOURCES})
 target_compile_options(platform_freestanding PRIVATE ${FREESTANDING_FLAGS})

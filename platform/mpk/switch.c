@@ -1,0 +1,294 @@
+/*
+ * Into guest code and out of it: platform_switch, the signal handler's C half, kicks. Not here: the
+ * gate itself (gate.S). Freestanding; runs on the guest's host thread. No locks.
+ */
+#include "platform/mpk/mpk.h"
+
+#include <asm/unistd.h>
+
+#include "sentry/abi/errno.h"
+#include "sentry/base/log.h"
+
+/* Host values. */
+enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_SEGV = 11, SIG_SYS = 31 };
+enum { CODE_KERNEL = 0x80, CODE_MAPERR = 1, CODE_ACCERR = 2, CODE_PKUERR = 4 };
+#define CODE_DISPATCHED 2 /* SIGSYS by Syscall User Dispatch */
+#define HOST_SIG_UNBLOCK 1
+#define ARCH_X86_64 0xc000003eU
+#define TRAP_GP 13
+#define INT80_ERROR 0x402 /* the general protection error code of int 0x80 without a gate */
+#define INT80_SIZE 2
+#define USER_CS 0x33
+#define USER_SS 0x2b
+/* What user code can change: carry to overflow, NT, RF, AC, ID; and the ones always set. */
+#define RFLAGS_GUEST 0x254dd5UL
+#define RFLAGS_FIXED 0x202UL
+/* Highest address a 64-bit program can go to without a general protection fault. */
+#define CANONICAL_MAX 0x7fffffffffffUL
+
+struct host_siginfo {
+    int32_t signo, error, code, unused;
+    uint64_t addr;
+    int32_t syscall;
+    uint32_t arch;
+};
+
+struct host_ucontext {
+    uint64_t flags, link, stack[3];
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, segments;
+    uint64_t err, trapno, oldmask, cr2;
+    uint64_t fpstate;
+};
+
+_Static_assert(offsetof(struct platform_ctx, kernel_sp) == CTX_KERNEL_SP, "gate.S");
+_Static_assert(offsetof(struct platform_ctx, state) == CTX_STATE, "gate.S");
+_Static_assert(offsetof(struct platform_ctx, request) == CTX_REQUEST, "gate.S");
+_Static_assert(offsetof(struct platform_ctx, selector) == CTX_SELECTOR, "gate.S");
+_Static_assert(offsetof(struct mpk_ro, alt_base) == RO_ALT_BASE, "gate.S");
+_Static_assert(offsetof(struct mpk_ro, alt_total) == RO_ALT_TOTAL, "gate.S");
+_Static_assert(offsetof(struct mpk_ro, frame_offset) == RO_FRAME_OFFSET, "gate.S");
+_Static_assert(offsetof(struct mpk_ro, xfeatures) == RO_XFEATURES, "gate.S");
+_Static_assert(offsetof(struct host_ucontext, fpstate) == UC_FPSTATE, "gate.S");
+_Static_assert(sizeof(struct slot_head) == 64, "the signal stack's end stays aligned");
+_Static_assert(sizeof(struct exit_frame) <= SCRATCH_SIZE, "scratch");
+
+struct mpk_ro mpk_ro __attribute__((section("cv_ro")));
+
+/* ---- bases: the kernel uses neither %fs nor %gs, so both stay the guest's ---- */
+
+static bool canonical(uint64_t addr)
+{
+    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+}
+
+static void read_bases(struct cpu_regs *regs)
+{
+    __asm__ volatile("rdfsbase %0" : "=r"(regs->fs_base));
+    __asm__ volatile("rdgsbase %0" : "=r"(regs->gs_base));
+}
+
+static void write_bases(struct cpu_regs *regs)
+{
+    uint64_t fs, gs;
+
+    if (unlikely(!canonical(regs->fs_base) || !canonical(regs->gs_base)))
+        regs->fs_base = regs->gs_base = 0;
+    __asm__ volatile("rdfsbase %0" : "=r"(fs));
+    __asm__ volatile("rdgsbase %0" : "=r"(gs));
+    if (fs != regs->fs_base)
+        __asm__ volatile("wrfsbase %0" : : "r"(regs->fs_base));
+    if (gs != regs->gs_base)
+        __asm__ volatile("wrgsbase %0" : : "r"(regs->gs_base));
+}
+
+/* ---- events ---- */
+
+static void set_fault(struct platform_event *event, int signo, int code, uint64_t trapno,
+                      uint64_t err)
+{
+    event->kind = PEV_FAULT;
+    event->signo = signo;
+    event->code = code;
+    event->addr = 0;
+    event->trapno = trapno;
+    event->err = err;
+}
+
+static void copy_registers(struct cpu_regs *regs, const struct host_ucontext *uc)
+{
+    regs->rax = uc->rax;
+    regs->rbx = uc->rbx;
+    regs->rcx = uc->rcx;
+    regs->rdx = uc->rdx;
+    regs->rsi = uc->rsi;
+    regs->rdi = uc->rdi;
+    regs->rbp = uc->rbp;
+    regs->rsp = uc->rsp;
+    regs->r8 = uc->r8;
+    regs->r9 = uc->r9;
+    regs->r10 = uc->r10;
+    regs->r11 = uc->r11;
+    regs->r12 = uc->r12;
+    regs->r13 = uc->r13;
+    regs->r14 = uc->r14;
+    regs->r15 = uc->r15;
+    regs->rip = uc->rip;
+    regs->rflags = uc->rflags;
+}
+
+static void guest_call(struct platform_ctx *ctx, const struct host_siginfo *info)
+{
+    BUG_ON(info->code != CODE_DISPATCHED);
+    if (likely(info->arch == ARCH_X86_64)) {
+        ctx->event->kind = PEV_SYSCALL;
+        return;
+    }
+    /* There are no 32-bit calls here: what Linux without them does. */
+    ctx->regs->rip -= INT80_SIZE;
+    set_fault(ctx->event, SIG_SEGV, CODE_KERNEL, TRAP_GP, INT80_ERROR);
+}
+
+static void guest_fault(struct platform_ctx *ctx, int signo, const struct host_siginfo *info,
+                        const struct host_ucontext *uc)
+{
+    struct platform_event *event = ctx->event;
+
+    if (info->code <= 0) /* sent by someone, not a fault */
+        return;
+    set_fault(event, signo, info->code, uc->trapno, uc->err);
+    event->addr = info->addr;
+    /* What is ours is not there for the guest. */
+    if (signo == SIG_SEGV && info->addr >= mpk_ro.user_max &&
+        (info->code == CODE_ACCERR || info->code == CODE_PKUERR))
+        event->code = CODE_MAPERR;
+}
+
+/* The guest has entered the kernel, or was kept from leaving it: where to return to. */
+static uint64_t guest_entered(struct platform_ctx *ctx, int signo, struct host_siginfo *info,
+                              const struct host_ucontext *uc)
+{
+    bool in_window = uc->rip >= mpk_ro.window_start && uc->rip < mpk_ro.window_end;
+
+    *ctx->selector = SELECTOR_ALLOW;
+    WRITE_ONCE(ctx->state, CTX_IN_KERNEL);
+    if (likely(!in_window))
+        copy_registers(ctx->regs, uc);
+    if (signo == SIG_SYS)
+        guest_call(ctx, info);
+    else if (signo != KICK_SIGNAL)
+        guest_fault(ctx, signo, info, uc);
+    return ctx->kernel_sp;
+}
+
+/* The kernel itself was interrupted: 0, to go on where uc says. */
+static uint64_t kernel_interrupted(int signo, const struct host_siginfo *info,
+                                   struct host_ucontext *uc)
+{
+    uint64_t fixup;
+
+    if (signo == KICK_SIGNAL || info->code <= 0)
+        return 0;
+    fixup = mpk_fixup(uc->rip);
+    if ((signo == SIG_SEGV || signo == SIG_BUS) && fixup) {
+        uc->rip = fixup;
+        return 0;
+    }
+    log_error("signal %d in the kernel at %lx (image + %lx), address %lx, error %lx", signo,
+              uc->rip, uc->rip - mpk_ro.text_start, info->addr, uc->err);
+    BUG();
+}
+
+uint64_t mpk_signal(int signo, void *infop, void *ucontext)
+{
+    struct host_ucontext *uc = ucontext;
+    struct host_siginfo *info = infop;
+    uint64_t stack = PTR(uc) & ~(ALT_SIZE - 1UL);
+    struct slot_head *head = (struct slot_head *)(stack + ALT_SIZE - sizeof(struct slot_head));
+    struct platform_ctx *ctx = head->ctx;
+
+    BUG_ON(!ctx);
+    if (READ_ONCE(ctx->state) == CTX_IN_GUEST)
+        return guest_entered(ctx, signo, info, uc);
+    return kernel_interrupted(signo, info, uc);
+}
+
+/* The handler left without sigreturn: its mask is still in force. */
+static void unblock_kicks(void)
+{
+    uint64_t kick = 1UL << (KICK_SIGNAL - 1);
+
+    (void)host_syscall(__NR_rt_sigprocmask, HOST_SIG_UNBLOCK, PTR(&kick), 0, sizeof(kick), 0, 0);
+}
+
+/* ---- the switch ---- */
+
+static void fill_frame(struct exit_frame *f, const struct cpu_regs *regs)
+{
+    f->r15 = regs->r15;
+    f->r14 = regs->r14;
+    f->r13 = regs->r13;
+    f->r12 = regs->r12;
+    f->r11 = regs->r11;
+    f->r10 = regs->r10;
+    f->r9 = regs->r9;
+    f->r8 = regs->r8;
+    f->rbp = regs->rbp;
+    f->rdi = regs->rdi;
+    f->rsi = regs->rsi;
+    f->rdx = regs->rdx;
+    f->rcx = regs->rcx;
+    f->rbx = regs->rbx;
+    f->rax = regs->rax;
+    f->rip = regs->rip;
+    f->cs = USER_CS;
+    f->rflags = (regs->rflags & RFLAGS_GUEST) | RFLAGS_FIXED;
+    f->rsp = regs->rsp;
+    f->ss = USER_SS;
+}
+
+/* What there is to say before any guest code runs; false: nothing. */
+static bool early_event(struct platform_ctx *ctx, const struct cpu_regs *regs,
+                        struct platform_event *event)
+{
+    uint32_t request = load_acquire(&ctx->request);
+
+    if (unlikely((request & REQUEST_DOOM) || load_acquire(&ctx->as->dead))) {
+        event->kind = PEV_DEAD;
+        return true;
+    }
+    if (unlikely(request & REQUEST_INTERRUPT)) {
+        __atomic_fetch_and(&ctx->request, ~(uint32_t)REQUEST_INTERRUPT, __ATOMIC_SEQ_CST);
+        event->kind = PEV_INTERRUPTED;
+        return true;
+    }
+    if (unlikely(regs->rip > CANONICAL_MAX)) {
+        set_fault(event, SIG_SEGV, CODE_KERNEL, TRAP_GP, 0);
+        return true;
+    }
+    return false;
+}
+
+void mpk_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
+{
+    event->kind = EVENT_NONE;
+    regs->full = 0; /* every register is restored always */
+    while (!early_event(ctx, regs, event)) {
+        ctx->regs = regs;
+        ctx->event = event;
+        fill_frame(ctx->scratch, regs);
+        write_bases(regs);
+        if (mpk_ro.keyed)
+            mpk_enter_keyed(ctx, ctx->scratch);
+        else
+            mpk_enter_keyless(ctx, ctx->scratch);
+        if (unlikely(load_acquire(&ctx->as->dead))) { /* on a thread of the sentry by now */
+            event->kind = PEV_DEAD;
+            return;
+        }
+        read_bases(regs);
+        unblock_kicks();
+        if (event->kind != EVENT_NONE)
+            return;
+    }
+}
+
+/*
+ * The owner changes state before it reads request (mpk_enter), this side the other way round: one
+ * of the two sees the other. A kick too many does nothing.
+ */
+void mpk_kick(struct platform_ctx *ctx, uint32_t request)
+{
+    __atomic_fetch_or(&ctx->request, request, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&ctx->state, __ATOMIC_SEQ_CST) != CTX_IN_GUEST)
+        return;
+    if (load_acquire(&ctx->as->dead))
+        return;
+    (void)host_syscall(__NR_tgkill, (uint64_t)ctx->as->pid, (uint64_t)ctx->tid, KICK_SIGNAL, 0, 0,
+                       0);
+}
+
+void mpk_interrupt(struct platform_ctx *ctx)
+{
+    mpk_kick(ctx, REQUEST_INTERRUPT);
+}
