@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 
 /* Up to here a hand-over by shared memory beats a host call. */
-#define HANDS_MAX 1024
+#define HANDS_MAX 4096
 
 /* Set once the host has refused process_vm_readv: it will go on to. */
 static atomic_bool remote_refused;

@@ -143,11 +143,12 @@ bool policy_resume(struct platform_ctx *ctx)
     uint32_t cpu;
     uint64_t now = __rdtscp(&cpu);
     bool room = !crowded(2) && now > p->no_spin_until;
-    bool spin = room && p->gap < ticks(SHORT_GAP_US);
+    bool spin;
 
     cpu &= CPU_MASK;
     if (p->event_tsc)
         estimate(&p->service, now - p->event_tsc);
+    spin = room && p->gap < ticks(SHORT_GAP_US) && p->service < ticks(SPIN_US);
     place(ctx, !spin && p->event_tsc && p->gap + p->service < ticks(PAIR_PERIOD_US), now);
     if (spin && !p->paired && p->event_tsc) {
         if (cpu == p->stub_cpu)
