@@ -1,7 +1,6 @@
 /*
  * Boot's main line: arena, platform, kernel, files, init; then waiting for its end. Takes no locks.
  */
-#include "fs/devpts/tty.h"
 #include "sentry/boot/boot_int.h"
 
 #include "fs/dev/dev.h"
@@ -152,12 +151,13 @@ static void signal_thread(void *arg)
     siginfo_t info;
 
     sigfillset(&set);
+    sigdelset(&set, SIGCHLD); /* the platforms', who watch their guest processes */
     for (;;) {
         int signo = sigwaitinfo(&set, &info);
 
         if (signo == SIGWINCH && b->tty)
             boot_tty_resize(b->tty);
-        else if (signo > 0 && signo != SIGCHLD)
+        else if (signo > 0)
             (void)kernel_signal_init(b->kernel, signo);
     }
 }
