@@ -1,7 +1,12 @@
 # Platforms. host/ and mpk/ run inside the kernel's world and are freestanding; the rest is hosted.
 set(PLATFORM_HOSTED_SOURCES)
 set(PLATFORM_FREESTANDING_SOURCES)
-file(GLOB PLATFORM_FREESTANDING_SOURCES CONFIGURE_DEPENDS platform/host/*.c platform/platform.c platform/mpk/*.c platform/mpk/*.S)
+file(GLOB PLATFORM_FREESTANDING_SOURCES CONFIGURE_DEPENDS platform/host/*.c platform/platform.c)
+# Sanitizers need a process of their own: what runs in the guest's is left out with them.
+if(NOT CVISOR_SANITIZE)
+  file(GLOB MPK_SOURCES CONFIGURE_DEPENDS platform/mpk/*.c platform/mpk/*.S)
+  list(APPEND PLATFORM_FREESTANDING_SOURCES ${MPK_SOURCES})
+endif()
 file(GLOB PLATFORM_HOSTED_SOURCES CONFIGURE_DEPENDS platform/remote/*.c platform/ptrace/*.c platform/systrap/*.c platform/systrap/*.S platform/ptrace/*.S platform/patch/*.c platform/mpk/hosted/*.c)
 file(GLOB PLATFORM_FAKE_SOURCES CONFIGURE_DEPENDS platform/fake/*.c)
 add_library(platform_freestanding OBJECT ${PLATFORM_FREESTANDING_SOURCES})

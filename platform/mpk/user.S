@@ -5,6 +5,10 @@
  */
 #include "platform/mpk/offsets.h"
 
+	.section .rodata.mpk_fixups, "a"
+	.balign 8
+fixups:
+
 	.text
 
 .macro FUNCTION name
@@ -104,10 +108,6 @@ FUNCTION mpk_fixup
 	ret
 
 	.section .rodata.mpk_fixups, "a"
-	.subsection -1
-	.balign 8
-fixups:
-	.subsection 1
 fixups_end:
 
 	.section .note.GNU-stack, "", @progbits
