@@ -83,7 +83,6 @@ void fill_regs(struct cpu_regs *r, uint64_t seed);
 /* Host processes with a mapping of this test's code memfd, into pids; the count. */
 unsigned guest_processes(pid_t *pids, unsigned max);
 unsigned count_fds(const char *pid);
-int code_fd(void);
 int make_memfd(uint64_t size);
 uint64_t now_ns(void);
 void sleep_us(unsigned us);

@@ -6,7 +6,36 @@ target_compile_options(platform_test PRIVATE ${HOSTED_FLAGS})
 target_compile_definitions(platform_test PRIVATE CVISOR_HOSTED=1)
 target_link_libraries(platform_test PRIVATE pthread)
 target_link_options(platform_test PRIVATE -pie)
-foreach(platform ptrace systrap mpk)
+foreach(platform ptrace systrap)
   add_test(NAME platform.${platform} COMMAND platform_test ${platform})
   set_tests_properties(platform.${platform} PROPERTIES LABELS platform TIMEOUT 900 SKIP_RETURN_CODE 77)
 endforeach()
+
+# mpk runs kernel code in guest processes, so its cases are compiled as the kernel is, without libc (inproc/shim.h).
+if(NOT CVISOR_SANITIZE)
+  set(INPROC_CASES)
+  foreach(part run memory fault interrupt life end)
+    list(APPEND INPROC_CASES tests/platform/case_${part}.c)
+  endforeach()
+  add_library(mpk_test_cases OBJECT ${INPROC_CASES} tests/platform/inproc/shim.c)
+  target_compile_options(mpk_test_cases PRIVATE ${FREESTANDING_FLAGS}
+    -include ${CMAKE_SOURCE_DIR}/tests/platform/inproc/shim.h)
+  target_compile_definitions(mpk_test_cases PRIVATE CVISOR_HOSTED=1)
+  set(MPK_TEST_KERNEL ${CMAKE_BINARY_DIR}/mpk_test_kernel.o)
+  add_custom_command(OUTPUT ${MPK_TEST_KERNEL}
+    COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -Wl,-T,${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld -o ${MPK_TEST_KERNEL}
+      $<TARGET_OBJECTS:base> $<TARGET_OBJECTS:mpk_test_cases>
+    COMMAND ${CMAKE_OBJCOPY} --redefine-sym memcpy=cv_memcpy --redefine-sym memmove=cv_memmove
+      --redefine-sym memset=cv_memset --redefine-sym memcmp=cv_memcmp --redefine-sym strlen=cv_strlen ${MPK_TEST_KERNEL}
+    DEPENDS $<TARGET_OBJECTS:base> $<TARGET_OBJECTS:mpk_test_cases> ${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld
+    COMMAND_EXPAND_LISTS VERBATIM)
+  add_executable(mpk_test tests/platform/inproc/server.c tests/platform/guests.S ${MPK_TEST_KERNEL}
+    $<TARGET_OBJECTS:platform_freestanding> $<TARGET_OBJECTS:platform_hosted>)
+  target_compile_options(mpk_test PRIVATE ${HOSTED_FLAGS})
+  target_compile_definitions(mpk_test PRIVATE CVISOR_HOSTED=1)
+  target_link_libraries(mpk_test PRIVATE pthread)
+  target_link_options(mpk_test PRIVATE -static-pie -Wl,-T,${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld
+    -Wl,-z,relro,-z,now,-z,noexecstack)
+  add_test(NAME platform.mpk COMMAND mpk_test)
+  set_tests_properties(platform.mpk PROPERTIES LABELS platform TIMEOUT 900 SKIP_RETURN_CODE 77)
+endif()
