@@ -48,8 +48,8 @@ static void end_line(struct tty *tty, uint8_t c)
     struct tty_input *in = &tty->in;
     uint32_t at;
 
-    if (!room_left(in))
-        in->head--; /* the end of the line is worth more than its last character */
+    /* The last place is kept for it: put() leaves one free. */
+    BUG_ON(used(in) >= TTY_IN_SIZE);
     at = in->head % TTY_IN_SIZE;
     in->buf[at] = c;
     in->line_ends[at / 64] |= 1UL << at % 64;
