@@ -406,6 +406,7 @@ int vfs_open_exec(const struct vfs_ctx *ctx, const struct path *path, struct fil
 {
     struct open_args a = {.ctx = ctx, .flags = LX_O_RDONLY};
     struct inode *inode = path->dentry->inode;
+    struct file *f;
     int err;
 
     if (mode_is_lnk(inode->mode))
@@ -417,19 +418,27 @@ int vfs_open_exec(const struct vfs_ctx *ctx, const struct path *path, struct fil
         err = inode_deny_write(inode);
     if (err < 0)
         return err;
-    err = open_checked(&a, path, out);
-    if (err == 0 &&
-        (*out)->inode !=
-            inode) { /* an overlay went on with the real one: that is what release allows again */
-        err = inode_deny_write((*out)->inode);
+    err = open_checked(&a, path, &f);
+    /* an overlay went on with the real inode: that is what release allows again */
+    if (err == 0 && f->inode != inode) {
+        err = inode_deny_write(f->inode);
         if (err < 0)
-            file_put(*out);
-    } else if (err == 0) {
-        (*out)->mode |= FMODE_EXEC;
-        return 0;
+            file_put(f);
+        inode_allow_write(inode);
+    } else if (err < 0) {
+        inode_allow_write(inode);
     }
-    inode_allow_write(inode);
-    if (err == 0)
-        (*out)->mode |= FMODE_EXEC;
-    return err;
+    if (err < 0)
+        return err;
+    f->mode |= FMODE_EXEC;
+    *out = f;
+    return 0;
+}
+
+void vfs_exec_allow_write(struct file *f)
+{
+    if (!(f->mode & FMODE_EXEC))
+        return;
+    f->mode &= ~(uint32_t)FMODE_EXEC;
+    inode_allow_write(f->inode);
 }

@@ -59,6 +59,9 @@ int vfs_open_path(const struct vfs_ctx *ctx, const struct path *path, uint32_t f
 /* For exec: a regular file with execute permission on a mount without noexec (-EACCES), -ETXTBSY
  * when it is open for writing. Until the last file_put nobody can open it for writing. */
 int vfs_open_exec(const struct vfs_ctx *ctx, const struct path *path, struct file **out) MUST_CHECK;
+/* For what was only read or mapped for an exec (scripts, the ELF interpreter): writing is allowed
+ * again now, before the last file_put. Nothing where it is already. */
+void vfs_exec_allow_write(struct file *f);
 
 int vfs_mknod_at(const struct vfs_ctx *ctx, const struct path *base, const char *name,
                  uint32_t mode, uint64_t rdev) MUST_CHECK;

@@ -5,7 +5,6 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fcntl.h"
-#include "sentry/abi/mount.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/exec_cred.h"
@@ -19,44 +18,17 @@
 
 /* ---- opening ---- */
 
-/* A program need not be readable to be run: the kernel reads it. */
-static int open_program(const struct task_vfs *v, const struct path *path, struct file **out)
-{
-    struct vfs_ctx ctx = v->ctx;
-    struct cred *root;
-    int err = vfs_open_path(&ctx, path, LX_O_RDONLY | LX_O_LARGEFILE, out);
-
-    if (err != -EACCES)
-        return err;
-    root = cred_alloc_root();
-    if (!root)
-        return -ENOMEM;
-    ctx.cred = root;
-    err = vfs_open_path(&ctx, path, LX_O_RDONLY | LX_O_LARGEFILE, out);
-    cred_put(root);
-    return err;
-}
-
 int task_open_exec(struct task *t, const struct path *base, const char *name, uint32_t walk_flags, struct file **out)
 {
     struct task_vfs v;
     struct path path;
-    uint32_t type;
     int err;
 
     task_vfs_get(t, &v);
     err = vfs_walk(&v.ctx, base, name, walk_flags, &path);
     if (err)
         goto out;
-    type = path.dentry->inode->mode & LX_S_IFMT;
-    if (type == LX_S_IFLNK)
-        err = -ELOOP; /* AT_SYMLINK_NOFOLLOW */
-    else if (type != LX_S_IFREG || (path.mount->flags & LX_MS_NOEXEC))
-        err = -EACCES;
-    if (!err)
-        err = inode_permission(path.dentry->inode, MAY_EXEC, v.ctx.cred);
-    if (!err)
-        err = open_program(&v, &path, out);
+    err = vfs_open_exec(&v.ctx, &path, out);
     path_put(&path);
 out:
     task_vfs_put(&v);

@@ -2,6 +2,7 @@
  * Step 2 of execve: maps the images, places the heap, has the stack built, and sets the registers.
  * The address space is fresh and nobody else's yet.
  */
+#include "fs/vfs.h"
 #include "sentry/loader/loader_int.h"
 
 static int prot_of(const struct lx_elf64_phdr *p)
@@ -162,6 +163,8 @@ int loader_load(const struct exec_plan *plan, const struct exec_args *args, cons
     if (ret < 0)
         return ret;
     mm->exe = &file_get(exe->file)->mapped;
+    if (plan->has_interp)
+        vfs_exec_allow_write(interp->file); /* the mappings hold it; Linux denies the program only */
     memset(regs, 0, sizeof(*regs));
     regs->rip = entry;
     regs->rsp = sp;
