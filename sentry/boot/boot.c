@@ -114,6 +114,7 @@ static int64_t hook_syscall(struct task *t, uint64_t nr, const uint64_t args[6])
 }
 
 DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall,
+                                        .pidfd_create = pidfd_install,
                                         .session_leader_exit = tty_session_leader_exit};
 
 static int start_kernel(struct boot *b)
