@@ -102,6 +102,7 @@ enum {
     FMODE_STREAM = 32,
     FMODE_OPENING = 64, /* a FIFO whose other end is missing: see vfs_open_ready */
     FMODE_WRITER = 128, /* counted as a writer of its inode and mount */
+    FMODE_CREATED = 512, /* this open made the file: F_CREATED_QUERY */
     FMODE_WRITE_ALL =
         256 /* a blocking write goes on until all is written: pipes, stream sockets, terminals */
 };

@@ -310,6 +310,8 @@ static int open_create(struct open_args *a, const struct path *base, const char 
             err = create_step(a, &w, &again, out);
     } while (again);
     walk_end(&w);
+    if (err == 0 && a->created)
+        (*out)->mode |= FMODE_CREATED;
     return err;
 }
 

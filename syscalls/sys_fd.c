@@ -194,6 +194,8 @@ static int64_t fcntl_file(struct task *t, struct file *f, int cmd, uint64_t arg)
         return ops->get_seals ? ops->get_seals(f) : -EINVAL;
     case LX_F_GETLEASE:
         return LX_F_UNLCK;
+    case LX_F_CREATED_QUERY:
+        return (f->mode & FMODE_CREATED) != 0;
     default: /* leases, directory notification and write hints are not offered */
         return -EINVAL;
     }
@@ -216,6 +218,11 @@ int64_t sys_fcntl(struct task *t, const struct syscall_args *a)
         return fdtable_set_cloexec(t->files, ARG_INT(0), ARG_U64(2) & LX_FD_CLOEXEC);
     case LX_F_GETFL:
         return READ_ONCE(f->flags) | (f->mode & FMODE_PATH ? 0 : LX_O_LARGEFILE);
+    case LX_F_DUPFD_QUERY: {
+        AUTO_FILE other = task_file_or_path(t, (int)ARG_U64(2));
+
+        return other ? other == f : -EBADF;
+    }
     default:
         return f->mode & FMODE_PATH ? -EBADF : fcntl_file(t, f, cmd, ARG_U64(2));
     }

@@ -52,6 +52,8 @@
 #define LX_F_SETFD 2
 #define LX_F_SETFL 4
 #define LX_F_SETLEASE 0x400
+#define LX_F_DUPFD_QUERY 0x403
+#define LX_F_CREATED_QUERY 0x404
 #define LX_F_SETLK 6
 #define LX_F_SETLK64 6
 #define LX_F_SETLKW 7

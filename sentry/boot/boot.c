@@ -6,6 +6,8 @@
 #include "fs/dev/dev.h"
 #include "fs/devpts/tty.h"
 #include "fs/hostfs/host_io.h"
+#include "fs/task/pidfd.h"
+#include "fs/task/pidfd.h"
 #include "platform/host/host.h"
 #include "platform/platform_impl.h"
 #include "sentry/base/arena.h"
