@@ -233,7 +233,7 @@ static int find_path(struct task *t, const struct sock_addr *addr, struct unix_s
 
 int unix_lookup(struct task *t, const struct sock_addr *addr, int type, struct unix_sock **out)
 {
-    struct unix_sock *u;
+    struct unix_sock *u = NULL;
     int err = check_addr(addr);
 
     if (err)
