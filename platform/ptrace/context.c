@@ -7,18 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define USER_FLAGS   0x202UL
-#define TRAP_GP      13
-#define INT80_ERROR  0x402 /* the general protection error of int 0x80 without a gate */
-#define CALL_SIZE    2     /* bytes of syscall and int 0x80 */
+#define USER_FLAGS  0x202UL
+#define TRAP_GP     13
+#define INT80_ERROR 0x402 /* the general protection error of int 0x80 without a gate */
+#define CALL_SIZE   2     /* bytes of syscall and int 0x80 */
 
-#define FCW_OFFSET      0
-#define FCW_DEFAULT     0x37f
-#define MXCSR_OFFSET    24
-#define MXCSR_DEFAULT   0x1f80
-#define SOFTWARE_OFFSET 464 /* the host's notes in an FPU state; not the guest's to see */
-#define HEADER_OFFSET   512
-#define HEADER_SIZE     64
+#define FCW_OFFSET       0
+#define FCW_DEFAULT      0x37f
+#define MXCSR_OFFSET     24
+#define MXCSR_DEFAULT    0x1f80
+#define SOFTWARE_OFFSET  464 /* the host's notes in an FPU state; not the guest's to see */
+#define HEADER_OFFSET    512
+#define HEADER_SIZE      64
 #define XFEATURES_LEGACY 3UL
 
 /* ---- the stub ---- */

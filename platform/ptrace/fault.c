@@ -27,7 +27,7 @@ enum trap {
 #define PF_INSTR   16UL
 #define PF_KEY     32UL
 
-#define INSN_MAX 15
+#define INSN_MAX   15
 #define FSW_OFFSET 2
 #define FSW_ERROR  0x80 /* an unmasked x87 exception is pending */
 
@@ -58,15 +58,21 @@ static bool stores_group(uint8_t op, uint8_t modrm)
     unsigned reg = modrm >> 3 & 7;
 
     switch (op) {
-    case 0x80: case 0x81: case 0x83:
+    case 0x80:
+    case 0x81:
+    case 0x83:
         return reg != 7; /* cmp */
-    case 0xf6: case 0xf7:
+    case 0xf6:
+    case 0xf7:
         return reg == 2 || reg == 3; /* not, neg */
     case 0xfe:
         return reg < 2;
     case 0xff:
         return reg < 2; /* inc, dec */
-    case 0xd9: case 0xdb: case 0xdd: case 0xdf:
+    case 0xd9:
+    case 0xdb:
+    case 0xdd:
+    case 0xdf:
         return reg >= 1;
     }
     return false;
@@ -157,7 +163,7 @@ static uint64_t trap_number(struct platform_ctx *ctx, int signo, int code)
 }
 
 void pt_fault_describe(struct platform_ctx *ctx, const struct cpu_regs *regs, const siginfo_t *info,
-                    struct platform_event *event)
+                       struct platform_event *event)
 {
     event->kind = PEV_FAULT;
     event->signo = info->si_signo;

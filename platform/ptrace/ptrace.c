@@ -20,13 +20,13 @@
 
 #include "platform/remote/kthread.h"
 
-#define USER_MIN        0x10000UL
-#define USER_CS         0x33
-#define USER_SS         0x2b
-#define XFEATURE_PKRU   (1UL << 9)
-#define XFEATURES_AMX   (3UL << 17)
-#define XSAVE_LEGACY    512
-#define XSAVE_HEADER    64
+#define USER_MIN      0x10000UL
+#define USER_CS       0x33
+#define USER_SS       0x2b
+#define XFEATURE_PKRU (1UL << 9)
+#define XFEATURES_AMX (3UL << 17)
+#define XSAVE_LEGACY  512
+#define XSAVE_HEADER  64
 
 struct ptrace_globals ptrace_globals = {.socket = {-1, -1}, .proc = -1};
 

@@ -79,7 +79,7 @@ struct request {
 struct ptrace_globals {
     uint64_t keep_start, keep_end; /* vvar and vDSO */
     uint64_t fpu_features;
-    uint32_t fpu_size;  /* of the state as the kernel sees it */
+    uint32_t fpu_size;    /* of the state as the kernel sees it */
     uint32_t regset_size; /* of the host's NT_X86_XSTATE */
     unsigned long cs, ss;
     int socket[2]; /* the sentry's end, and the end that guest processes have */
@@ -170,4 +170,4 @@ int ptrace_as_write(struct platform_as *as, uint64_t dst, const void *src, size_
 /* fault.c */
 /* What the kernel is told of a fault signal; regs are the guest's at it. */
 void pt_fault_describe(struct platform_ctx *ctx, const struct cpu_regs *regs, const siginfo_t *info,
-                    struct platform_event *event);
+                       struct platform_event *event);

@@ -1,6 +1,6 @@
 /*
- * Address spaces and contexts: making them by clone calls in a guest process, counting, killing. Locks: zygote lock (one
- * clone of the zygote at a time), descriptor lock (memory.c), inside it.
+ * Address spaces and contexts: making them by clone calls in a guest process, counting, killing.
+ * Locks: zygote lock (one clone of the zygote at a time), descriptor lock (memory.c), inside it.
  */
 #include "platform/ptrace/ptrace.h"
 
@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define THREAD_FLAGS                                                                               \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 /* The child is the tracer thread's, as the zygote is: its end is seen once, there. */
 #define PROCESS_FLAGS (CLONE_PARENT | SIGCHLD)
 
@@ -143,7 +144,8 @@ int ptrace_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out)
     return 0;
 }
 
-int ptrace_as_fork(struct platform_ctx *ctx, struct platform_as **out_as, struct platform_ctx **out_ctx)
+int ptrace_as_fork(struct platform_ctx *ctx, struct platform_as **out_as,
+                   struct platform_ctx **out_ctx)
 {
     struct platform_as *as = pt_as_new(0);
     struct platform_ctx *new = as ? pt_ctx_new(as, NULL, 0) : NULL;

@@ -1,4 +1,7 @@
-/* The stub's code page, copied to STUB_TEXT. It runs only under PTRACE_CONT, with registers the tracer set, and has no stack. */
+/*
+ * The stub's code page, copied to STUB_TEXT. It runs only under PTRACE_CONT, with registers the tracer
+ * set, and has no stack.
+ */
 #include "platform/ptrace/stub.h"
 
 #define SYS_MMAP    9
@@ -47,7 +50,7 @@ ptrace_stub_page:
 	mov $SYS_MMAP, %eax
 	syscall
 	mov %rax, %rbx
-	/* Always: a guest that meddled with the message may have made a received descriptor look like none. */
+	/* Always: a guest that meddled with the message can make a received descriptor look like none. */
 1:	mov $STUB_MAP_FD_NR, %edi
 	mov $SYS_CLOSE, %eax
 	syscall

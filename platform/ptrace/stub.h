@@ -21,8 +21,8 @@
  * arguments are rbx (address), rbp (size), r12 (protection), r13 (flags), r14 (offset). rax: mmap's
  * result if r15, recvmsg's, is 1.
  */
-#define STUB_MAP_FD  0x040
-#define STUB_READY   0x100
+#define STUB_MAP_FD 0x040
+#define STUB_READY  0x100
 
 /* Descriptors of a guest process: the socket, and what has just been received. */
 #define STUB_SOCKET_FD 0

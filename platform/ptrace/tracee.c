@@ -1,7 +1,7 @@
 /*
- * Guest threads as the tracer thread sees them: starting them, and what each stop means. Everything here runs on the
- * tracer thread. Guest code runs under PTRACE_SYSEMU, so no call of its own reaches the host; the stub under PTRACE_CONT.
- * Lock: as.life, to reap a process.
+ * Guest threads as the tracer thread sees them: starting them, and what each stop means. Everything
+ * here runs on the tracer thread. Guest code runs under PTRACE_SYSEMU, so no call of its own
+ * reaches the host; the stub under PTRACE_CONT. Lock: as.life, to reap a process.
  */
 #include "platform/ptrace/ptrace.h"
 
@@ -15,8 +15,9 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-#define BUCKETS      256
-#define PEEK_SIGNALS 8 /* no more than one of them can be a fault; few others reach a guest thread */
+#define BUCKETS 256
+#define PEEK_SIGNALS                                                                               \
+    8 /* no more than one of them can be a fault; few others reach a guest thread */
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define WAIT_FLAGS   (WNOHANG | __WALL | __WNOTHREAD)
 #ifndef PTRACE_SYSEMU
@@ -27,7 +28,7 @@
 #endif
 
 enum tracee_state {
-    NEW,      /* cloned, not yet stopped */
+    NEW, /* cloned, not yet stopped */
     STOPPED,
     IN_GUEST, /* running guest code */
     IN_STUB,  /* running the stub */
@@ -166,7 +167,8 @@ static bool fetch_regs(struct tracee *t)
 
 /* ---- stops ---- */
 
-/* The plain syscall instruction leaves these in rcx and r11; a guest that mimics them with int 0x80 fools itself. */
+/* The plain syscall instruction leaves these in rcx and r11; a guest that mimics them with int 0x80
+ * fools itself. */
 static bool is_native_call(struct tracee *t)
 {
     const struct user_regs_struct *regs = &t->run->regs;
@@ -191,15 +193,18 @@ static void stopped_by_call(struct tracee *t)
 
 static bool is_fault(int signo)
 {
-    return signo == SIGSEGV || signo == SIGBUS || signo == SIGFPE || signo == SIGILL || signo == SIGTRAP;
+    return signo == SIGSEGV || signo == SIGBUS || signo == SIGFPE || signo == SIGILL ||
+           signo == SIGTRAP;
 }
 
-/* A signal is about to be delivered: a fault of ours, or something sent from outside, which is dropped. */
+/* A signal is about to be delivered: a fault of ours, or something sent from outside, which is
+ * dropped. */
 static void stopped_by_signal(struct tracee *t, int signo)
 {
     struct request *r = t->run;
 
-    if (!r || !is_fault(signo) || trace(PTRACE_GETSIGINFO, t, 0, &r->info) || r->info.si_code <= 0) {
+    if (!r || !is_fault(signo) || trace(PTRACE_GETSIGINFO, t, 0, &r->info) ||
+        r->info.si_code <= 0) {
         resume(t);
         return;
     }
@@ -211,7 +216,8 @@ static void stopped_by_signal(struct tracee *t, int signo)
         finish(t, STOP_FAULT);
 }
 
-/* A fault that was raised just before the stop is still to be delivered: it must not be met in the stub. */
+/* A fault that was raised just before the stop is still to be delivered: it must not be met in the
+ * stub. */
 static bool fault_pending(struct tracee *t)
 {
     struct __ptrace_peeksiginfo_args what = {.off = 0, .flags = 0, .nr = PEEK_SIGNALS};
@@ -358,7 +364,8 @@ static void adopt(struct request *r)
         tracer_answer(r, 0);
 }
 
-/* The first thread of a process stays stopped as long as the process: it is the process's number. */
+/* The first thread of a process stays stopped as long as the process: it is the process's number.
+ */
 static void end(struct request *r)
 {
     struct tracee *t = r->tracee;
@@ -383,7 +390,8 @@ static void fpu(struct request *r)
     struct iovec iov = {r->fpu, ptrace_globals.regset_size};
     int what = r->kind == REQ_FPU_GET ? PTRACE_GETREGSET : PTRACE_SETREGSET;
 
-    tracer_answer(r, r->tracee->state == GONE ? -ESRCH : (int)trace(what, r->tracee, NT_X86_XSTATE, &iov));
+    tracer_answer(r, r->tracee->state == GONE ? -ESRCH
+                                              : (int)trace(what, r->tracee, NT_X86_XSTATE, &iov));
 }
 
 static void interrupt(struct request *r)

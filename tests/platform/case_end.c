@@ -253,7 +253,7 @@ CASE(facts)
     }
     CHECK(f->fpu_size >= 576);
     CHECK_EQ(f->fpu_features & 3, 3);
-    CHECK(f->isolates);
+    CHECK_EQ(f->isolates, strcmp(f->name, "mpk") != 0);
 }
 
 static void spin_forever(struct box *b)
@@ -267,7 +267,7 @@ static void spin_forever(struct box *b)
 /* Shutdown with guests alive and running leaves no process behind. */
 CASE(gone_after_shutdown)
 {
-    static struct box boxes[4];
+    struct box *boxes = malloc(4 * sizeof(*boxes)); /* outlives the case */
 
     for (unsigned i = 0; i < 4; i++) {
         struct platform_as *as;

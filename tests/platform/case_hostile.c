@@ -1,10 +1,11 @@
 /*
- * Many things at once, and guests that mean harm: concurrent file mappings, kills in the middle of them, random work on all
- * doors, and threads that overwrite whatever the platform keeps in their process.
+ * Many things at once, and guests that mean harm: concurrent file mappings, kills in the middle of
+ * them, random work on all doors, and threads that overwrite whatever the platform keeps in their
+ * process.
  */
 #include "tests/platform/harness.h"
 
-#define RW (PROT_READ | PROT_WRITE)
+#define RW     (PROT_READ | PROT_WRITE)
 #define SPACES 6
 #define FILES  16
 
@@ -31,7 +32,9 @@ static void map_files(struct box *b)
         uint64_t addr = BOX_FREE + PAGE_SIZE * (random_next(&seed) % 64);
         uint32_t v = 0;
 
-        CHECK_EQ(platform_map(b->ctx, addr, PAGE_SIZE, PROT_READ, n & 1 ? PLATFORM_MAP_SHARED : 0, files[i], 0), 0);
+        CHECK_EQ(platform_map(b->ctx, addr, PAGE_SIZE, PROT_READ, n & 1 ? PLATFORM_MAP_SHARED : 0,
+                              files[i], 0),
+                 0);
         CHECK_EQ(platform_copy_in(b->ctx, &v, addr, sizeof(v), NULL), 0);
         CHECK_EQ(v, i + 100);
     }
@@ -238,7 +241,8 @@ static unsigned platform_memory(struct range *out)
     f = fopen(path, "re");
     CHECK(f != NULL);
     while (fgets(line, sizeof(line), f) && count < RANGES)
-        if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) == 3 && start >= platform_facts()->user_max && perms[1] == 'w')
+        if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) == 3 &&
+            start >= platform_facts()->user_max && perms[1] == 'w')
             out[count++] = (struct range){start, end - start};
     fclose(f);
     return count;
@@ -258,7 +262,8 @@ static void attacker(struct box *b)
 
     while (!atomic_load(&a->stop)) {
         const struct range *r = &a->ranges[random_next(&seed) % a->count];
-        const uint64_t values[] = {0, UINT64_MAX, random_next(&seed) % 16, BOX_DATA, random_next(&seed)};
+        const uint64_t values[] = {0, UINT64_MAX, random_next(&seed) % 16, BOX_DATA,
+                                   random_next(&seed)};
         uint64_t first = (random_next(&seed) % r->size) & ~7UL;
 
         b->regs = start_at(g_fill);
@@ -270,7 +275,8 @@ static void attacker(struct box *b)
     }
 }
 
-/* The calls of the space under attack may fail in any way; they may not hang, nor hurt anyone else. */
+/* The calls of the space under attack may fail in any way; they may not hang, nor hurt anyone else.
+ */
 static void try_everything(struct box *b)
 {
     uint8_t buf[256], vec[16];

@@ -1,9 +1,9 @@
 /* Address spaces and contexts: fork, clone, exec, ends. */
 #include "tests/platform/harness.h"
 
-#define RW (PROT_READ | PROT_WRITE)
+#define RW          (PROT_READ | PROT_WRITE)
 #define SHARED_PAGE BOX_FREE
-#define THREADS 32
+#define THREADS     32
 
 static uint32_t word_at(struct box *b, uint64_t addr)
 {

@@ -1,8 +1,8 @@
 /* Mapping calls, and the kernel's own access to guest memory. */
 #include "tests/platform/harness.h"
 
-#define RW (PROT_READ | PROT_WRITE)
-#define PAGES(n) ((n) * PAGE_SIZE)
+#define RW       (PROT_READ | PROT_WRITE)
+#define PAGES(n) ((n)*PAGE_SIZE)
 
 static uint8_t pattern(uint64_t i, uint64_t seed)
 {
@@ -490,7 +490,7 @@ CASE(cas32)
     in_box(steps_cas32);
 }
 
-#define RACE_GUEST 3000000
+#define RACE_GUEST  3000000
 #define RACE_KERNEL 1500
 
 static void steps_adder(struct box *b)

@@ -1,7 +1,7 @@
 /* System calls, registers and FPU state across platform_switch. */
 #include "tests/platform/harness.h"
 
-#define XMM_BYTES 256
+#define XMM_BYTES   256
 #define FRESH_MXCSR 0x1f80
 #define FRESH_FCW   0x37f
 

@@ -1,4 +1,7 @@
-/* Guest programs of the conformance test: position independent, copied into a memfd and mapped at BOX_CODE. */
+/*
+ * Guest programs of the conformance test: position independent, copied into a memfd and mapped at
+ * BOX_CODE.
+ */
 	.section .rodata.guests, "a"
 	.balign 4096
 	.globl guests_begin, guests_end

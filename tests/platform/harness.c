@@ -258,7 +258,8 @@ unsigned count_fds(const char *pid)
 /* ---- main ---- */
 
 #ifdef __SANITIZE_THREAD__
-/* A box is done when its steps are; its kernel thread may still be on its way out when the case ends. */
+/* A box is done when its steps are; its kernel thread may still be on its way out when the case
+ * ends. */
 const char *__tsan_default_options(void);
 __attribute__((visibility("default"))) const char *__tsan_default_options(void)
 {
@@ -271,8 +272,7 @@ static const struct {
     void (*run)(void);
 } cases[] = {
 #define CASE_ROW(name) {#name, case_##name},
-    CASES(CASE_ROW)
-};
+    CASES(CASE_ROW)};
 
 static NORETURN void run_case(const struct platform_ops *ops, void (*run)(void))
 {
