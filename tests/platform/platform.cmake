@@ -26,11 +26,12 @@ if(NOT CVISOR_SANITIZE)
     COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -Wl,-T,${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld -o ${MPK_TEST_KERNEL}
       $<TARGET_OBJECTS:base> $<TARGET_OBJECTS:mpk_test_cases>
     COMMAND ${CMAKE_OBJCOPY} --redefine-sym memcpy=cv_memcpy --redefine-sym memmove=cv_memmove
-      --redefine-sym memset=cv_memset --redefine-sym memcmp=cv_memcmp --redefine-sym strlen=cv_strlen ${MPK_TEST_KERNEL}
+      --redefine-sym memset=cv_memset --redefine-sym memcmp=cv_memcmp --redefine-sym strlen=cv_strlen --redefine-sym strcmp=cv_strcmp ${MPK_TEST_KERNEL}
     DEPENDS $<TARGET_OBJECTS:base> $<TARGET_OBJECTS:mpk_test_cases> ${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld
     COMMAND_EXPAND_LISTS VERBATIM)
-  add_executable(mpk_test tests/platform/inproc/server.c tests/platform/guests.S ${MPK_TEST_KERNEL}
-    $<TARGET_OBJECTS:platform_freestanding> $<TARGET_OBJECTS:platform_hosted>)
+  file(GLOB MPK_HOSTED CONFIGURE_DEPENDS platform/mpk/hosted/*.c)
+  add_executable(mpk_test tests/platform/inproc/server.c tests/platform/guests.S ${MPK_TEST_KERNEL} ${MPK_HOSTED}
+    $<TARGET_OBJECTS:platform_freestanding>)
   target_compile_options(mpk_test PRIVATE ${HOSTED_FLAGS})
   target_compile_definitions(mpk_test PRIVATE CVISOR_HOSTED=1)
   target_link_libraries(mpk_test PRIVATE pthread)

@@ -210,29 +210,21 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     return start_keeper();
 }
 
-static void kill_all(struct mpk_state *state)
-{
-    struct platform_as *as;
-
-    if (state->zygote_pid > 0)
-        kill(state->zygote_pid, SIGKILL);
-    mutex_lock(&state->lock);
-    list_for_each(as, &state->spaces, node) {
-        if (as->pid > 0)
-            kill(as->pid, SIGKILL);
-    }
-    mutex_unlock(&state->lock);
-}
-
-/* What dies may hold state.lock: it is not used again after the first round. */
+/*
+ * All guest processes are of the zygote's process group: killing that leaves no gap for one that is
+ * just being forked, and needs no lock that one of them might hold.
+ */
 static void shutdown(void)
 {
     struct mpk_state *state = mpk_ro.state;
 
     __atomic_store_n(&state->shutdown, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&state->zygote, __ATOMIC_SEQ_CST) == ZYGOTE_WANTED)
+        host_futex_wait(&state->zygote, ZYGOTE_WANTED, host_clock_ns(CLOCK_MONOTONIC) + 1000000);
     if (__atomic_load_n(&state->zygote, __ATOMIC_SEQ_CST) != ZYGOTE_RUNS)
         return;
-    kill_all(state);
+    kill(-state->zygote_pid, SIGKILL);
+    kill(state->zygote_pid, SIGKILL); /* if it had not made its group yet, it is alone */
     while (load_acquire(&state->shutdown) == 1)
         host_futex_wait(&state->shutdown, 1, host_clock_ns(CLOCK_MONOTONIC) + 1000000);
 }
