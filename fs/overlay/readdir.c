@@ -23,8 +23,6 @@ struct merged {
     uint32_t count, capacity;
     char *names;
     uint32_t names_size, names_capacity;
-    struct inode *reading;
-    bool upper;
     int error;
 };
 
@@ -99,18 +97,6 @@ static int reserve(struct merged *m, size_t name_size)
     return 0;
 }
 
-static bool upper_hides(struct merged *m, const char *name, uint32_t type)
-{
-    struct inode *found;
-    bool hides;
-
-    if (!m->upper || type != LX_S_IFCHR >> 12 || ovl_real_lookup(m->reading, name, &found) < 0)
-        return false;
-    hides = is_whiteout(found);
-    inode_put(found);
-    return hides;
-}
-
 static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t ino, uint32_t type,
                  uint64_t cookie)
 {
@@ -132,8 +118,22 @@ static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t 
     cv_memcpy(m->names + m->names_size, name, size);
     m->names[m->names_size + size] = '\0';
     m->names_size += (uint32_t)size + 1;
-    e->hidden = upper_hides(m, m->names + e->name, type);
     return true;
+}
+
+/* After the reading, not from fill: a lookup takes the directory's lock, which readdir holds. */
+static void find_whiteouts(struct merged *m, struct inode *upper)
+{
+    struct inode *found;
+
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct entry *e = &m->entries[i];
+
+        if (e->type != LX_S_IFCHR >> 12 || ovl_real_lookup(upper, m->names + e->name, &found) < 0)
+            continue;
+        e->hidden = is_whiteout(found);
+        inode_put(found);
+    }
 }
 
 static int read_real(struct merged *m, struct inode *real, bool upper, const struct cred *cred)
@@ -144,11 +144,13 @@ static int read_real(struct merged *m, struct inode *real, bool upper, const str
 
     if (r < 0)
         return r;
-    m->reading = real;
-    m->upper = upper;
     r = file_ops_of(f)->readdir(f, &m->filler, &pos);
     file_put(f);
-    return m->error < 0 ? m->error : r;
+    if (m->error < 0)
+        r = m->error;
+    if (r == 0 && upper)
+        find_whiteouts(m, real);
+    return r;
 }
 
 static int merge(struct ovl_inode *dir, bool with_lower, struct merged **out)
