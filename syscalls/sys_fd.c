@@ -217,7 +217,7 @@ int64_t sys_fcntl(struct task *t, const struct syscall_args *a)
     case LX_F_SETFD:
         return fdtable_set_cloexec(t->files, ARG_INT(0), ARG_U64(2) & LX_FD_CLOEXEC);
     case LX_F_GETFL:
-        return READ_ONCE(f->flags) | (f->mode & FMODE_PATH ? 0 : LX_O_LARGEFILE);
+        return READ_ONCE(f->flags) | (f->mode & FMODE_PATH || !f->path.dentry ? 0 : LX_O_LARGEFILE);
     case LX_F_DUPFD_QUERY: {
         AUTO_FILE other = task_file_or_path(t, (int)ARG_U64(2));
 

@@ -75,7 +75,7 @@ static void set_peer(struct unix_sock *u, struct unix_sock *peer)
     mutex_unlock(&peer->sk.lock);
 }
 
-static void drop_peer(struct unix_sock *u)
+void unix_drop_peer(struct unix_sock *u)
 {
     struct unix_sock *peer;
 
@@ -142,7 +142,7 @@ static int connect_dgram(struct unix_sock *u, struct task *t, const struct sock_
     int err;
 
     if (*(const uint16_t *)addr->data == LX_AF_UNSPEC) {
-        drop_peer(u);
+        unix_drop_peer(u);
         return 0;
     }
     err = unix_lookup(t, addr, u->sk.type, &other);
@@ -152,7 +152,7 @@ static int connect_dgram(struct unix_sock *u, struct task *t, const struct sock_
         sock_put(&other->sk);
         return -EPERM;
     }
-    drop_peer(u);
+    unix_drop_peer(u);
     set_peer(u, other);
     sock_put(&other->sk);
     return 0;
@@ -215,8 +215,8 @@ static int connect_to(struct unix_sock *u, struct task *t, struct unix_sock *lis
     set_peer(u, embryo);
     err = listener->name && !embryo->name ? -ENOMEM : enqueue_embryo(listener, embryo);
     if (err) {
-        drop_peer(u);
-        drop_peer(embryo);
+        unix_drop_peer(u);
+        unix_drop_peer(embryo);
         sock_put(&embryo->sk);
         return err;
     }
@@ -360,7 +360,7 @@ static void unix_close(struct sock *sk)
     unix_unbind(u);
     hang_up_peer(u, unread);
     release_clients(u);
-    drop_peer(u);
+    unix_drop_peer(u);
     waitq_wake_all(&sk->waiters, ALL_EVENTS); /* connectors that wait for the backlog */
     list_for_each_safe (m, next_m, &messages, node) {
         list_del(&m->node);
@@ -380,7 +380,7 @@ static void unix_destroy(struct sock *sk)
     struct unix_msg *m, *next;
 
     /* A socket that never had a file may have been reached by its peer. */
-    drop_peer(u);
+    unix_drop_peer(u);
     list_for_each_safe (m, next, &u->queue, node) {
         list_del(&m->node);
         unix_msg_free(m);

@@ -208,6 +208,9 @@ int64_t unix_send(struct sock *sk, struct sock_send *s)
         r = -EPIPE;
     else
         r = sk->type == LX_SOCK_STREAM ? send_stream(u, dest, s) : send_message(u, dest, s);
+    /* A datagram socket is not connected to what has gone. */
+    if (r == -ECONNREFUSED && !(s->to && s->to->size))
+        unix_drop_peer(u);
     sock_put(&dest->sk);
     return r;
 }

@@ -60,6 +60,7 @@ static inline bool unix_is_dgram(const struct unix_sock *u)
 
 /* The peer with a reference, or NULL. */
 struct unix_sock *unix_peer_get(struct unix_sock *u);
+void unix_drop_peer(struct unix_sock *u);
 /* unix_name.c: who is bound to addr: a reference. -ECONNREFUSED, -EINVAL, path errors. */
 int unix_lookup(struct task *t, const struct sock_addr *addr, int type,
                 struct unix_sock **out) MUST_CHECK;
