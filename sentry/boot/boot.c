@@ -66,14 +66,21 @@ static int start_thread(void (*fn)(void *), void *arg)
     return -r;
 }
 
-/* A random 2 MiB-aligned place far from where the host puts things. */
+/*
+ * Where the arena may lie: above what every platform leaves to guests (mpk has it in their
+ * processes), below where the host puts mappings and stacks by itself.
+ */
+#define ARENA_LOW 0x704000000000ULL
+#define ARENA_HIGH 0x7dc000000000ULL
+#define ARENA_STEP (2ULL << 20)
+
 static uint64_t arena_address(void)
 {
     uint64_t r = 0;
 
     if (getrandom(&r, sizeof(r), 0) != sizeof(r))
         return 0;
-    return 0x200000000000ULL + (r & 0xffffffULL) * (2ULL << 20) % 0x200000000000ULL;
+    return ARENA_LOW + r % ((ARENA_HIGH - ARENA_LOW) / ARENA_STEP) * ARENA_STEP;
 }
 
 static int start_memory(struct boot *b)
