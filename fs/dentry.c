@@ -316,7 +316,8 @@ void dentry_instantiate(struct dentry *d, struct inode *inode)
 {
     dcache_lock();
     BUG_ON(d->inode);
-    d->inode = inode;
+    /* Pairs with walk_step, which looks without the lock. */
+    store_release(&d->inode, inode);
     dcache_unlock();
 }
 

@@ -277,6 +277,7 @@ static int walk_step(struct walk *w, bool follow)
 {
     struct dentry *child;
     struct mount *before = w->cur.mount;
+    struct inode *inode;
     bool jumped;
     int err = may_search(w);
 
@@ -290,11 +291,13 @@ static int walk_step(struct walk *w, bool follow)
     err = dentry_lookup(w->cur.dentry, w->name, w->name_size, &child);
     if (err < 0)
         return err;
-    if (!child->inode) {
+    /* Another may be creating it now: dentry_instantiate. */
+    inode = load_acquire(&child->inode);
+    if (!inode) {
         dentry_put(child);
         return -ENOENT;
     }
-    if (follow && mode_is_lnk(child->inode->mode)) {
+    if (follow && mode_is_lnk(inode->mode)) {
         err = follow_link(w, child, &jumped);
         dentry_put(child);
         return err;

@@ -4,6 +4,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
+#include "sentry/kernel/process.h"
 #include "fs/file.h"
 #include "syscalls/syscalls.h"
 

@@ -10,6 +10,7 @@
 #include "sentry/base/string.h"
 #include "sentry/loader/loader.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process.h"
 #include "syscalls/syscalls.h"
 
 /*

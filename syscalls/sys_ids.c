@@ -3,6 +3,7 @@
  * set_tid_address(2).
  */
 #include "sentry/abi/errno.h"
+#include "sentry/kernel/process.h"
 #include "syscalls/syscalls.h"
 
 int64_t sys_getpid(struct task *t, const struct syscall_args *a)

@@ -1,6 +1,7 @@
 /* open and its family, close and close_range. Sources: open(2), openat2(2), close_range(2). Waits
  * for a FIFO's other end here. */
 #include "sentry/abi/types.h"
+#include "sentry/kernel/process.h"
 #include "syscalls/io.h"
 
 #define OPEN_KNOWN                                                                                 \

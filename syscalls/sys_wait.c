@@ -4,6 +4,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fcntl.h"
 #include "sentry/abi/sched.h"
+#include "sentry/kernel/process.h"
 #include "syscalls/syscalls.h"
 
 #define WAIT_COMMON (LX_WNOHANG | LX___WNOTHREAD | LX___WALL | LX___WCLONE)

@@ -5,6 +5,7 @@
  */
 #include "fs/devpts/tty_int.h"
 #include "sentry/abi/sched.h"
+#include "sentry/kernel/process.h"
 
 static bool is_controlling_locked(const struct task *t, const struct tty *tty)
 {

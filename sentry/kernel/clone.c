@@ -6,6 +6,7 @@
 #include "sentry/abi/sched.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/wait.h"

@@ -10,6 +10,7 @@
 #include "sentry/kernel/exec_cred.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/wait.h"

@@ -8,6 +8,7 @@
 #include "sentry/base/log.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/mm/mm.h"

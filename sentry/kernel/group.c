@@ -6,6 +6,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/slab.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process.h"
 
 SLAB_TYPE(session_slab, struct session);
 

@@ -5,6 +5,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/poll.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/wait.h"
 

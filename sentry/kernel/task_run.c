@@ -6,6 +6,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process.h"
 #include "sentry/mm/mm.h"
 
 static bool is_restart_code(uint64_t rax)

@@ -8,6 +8,7 @@
 #include "sentry/base/string.h"
 #include "sentry/kernel/clock.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/process.h"
 #include "sentry/kernel/wait.h"
 
 #define KB_PER_PAGE (PAGE_SIZE / 1024)
