@@ -75,7 +75,9 @@ int mpk_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n
     return as_copy(as, __NR_process_vm_writev, PTR(src), dst, n, done);
 }
 
-/* A dead process's kernel thread is on a thread of the sentry, where these are not guest addresses. */
+/*
+ * A dead process's kernel thread is on a thread of the sentry, where these are not guest addresses.
+ */
 static bool direct(const struct platform_ctx *ctx)
 {
     return likely(ctx_is_here(ctx)) && likely(!is_dead(ctx->as));

@@ -3,8 +3,8 @@
  * section cv_ro. The kernel runs on the guest's own host thread.
  *
  * struct platform_as: one host process. refs counts the kernel's references: at 0 the AS is doomed,
- * its contexts never run guest code again. holds counts refs > 0, the contexts and the live process:
- * at 0 the object is freed. lock guards contexts and used.
+ * its contexts never run guest code again. holds counts refs > 0, the contexts and the live
+ * process: at 0 the object is freed. lock guards contexts and used.
  *
  * struct platform_ctx: one host thread of it, with a slot of the process's zone and a kernel stack.
  * Until it is started its thread waits on command and serves its creator; from then on the kernel
@@ -47,7 +47,8 @@ int memcmp(const void *a, const void *b, size_t n) __asm__("cv_memcmp");
 #define ZONE_SIZE (SCRATCH_TOTAL + SELECTORS_TOTAL + ALT_TOTAL)
 #define ZONE_ALIGN (2UL << 20)
 
-#define KICK_SIGNAL 23 /* SIGURG: pends once however often it is sent, ignored where nobody listens */
+/* SIGURG: pends once however often it is sent, ignored where nobody listens */
+#define KICK_SIGNAL 23
 #define POOL_TARGET 2
 #define KEEP_MAX 16
 #define VDSO_PARTS_MAX 6
@@ -188,7 +189,8 @@ int64_t mpk_clone_resume(uint64_t flags, struct platform_ctx *ctx);
 /* *word = 0, then the thread ends; its stack may be anyone's at once. */
 NORETURN void mpk_thread_end(uint32_t *word);
 /*
- * Gives the stack to the thread that waits on ctx's command: returns there; the calling thread ends.
+ * Gives the stack to the thread that waits on ctx's command: returns there; the calling thread
+ * ends.
  */
 void mpk_hand_over(uint64_t *stack_pointer, uint32_t *command);
 NORETURN void mpk_adopt(uint64_t stack_pointer);

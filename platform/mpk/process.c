@@ -69,8 +69,8 @@ void mpk_as_get(struct platform_as *as)
 }
 
 /*
- * The caller may be a thread of the process itself, in the kernel: the guest code of all its threads
- * is stopped now, the process ends with the last context.
+ * The caller may be a thread of the process itself, in the kernel: the guest code of all its
+ * threads is stopped now, the process ends with the last context.
  */
 void mpk_as_put(struct platform_as *as)
 {

@@ -1,7 +1,8 @@
 /*
- * execve: a new program in place of the old. The order is Linux's: all that can be refused is checked first, the other threads go, the
- * address space is replaced, and only errors after that kill. The ELF work is the loader's. Locks: tasks_lock, sig_lock, res_lock.
- * Source: execve(2), capabilities(7).
+ * execve: a new program in place of the old. The order is Linux's: all that can be refused is
+ * checked first, the other threads go, the address space is replaced, and only errors after that
+ * kill. The ELF work is the loader's. Locks: tasks_lock, sig_lock, res_lock. Source: execve(2),
+ * capabilities(7).
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fcntl.h"
@@ -19,7 +20,8 @@
 
 /* ---- opening ---- */
 
-int task_open_exec(struct task *t, const struct path *base, const char *name, uint32_t walk_flags, struct file **out)
+int task_open_exec(struct task *t, const struct path *base, const char *name, uint32_t walk_flags,
+                   struct file **out)
 {
     struct task_vfs v;
     struct path path;

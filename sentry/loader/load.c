@@ -164,7 +164,8 @@ int loader_load(const struct exec_plan *plan, const struct exec_args *args, cons
         return ret;
     mm->exe = &file_get(exe->file)->mapped;
     if (plan->has_interp)
-        vfs_exec_allow_write(interp->file); /* the mappings hold it; Linux denies the program only */
+        /* the mappings hold it; Linux denies the program only */
+        vfs_exec_allow_write(interp->file);
     memset(regs, 0, sizeof(*regs));
     regs->rip = entry;
     regs->rsp = sp;

@@ -15,7 +15,8 @@
 static uint32_t word, word2;
 static atomic_int woken;
 
-static long futex(uint32_t *p, int op, uint32_t val, const void *timeout, uint32_t *p2, uint32_t val3)
+static long futex(uint32_t *p, int op, uint32_t val, const void *timeout, uint32_t *p2,
+                  uint32_t val3)
 {
     return syscall(SYS_futex, p, op, val, timeout, p2, val3);
 }
@@ -55,7 +56,8 @@ static void counts(void)
     SHOW(futex(&word, FUTEX_CMP_REQUEUE_PRIVATE, 1, val2(1), &word2, 0));
     SHOW(futex(&word2, FUTEX_WAKE_PRIVATE, 10, NULL, NULL, 0));
     word2 = 7;
-    SHOW(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, val2(1), &word2, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 7)));
+    SHOW(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, val2(1), &word2,
+               FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 7)));
     SHOW(word2);
     for (int i = 0; i < 8; i++)
         pthread_join(th[i], NULL);
@@ -106,7 +108,8 @@ static void signals(void)
 
 static pthread_mutex_t *shared_mutex(int robust, int protocol)
 {
-    pthread_mutex_t *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_mutex_t *m =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pthread_mutexattr_t a;
 
     pthread_mutexattr_init(&a);

@@ -1,4 +1,6 @@
-/* Clocks, sleeps, interval timers, POSIX timers: results that do not depend on the machine's speed. */
+/*
+ * Clocks, sleeps, interval timers, POSIX timers: results that do not depend on the machine's speed.
+ */
 #include "abi.h"
 
 #include <pthread.h>
@@ -41,7 +43,8 @@ static void clocks(void)
         long r = syscall(SYS_clock_gettime, ids[i], &ts), e = errno;
         long r2 = syscall(SYS_clock_getres, ids[i], &res);
 
-        printf("clock %d: %ld %s %ld %ld\n", ids[i], r, r ? strerrorname_np((int)e) : "", r2, r2 ? 0 : res.tv_nsec);
+        printf("clock %d: %ld %s %ld %ld\n", ids[i], r, r ? strerrorname_np((int)e) : "", r2,
+               r2 ? 0 : res.tv_nsec);
     }
     SHOW(clock_getcpuclockid(getpid(), &mine));
     SHOW(clock_gettime(mine, &ts));
@@ -155,7 +158,8 @@ static void itimers(void)
 
 static timer_t create(int clock, int notify, int signo, int value)
 {
-    struct sigevent ev = {.sigev_notify = notify, .sigev_signo = signo, .sigev_value.sival_int = value};
+    struct sigevent ev = {
+        .sigev_notify = notify, .sigev_signo = signo, .sigev_value.sival_int = value};
     timer_t id = 0;
 
     ev._sigev_un._tid = (int)syscall(SYS_gettid);

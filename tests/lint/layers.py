@@ -37,7 +37,7 @@ CLI_FOLDER = "runsc-cli"
 
 # Freestanding folders may include the compiler's own headers, and uapi ones in host/.
 FREESTANDING = ("sentry/", "fs/", "netstack/", "syscalls/", "platform/host/", "platform/mpk/", "platform/platform.c")
-HOSTED = ("sentry/boot/",)
+HOSTED = ("sentry/boot/", "platform/mpk/hosted/")
 COMPILER_HEADERS = {"stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "limits.h", "stdalign.h", "cpuid.h"}
 HOST_UAPI = re.compile(r"^(asm|asm-generic|linux)/")
 UAPI_FOLDERS = ("platform/host/", "platform/mpk/")

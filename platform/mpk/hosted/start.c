@@ -1,7 +1,7 @@
 /*
  * The sentry's side of mpk: can it run here, the layout of guest processes, the keeper thread that
- * starts the zygote and reaps all of them, shutdown. Runs in the sentry before there are guests, and
- * in the keeper. No locks.
+ * starts the zygote and reaps all of them, shutdown. Runs in the sentry before there are guests,
+ * and in the keeper. No locks.
  */
 #define _GNU_SOURCE
 #include "platform/mpk/mpk.h"

@@ -1,4 +1,7 @@
-/* The harness's functions without libc, for cases that run in guest processes. No locks but root.lock. */
+/*
+ * The harness's functions without libc, for cases that run in guest processes. No locks but
+ * root.lock.
+ */
 #include "tests/platform/harness.h"
 
 #include "platform/host/host.h"
@@ -279,5 +282,6 @@ void shim_run_case(struct shim_root *r, void *top)
                      "mov %%rbx, %%rsp"
                      :
                      : "r"(top), "r"(r->case_run)
-                     : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
+                     : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11",
+                       "memory");
 }
