@@ -82,6 +82,7 @@ static void sleep_for_turn(struct platform_ctx *ctx, uint64_t timeout)
             return;
         if (atomic_load(&ctx->in_guest) && atomic_load(&ctx->interrupt) && deadline == UINT64_MAX)
             deadline = host_clock_ns(CLOCK_MONOTONIC) + KICK_TIMEOUT_NS;
+        policy_slept(ctx);
         if (host_futex_wait(&ctx->slot->turn, TURN_STUB | TURN_ASLEEP, deadline) == -ETIMEDOUT)
             give_up(ctx);
     }

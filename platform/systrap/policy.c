@@ -18,13 +18,16 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <x86intrin.h>
 
 #define SPIN_US        40   /* about what waking a sleeper on another core costs */
 #define SHORT_GAP_US   25   /* longer runs are not waited for by spinning */
-#define PAIR_PERIOD_US 1000 /* a guest that calls less often is not worth a pair */
-#define PAIR_TIME_US   20000
+#define PAIR_PERIOD_US 4000 /* a guest that calls less often is not worth a pair */
+#define PAIR_TIME_US   200000
+#define WINDOW_US      20000
+#define ALONE_SHARE    800 /* thousandths of a core */
 #define NO_SPIN_US     10000
 #define PART_AGAIN_US  10000
 #define GLANCE_US      5     /* a stub spins at least this long where it may at all */
@@ -78,31 +81,79 @@ static void release_pair(struct platform_ctx *ctx)
         return;
 }
 
+/* Holds both sides on the core that place_choose finds; nothing when they are there already. */
 static void make_pair(struct platform_ctx *ctx, uint64_t now)
 {
     struct wait_policy *p = &ctx->wait;
+    const uint64_t *allowed = p->has_mask ? p->mask : systrap.cpus;
     uint64_t mask[CPU_WORDS] = {0};
-    uint32_t cpu = READ_ONCE(ctx->slot->cpu);
+    uint32_t cpu = READ_ONCE(ctx->slot->cpu) & CPU_MASK;
 
     p->streak = 0;
     if (cpu >= CPU_WORDS * 64 || !(systrap.cpus[cpu / 64] >> (cpu % 64) & 1))
         return;
+    cpu = place_choose(p->entry, p->blocking, allowed, cpu, now);
+    if (p->paired && cpu == p->pair_cpu)
+        return;
     mask[cpu / 64] = 1UL << (cpu % 64);
     if (context_set_affinity(ctx, mask, CPU_WORDS) || set_own_affinity(mask))
         return;
+    if (!p->paired)
+        p->pair_end = now + ticks(PAIR_TIME_US);
     p->paired = true;
-    p->pair_end = now + ticks(PAIR_TIME_US);
+    p->pair_cpu = cpu;
 }
 
-/* Follows the wish for a pair once it has lasted some calls. */
-static void place(struct platform_ctx *ctx, bool want_pair, uint64_t now)
+/*
+ * What this context did since the last look: how much of a core it took, and whether its calls
+ * mostly block (its kernel thread slept more often than to wait for the guest).
+ */
+static void look(struct platform_ctx *ctx, uint64_t now)
+{
+    struct wait_policy *p = &ctx->wait;
+    uint64_t window = now - p->window_start, worked, switches;
+    struct rusage usage;
+
+    if (host_syscall(SYS_getrusage, RUSAGE_THREAD, (uint64_t)&usage, 0, 0, 0, 0))
+        return;
+    worked = ticks((uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+                   (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec));
+    switches = (uint64_t)usage.ru_nvcsw;
+    if (p->window_start) {
+        uint64_t slept = switches - p->switches;
+
+        slept -= MIN(slept, p->sleeps);
+        p->blocking = slept > p->calls / 4;
+        p->share = (uint32_t)MIN((worked - p->worked + p->ran) * 1000 / window, 1000UL);
+        place_share(p->entry, p->share, p->blocking);
+    } else {
+        p->entry = place_enter();
+    }
+    p->window_start = now;
+    p->worked = worked;
+    p->switches = switches;
+    p->calls = p->sleeps = p->ran = 0;
+    if (p->paired && now > p->pair_end)
+        release_pair(ctx);
+    else if (p->paired)
+        make_pair(ctx, now);
+}
+
+/*
+ * Follows the wish for a pair once it has lasted some calls. A pair is given up for spinning only
+ * when this context alone keeps its core busy: one that seems quick because its peers are near
+ * would lose by it.
+ */
+static void arrange(struct platform_ctx *ctx, bool want_pair, bool want_spin, uint64_t now)
 {
     struct wait_policy *p = &ctx->wait;
 
+    if (now - p->window_start > ticks(WINDOW_US))
+        look(ctx, now);
+    if (p->paired && want_spin && (p->blocking || p->share < ALONE_SHARE))
+        want_pair = true;
     if (want_pair == p->paired) {
         p->streak = 0;
-        if (p->paired && now > p->pair_end)
-            release_pair(ctx);
         return;
     }
     p->streak++;
@@ -149,7 +200,8 @@ bool policy_resume(struct platform_ctx *ctx)
     if (p->event_tsc)
         estimate(&p->service, now - p->event_tsc);
     spin = room && p->gap < ticks(SHORT_GAP_US) && p->service < ticks(SPIN_US);
-    place(ctx, !spin && p->event_tsc && p->gap + p->service < ticks(PAIR_PERIOD_US), now);
+    if (p->event_tsc)
+        arrange(ctx, !spin && p->gap + p->service < ticks(PAIR_PERIOD_US), spin, now);
     if (spin && !p->paired && p->event_tsc) {
         if (cpu == p->stub_cpu)
             part(ctx, cpu, now);
@@ -159,6 +211,8 @@ bool policy_resume(struct platform_ctx *ctx)
     ctx->slot->sentry_cpu = cpu;
     ctx->slot->spin = stub_budget(p, room);
     atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
+    if (p->window_start)
+        place_running(p->entry, true, p->stub_cpu, now);
     return spin && !p->paired && cpu != p->stub_cpu;
 }
 
@@ -170,7 +224,12 @@ void policy_event(struct platform_ctx *ctx)
     atomic_fetch_sub_explicit(&load.guests, 1, memory_order_relaxed);
     p->event_tsc = __rdtsc();
     p->stub_cpu = READ_ONCE(ctx->slot->cpu);
-    estimate(&p->gap, left > entered ? left - entered : 0);
+    left = left > entered ? left - entered : 0;
+    estimate(&p->gap, left);
+    p->ran += MIN(left, ticks(WINDOW_US));
+    p->calls++;
+    if (p->window_start)
+        place_running(p->entry, false, p->stub_cpu & CPU_MASK, p->event_tsc);
 }
 
 bool policy_command(struct platform_ctx *ctx)
@@ -213,8 +272,15 @@ bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *
     return done;
 }
 
+void policy_slept(struct platform_ctx *ctx)
+{
+    ctx->wait.sleeps++;
+}
+
 void policy_end(struct platform_ctx *ctx)
 {
+    if (ctx->wait.window_start)
+        place_leave(ctx->wait.entry);
     if (!ctx->wait.paired)
         return;
     ctx->wait.paired = false;

@@ -47,6 +47,11 @@ struct wait_policy {
     uint64_t event_tsc; /* when the last event came; 0: none yet */
     uint64_t no_spin_until, pair_end, part_next;
     uint32_t stub_cpu, streak, failures, together;
+    /* This window of time, see look(). */
+    uint64_t window_start, worked, switches, sleeps, calls, ran;
+    int entry; /* place.c; valid when window_start is set */
+    uint32_t share, pair_cpu;
+    bool blocking;
     bool paired;   /* both sides are held on one core */
     bool has_mask; /* the guest chose its cores */
     uint64_t mask[CPU_WORDS];
@@ -166,10 +171,22 @@ void policy_event(struct platform_ctx *ctx);
 bool policy_command(struct platform_ctx *ctx);
 /* Spins a while until arrived; what it returned last. */
 bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *ctx));
+/* The owner goes to sleep until its turn. */
+void policy_slept(struct platform_ctx *ctx);
 /* The calling thread stops serving ctx. */
 void policy_end(struct platform_ctx *ctx);
 /* The guest asks for these cores. */
 int policy_guest_mask(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
+
+/* place.c: which contexts share cores; index -1 is no entry */
+int place_enter(void);
+void place_leave(int index);
+void place_running(int index, bool running, uint32_t cpu, uint64_t now);
+/* share: thousandths of a core it takes; blocking: its calls mostly sleep. */
+void place_share(int index, unsigned share, bool blocking);
+/* The core of allowed that suits it best; current when no other is clearly better. */
+uint32_t place_choose(int index, bool blocking, const uint64_t *allowed, uint32_t current,
+                      uint64_t now);
 
 /* channel.c */
 /* Has the stub of ctx do command; its result into *out. -ESRCH when the stub is gone. */
