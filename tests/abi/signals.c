@@ -59,6 +59,7 @@ static void faults(void)
         if (s == SIGSEGV || s == SIGBUS || s == SIGFPE || s == SIGILL || s == SIGTRAP)
             sigaction(s, &sa, NULL);
     }
+    (void)*(volatile char *)p; /* so that the page is there: the error code says so */
     if (!sigsetjmp(back, 1))
         *(volatile char *)(p + 5) = 1;
     munmap(p, 8192);
