@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks the sizes the style sets: .c files 600 lines, headers 300, functions 100, lines 100 columns, README.md of
-a folder 40 lines."""
+a folder 40 lines. And that a folder of sources has a README.md, or one or two levels up."""
 import os
 import sys
 
@@ -47,9 +47,23 @@ def check_readme(path):
         problems.append(f"{path}: {count} lines (at most {MAX_README})")
 
 
+def check_described(folder, files):
+    if not any(name.endswith((".c", ".h", ".S", ".py", ".sh")) for name in files):
+        return
+    path = os.path.relpath(folder, ROOT)
+    for _ in range(3):
+        if os.path.exists(os.path.join(ROOT, path, "README.md")):
+            return
+        path = os.path.dirname(path)
+        if not path:
+            break
+    problems.append(f"{os.path.relpath(folder, ROOT)}: no README.md")
+
+
 def main():
     for top in SCANNED:
         for folder, _, files in os.walk(os.path.join(ROOT, top)):
+            check_described(folder, files)
             for name in sorted(files):
                 path = os.path.relpath(os.path.join(folder, name), ROOT)
                 if name.endswith((".c", ".h")):
