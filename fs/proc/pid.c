@@ -162,3 +162,13 @@ static int task_getattr(struct inode *inode, struct kstat *out)
     };
     return 0;
 }
+
+struct thread_group *proc_dir_group_get(const struct file *f)
+{
+    const struct proc_inode *pi;
+
+    if (!ops_is(f->ops, &proc_dir_file_ops))
+        return NULL;
+    pi = proc_inode(f->inode);
+    return proc_node_of(pi) == &proc_pid_node ? thread_group_get(pi->tg) : NULL;
+}

@@ -190,15 +190,7 @@ static int anon_path(struct inode *link, struct file *f, struct path *out)
         inode->uid = f->cred->fsuid;
         inode->gid = f->cred->fsgid;
     }
-    out->dentry = dentry_alloc_unlinked("", inode);
-    if (!out->dentry) {
-        inode_put(inode);
-        return -ENOMEM;
-    }
-    r = mount_create_detached(link->sb, "anon_inode", 0, &out->mount);
-    if (r)
-        dentry_put(out->dentry);
-    return r;
+    return proc_nameless_path(inode, "", out);
 }
 
 static int fd_follow(struct inode *inode, const struct vfs_ctx *ctx, struct path *out)

@@ -103,6 +103,9 @@ int proc_new_inode(struct superblock *sb, const struct proc_node *node, struct t
 /* The same for what is beneath dir, which gives the task. */
 int proc_new_child(struct inode *dir, const struct proc_node *node, struct inode **out) MUST_CHECK;
 
+/* A path to an inode that no directory holds (reference taken over, also on failure), for magic
+ * links. -ENOMEM. */
+int proc_nameless_path(struct inode *inode, const char *name, struct path *out) MUST_CHECK;
 /* Is the node there in a thread's directory, or a process's? */
 static inline bool proc_node_hidden(const struct proc_node *node, bool thread)
 {

@@ -3,7 +3,9 @@
  * here: what the entries say. Takes tasks_lock through task.h; inodes are never cached by name
  * (SB_NO_DCACHE).
  */
+#include "fs/mount.h"
 #include "fs/proc/proc_int.h"
+#include "fs/vfs_int.h"
 
 #define PROC_SUPER_MAGIC 0x9fa0
 #define PROC_ROOT_INO    1
@@ -151,6 +153,21 @@ int procfs_create(struct kernel *k, struct superblock **out)
     }
     *out = &psb->sb;
     return 0;
+}
+
+int proc_nameless_path(struct inode *inode, const char *name, struct path *out)
+{
+    int r;
+
+    out->dentry = dentry_alloc_unlinked(name, inode);
+    if (!out->dentry) {
+        inode_put(inode);
+        return -ENOMEM;
+    }
+    r = mount_create_detached(inode->sb, "none", 0, &out->mount);
+    if (r)
+        dentry_put(out->dentry);
+    return r;
 }
 
 /* ---- directories ---- */

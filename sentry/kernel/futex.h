@@ -130,6 +130,9 @@ void futex_mark_woken(struct futex_waiter *w, struct futex_wakes *wakes);
 void futex_wakes_flush(struct futex_wakes *wakes);
 void futex_queue_checking(struct futex_waiter *w, struct task *t, const struct futex_key *key,
                           uint32_t bitset);
+/* Whether a waker may take w, whose bucket is locked; leaves a mark on one that has not decided
+ * yet. */
+bool futex_wakeable(struct futex_waiter *w, const struct futex_key *key);
 /* True when w was still queued (nobody woke it). */
 bool futex_unqueue(struct futex_waiter *w);
 int64_t futex_try_woken(void *waiter);
