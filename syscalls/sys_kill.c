@@ -3,6 +3,7 @@
  * tgkill(2), rt_sigqueueinfo(2), pidfd_open(2).
  */
 #include "fs/fdtable.h"
+#include "fs/proc/proc.h"
 #include "fs/task/pidfd.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fcntl.h"
@@ -154,13 +155,16 @@ int64_t sys_pidfd_open(struct task *t, const struct syscall_args *a)
     return fd;
 }
 
-static int group_of(struct task *t, int fd, struct thread_group **out)
+/* directory: one of /proc/PID will do. */
+static int group_of(struct task *t, int fd, bool directory, struct thread_group **out)
 {
     struct file *f = task_file(t, fd);
 
     if (!f)
         return -EBADF;
     *out = pidfd_group_get(f);
+    if (!*out && directory)
+        *out = proc_dir_group_get(f);
     file_put(f);
     return *out ? 0 : -EBADF;
 }
@@ -174,7 +178,7 @@ int64_t sys_pidfd_send_signal(struct task *t, const struct syscall_args *a)
 
     if (ARG_U32(3) || !valid(signo))
         return -EINVAL;
-    err = group_of(t, ARG_INT(0), &tg);
+    err = group_of(t, ARG_INT(0), true, &tg);
     if (err)
         return err;
     if (a->arg[2]) {
@@ -225,7 +229,7 @@ int64_t sys_pidfd_getfd(struct task *t, const struct syscall_args *a)
 
     if (ARG_U32(2))
         return -EINVAL;
-    err = group_of(t, ARG_INT(0), &tg);
+    err = group_of(t, ARG_INT(0), false, &tg);
     if (err)
         return err;
     leader = leader_of(t, tg);

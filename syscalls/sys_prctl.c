@@ -214,7 +214,7 @@ int64_t sys_prctl(struct task *t, const struct syscall_args *a)
     case LX_PR_GET_TIMERSLACK:
         return (int64_t)t->timer_slack_ns;
     case LX_PR_SET_TIMERSLACK:
-        t->timer_slack_ns = ARG_I64(1) > 0 ? a->arg[1] : 50000;
+        t->timer_slack_ns = ARG_I64(1) > 0 ? a->arg[1] : t->timer_slack_default_ns;
         return 0;
     case LX_PR_GET_TID_ADDRESS:
         return copy_out_obj(&t->us, ARG_PTR(1), &t->clear_child_tid.v);

@@ -39,9 +39,9 @@ static int positioned_check(const struct file *f, uint32_t mode, int64_t pos)
 {
     if (pos < 0)
         return -EINVAL;
-    if (!(f->mode & mode))
-        return -EBADF;
-    return f->mode & FMODE_SEEK ? 0 : -ESPIPE;
+    if (!(f->mode & FMODE_SEEK))
+        return -ESPIPE; /* before the access mode, as Linux has it */
+    return f->mode & mode ? 0 : -EBADF;
 }
 
 int64_t sys_pread64(struct task *t, const struct syscall_args *a)
@@ -82,10 +82,12 @@ static int64_t read_vector(struct task *t, const struct syscall_args *a, bool po
     CLEANUP(uio_cleanup) struct uio uio = {.count = 0};
     int err = 0;
 
-    if (!f || !(f->mode & FMODE_READ))
-        return -EBADF;
+    if (!f)
+        return positioned && pos < 0 ? -EINVAL : -EBADF;
     if (positioned)
         err = positioned_check(f, FMODE_READ, pos);
+    else if (!(f->mode & FMODE_READ))
+        err = -EBADF;
     if (err)
         return err;
     err = uio_init_iovec(&uio, &t->us, ARG_PTR(1), ARG_U64(2));
@@ -113,10 +115,12 @@ static int64_t write_vector(struct task *t, const struct syscall_args *a, bool p
     int64_t r;
     int err = 0;
 
-    if (!f || !(f->mode & FMODE_WRITE))
-        return -EBADF;
+    if (!f)
+        return positioned && pos < 0 ? -EINVAL : -EBADF;
     if (positioned)
         err = positioned_check(f, FMODE_WRITE, pos);
+    else if (!(f->mode & FMODE_WRITE))
+        err = -EBADF;
     if (err)
         return err;
     err = uio_init_iovec(&uio, &t->us, ARG_PTR(1), ARG_U64(2));

@@ -294,6 +294,47 @@ static int rename_one(struct ovl_inode *od, const char *old_name, struct ovl_ino
     return r;
 }
 
+/* Ready to be moved to dir/name, where it must not merge with a directory of lower. */
+static int prepare_move(struct ovl_inode *oi, struct ovl_inode *dir, const char *name)
+{
+    int r = ovl_copy_up(dir, UINT64_MAX);
+
+    if (r == 0)
+        r = ovl_copy_up(oi, UINT64_MAX);
+    if (r == 0 && mode_is_dir(oi->inode.mode) && ovl_lower_has(dir, name))
+        r = set_opaque(ovl_upper(oi));
+    return r;
+}
+
+static bool is_merged_dir(const struct ovl_inode *oi)
+{
+    return mode_is_dir(oi->inode.mode) && oi->lower && !oi->opaque;
+}
+
+/* RENAME_EXCHANGE. Both are in upper afterwards and hide what lower has under their new names. */
+static int exchange(struct ovl_inode *ad, const char *a_name, struct ovl_inode *a,
+                    struct ovl_inode *bd, const char *b_name, struct ovl_inode *b)
+{
+    int r;
+
+    if (is_merged_dir(a) || is_merged_dir(b))
+        return -EXDEV;
+    r = prepare_move(a, bd, b_name);
+    if (r == 0)
+        r = prepare_move(b, ad, a_name);
+    if (r == 0)
+        r = rename_upper(ad, a_name, a, bd, b_name, ovl_upper(b), LX_RENAME_EXCHANGE);
+    if (r == 0)
+        r = ovl_set_parent(a, bd, b_name);
+    if (r == 0)
+        r = ovl_set_parent(b, ad, a_name);
+    ovl_refresh(ad);
+    ovl_refresh(bd);
+    ovl_refresh(a);
+    ovl_refresh(b);
+    return r;
+}
+
 int ovl_rename(struct inode *old_dir, const char *old_name, struct inode *moved,
                struct inode *new_dir, const char *new_name, struct inode *replaced, uint32_t flags)
 {
@@ -301,8 +342,10 @@ int ovl_rename(struct inode *old_dir, const char *old_name, struct inode *moved,
     bool is_dir = mode_is_dir(moved->mode);
     int r;
 
-    if (flags & (LX_RENAME_EXCHANGE | LX_RENAME_WHITEOUT))
+    if (flags & LX_RENAME_WHITEOUT)
         return -EINVAL;
+    if (flags & LX_RENAME_EXCHANGE)
+        return exchange(od, old_name, om, nd, new_name, ovl_inode(replaced));
     if (is_dir && om->lower && !om->opaque)
         return -EXDEV;
     r = ovl_copy_up(od, UINT64_MAX);

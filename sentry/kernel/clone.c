@@ -46,7 +46,7 @@ static void copy_identity(struct task *t, struct task *child)
     child->cred = cred_get(t->cred);
     memcpy(child->comm, t->comm, sizeof(child->comm));
     child->personality = t->personality;
-    child->timer_slack_ns = t->timer_slack_ns;
+    child->timer_slack_ns = child->timer_slack_default_ns = t->timer_slack_ns;
     child->nice = t->nice;
     child->sched_policy = t->sched_policy;
     child->sched_priority = t->sched_priority;

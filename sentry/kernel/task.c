@@ -31,7 +31,7 @@ struct task *task_alloc(struct kernel *k)
     mutex_init(&t->res_lock, RANK_CRED);
     sigpending_init(&t->pending);
     t->altstack.flags = LX_SS_DISABLE;
-    t->timer_slack_ns = DEFAULT_TIMER_SLACK_NS;
+    t->timer_slack_ns = t->timer_slack_default_ns = DEFAULT_TIMER_SLACK_NS;
     t->start_ns = host_clock_ns(HOST_CLOCK_BOOTTIME);
     return t;
 }

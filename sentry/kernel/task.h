@@ -165,7 +165,7 @@ struct task {
     uint32_t vfork_done;
     int32_t exit_code;       /* wait status word */
     int32_t pdeath_signal;
-    uint64_t timer_slack_ns;
+    uint64_t timer_slack_ns, timer_slack_default_ns;
     int32_t nice;
     uint32_t sched_policy, sched_priority;
     uint64_t affinity[16];   /* words */

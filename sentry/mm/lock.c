@@ -11,7 +11,9 @@ int mm_populate_locked(const struct uspace *us, uint64_t start, uint64_t end)
 
     for (struct vma *v = vma_find(us->mm, start); v && v->start < end; v = vma_next(v)) {
         uint64_t from = MAX(v->start, start), to = MIN(v->end, end);
-        bool write = (v->prot & LX_PROT_WRITE) && !(v->flags & VMA_SHARED);
+        /* What can't be read is brought in by writing, though it dirties shared pages. */
+        bool write = (v->prot & LX_PROT_WRITE) &&
+                     (!(v->flags & VMA_SHARED) || !(v->prot & LX_PROT_READ));
         int ret;
 
         if (v->flags & VMA_SPECIAL)

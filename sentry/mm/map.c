@@ -47,7 +47,10 @@ static int open_source(const struct mm_map_args *args, uint64_t size, struct sou
     struct mm_map_args anon = *args;
 
     anon.file = NULL;
-    return open_source(&anon, size, src);
+    ret = open_source(&anon, size, src);
+    if (ret == 0 && ops->may_write_shared && !ops->may_write_shared(args->file))
+        src->flags &= ~(uint32_t)VMA_MAY_WRITE; /* /dev/zero open for reading only */
+    return ret;
 fail:
     mm_file_put(src->shm);
     return ret;
