@@ -126,6 +126,20 @@ DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall,
                                         .pidfd_create = pidfd_install,
                                         .session_leader_exit = tty_session_leader_exit};
 
+/* A guest task is a host process or thread: the sandbox may have a share of what the host can number. */
+static uint32_t task_limit(void)
+{
+    FILE *f = fopen("/proc/sys/kernel/pid_max", "re");
+    unsigned max = 32768;
+
+    if (f) {
+        if (fscanf(f, "%u", &max) != 1)
+            max = 32768;
+        fclose(f);
+    }
+    return MIN(max / 4, 16384u);
+}
+
 static int start_kernel(struct boot *b)
 {
     int r = kernel_create(&boot_hooks, &b->kernel);
@@ -141,6 +155,7 @@ static int start_kernel(struct boot *b)
         r = tty_setup(b->kernel);
     if (r < 0)
         return boot_fail(b, 1, "cannot start the kernel: %s", boot_error(r));
+    b->kernel->thread_limit = task_limit();
     b->kernel->host_io = b->host_io;
     b->kernel->strace = b->config->strace;
     if (b->config->hostname)
