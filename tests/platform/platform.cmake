@@ -21,9 +21,12 @@ if(NOT CVISOR_SANITIZE)
   target_compile_options(mpk_test_cases PRIVATE ${FREESTANDING_FLAGS}
     -include ${CMAKE_SOURCE_DIR}/tests/platform/inproc/shim.h)
   target_compile_definitions(mpk_test_cases PRIVATE CVISOR_HOSTED=1)
+  if(KERNEL_LTO)
+    set(MPK_TEST_LTO -flinker-output=nolto-rel)
+  endif()
   set(MPK_TEST_KERNEL ${CMAKE_BINARY_DIR}/mpk_test_kernel.o)
   add_custom_command(OUTPUT ${MPK_TEST_KERNEL}
-    COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -Wl,-T,${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld -o ${MPK_TEST_KERNEL}
+    COMMAND ${CMAKE_C_COMPILER} -r -nostdlib ${MPK_TEST_LTO} -Wl,-T,${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld -o ${MPK_TEST_KERNEL}
       $<TARGET_OBJECTS:base> $<TARGET_OBJECTS:mpk_test_cases>
     COMMAND ${CMAKE_OBJCOPY} --redefine-sym memcpy=cv_memcpy --redefine-sym memmove=cv_memmove
       --redefine-sym memset=cv_memset --redefine-sym memcmp=cv_memcmp --redefine-sym strlen=cv_strlen --redefine-sym strcmp=cv_strcmp ${MPK_TEST_KERNEL}
