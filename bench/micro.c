@@ -6,15 +6,18 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define BATCHES 7
@@ -220,6 +223,34 @@ static void bench_mmap_munmap(long n)
     }
 }
 
+/* A call trapped to a handler in the same process and back: what trapping alone costs. Native only. */
+static char dispatch_selector;
+
+static void sigsys_handler(int signo, siginfo_t *si, void *context)
+{
+    ucontext_t *uc = context;
+
+    (void)signo;
+    (void)si;
+    dispatch_selector = 0;
+    uc->uc_mcontext.gregs[REG_RAX] = 1234;
+}
+
+static void bench_sigsys(long n)
+{
+    struct sigaction sa = {.sa_sigaction = sigsys_handler, .sa_flags = SA_SIGINFO};
+
+    sigaction(SIGSYS, &sa, NULL);
+    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &dispatch_selector) < 0)
+        die("syscall user dispatch");
+    for (long i = 0; i < n; i++) {
+        dispatch_selector = 1;
+        if (syscall(SYS_getpid) != 1234)
+            die("trap");
+    }
+    prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
+}
+
 static void bench_clock(long n)
 {
     for (long i = 0; i < n; i++)
@@ -245,6 +276,7 @@ static const struct {
     {"page-fault", bench_page_fault, 8 * FAULT_PAGES},
     {"mmap-touch-munmap", bench_mmap_munmap, 2000},
     {"clock-gettime", bench_clock, 100000},
+    {"sigsys-bare", bench_sigsys, 20000},
 };
 
 static int wanted(int argc, char **argv, const char *name)
