@@ -37,6 +37,7 @@ int cmd_run(const struct global_options *global, int argc, char **argv, struct c
         return fail(err, 1, "bundle %s does not exist", bundle);
     if (sandbox_defaults(global, &config, err) < 0 || spec_load(path, &config, &spec, err) < 0)
         return -1;
+    config.tty = config.tty && spec.terminal;
     i = sandbox_run_foreground(&config, err);
     if (i < 0)
         err->status = 1; /* as runc: whatever kept it from starting */
