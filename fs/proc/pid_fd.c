@@ -265,6 +265,14 @@ static int64_t proxy_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t
     return file_ops_of(to)->ioctl ? file_ops_of(to)->ioctl(to, ctx, request, arg) : -ENOTTY;
 }
 
+/* O_TRUNC means something for a host's regular file alone. */
+static int proxy_truncate(struct file *f, uint64_t size)
+{
+    struct file *to = f->private_data;
+
+    return file_ops_of(to)->truncate ? file_ops_of(to)->truncate(to, size) : 0;
+}
+
 static void proxy_release(struct file *f)
 {
     file_put(f->private_data);
@@ -276,6 +284,7 @@ DEFINE_OPS(file_ops, proxy_ops) = {
     .poll = proxy_poll,
     .poll_queue = proxy_poll_queue,
     .ioctl = proxy_ioctl,
+    .truncate = proxy_truncate,
     .release = proxy_release,
 };
 
