@@ -42,14 +42,14 @@ static int slot_take(struct platform_as *as)
     return -1;
 }
 
-struct platform_ctx *ctx_new(struct platform_as *as)
+struct platform_ctx *mpk_ctx_new(struct platform_as *as)
 {
     struct platform_ctx *ctx = slab_alloc(&platform_ctx_slab);
     int slot;
 
     if (!ctx)
         return NULL;
-    ctx->stack = stack_get();
+    ctx->stack = mpk_stack_get();
     if (!ctx->stack) {
         slab_free(&platform_ctx_slab, ctx);
         return NULL;
@@ -62,7 +62,7 @@ struct platform_ctx *ctx_new(struct platform_as *as)
     }
     mutex_unlock(&as->lock);
     if (slot < 0) {
-        stack_put(ctx->stack);
+        mpk_stack_put(ctx->stack);
         slab_free(&platform_ctx_slab, ctx);
         return NULL;
     }
@@ -89,20 +89,20 @@ static void unlink_from_as(struct platform_ctx *ctx)
 void mpk_ctx_free(struct platform_ctx *ctx)
 {
     unlink_from_as(ctx);
-    stack_put(ctx->stack);
+    mpk_stack_put(ctx->stack);
     slab_free(&platform_ctx_slab, ctx);
 }
 
 /* In ctx's process. */
 static int clone_here(struct platform_ctx *ctx, struct platform_ctx **out)
 {
-    struct platform_ctx *new = ctx_new(ctx->as);
+    struct platform_ctx *new = mpk_ctx_new(ctx->as);
     int64_t tid;
 
     if (!new)
         return -ENOMEM;
     tid = mpk_clone(THREAD_FLAGS, (char *)new->stack->base + KERNEL_STACK_SIZE, new,
-                    ctx_thread_main);
+                    mpk_ctx_thread_main);
     if (tid < 0) {
         mpk_ctx_free(new);
         return (int)tid;
@@ -118,9 +118,9 @@ int mpk_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out)
 
     if (load_acquire(&ctx->as->dead))
         return -ESRCH;
-    if (ctx_is_here(ctx))
+    if (mpk_ctx_is_here(ctx))
         return clone_here(ctx, out);
-    err = (int)ctx_command(ctx, COMMAND_CLONE);
+    err = (int)mpk_ctx_command(ctx, COMMAND_CLONE);
     if (!err)
         *out = (struct platform_ctx *)ctx->args[0];
     return err;
@@ -192,7 +192,7 @@ static int64_t serve(struct platform_ctx *ctx, uint32_t command)
     BUG();
 }
 
-NORETURN void ctx_thread_main(void *arg)
+NORETURN void mpk_ctx_thread_main(void *arg)
 {
     struct platform_ctx *ctx = arg;
 
@@ -222,7 +222,7 @@ NORETURN void ctx_thread_main(void *arg)
 
 /* ---- its creator's side ---- */
 
-bool ctx_is_here(const struct platform_ctx *ctx)
+bool mpk_ctx_is_here(const struct platform_ctx *ctx)
 {
     return PTR(__builtin_frame_address(0)) - PTR(ctx->stack->base) < KERNEL_STACK_SIZE;
 }
@@ -233,7 +233,7 @@ static void send(struct platform_ctx *ctx, enum command command)
     (void)host_futex_wake(&ctx->command, 1);
 }
 
-int64_t ctx_command(struct platform_ctx *ctx, enum command command)
+int64_t mpk_ctx_command(struct platform_ctx *ctx, enum command command)
 {
     BUG_ON(ctx->started); /* only its own thread may ask for this now */
     __atomic_store_n(&ctx->done, 0, __ATOMIC_SEQ_CST);
@@ -286,7 +286,7 @@ NORETURN void mpk_ctx_exit(struct platform_ctx *ctx)
     unlink_from_as(ctx);
     slab_free(&platform_ctx_slab, ctx);
     stack->leaving = 1;
-    stack_put(stack);
+    mpk_stack_put(stack);
     mpk_thread_end(&stack->leaving);
 }
 
@@ -314,7 +314,7 @@ int mpk_exec(struct platform_ctx **ctx, struct platform_as **out_as)
     slab_free(&platform_ctx_slab, old);
     *ctx = fresh;
     mpk_hand_over(&fresh->kernel_sp, &fresh->command);
-    stack_put(spare);
+    mpk_stack_put(spare);
     return 0;
 }
 
@@ -334,7 +334,7 @@ void mpk_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *sys
     if (load_acquire(&ctx->as->dead))
         return;
     if (host_syscall(__NR_clock_gettime,
-                     ctx_is_here(ctx) ? CLOCK_THREAD_CPU : PROCESS_CPU_CLOCK(ctx->as->pid), PTR(ts),
+                     mpk_ctx_is_here(ctx) ? CLOCK_THREAD_CPU : PROCESS_CPU_CLOCK(ctx->as->pid), PTR(ts),
                      0, 0, 0, 0) == 0)
         *user_ns = (uint64_t)ts[0] * 1000000000UL + (uint64_t)ts[1];
 }
@@ -349,7 +349,7 @@ int mpk_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t 
 
 unsigned mpk_ctx_cpu(struct platform_ctx *ctx)
 {
-    if (ctx_is_here(ctx))
+    if (mpk_ctx_is_here(ctx))
         (void)host_syscall(__NR_getcpu, PTR(&ctx->cpu), 0, 0, 0, 0, 0);
     return ctx->cpu;
 }

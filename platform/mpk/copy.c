@@ -80,7 +80,7 @@ int mpk_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n
  */
 static bool direct(const struct platform_ctx *ctx)
 {
-    return likely(ctx_is_here(ctx)) && likely(!is_dead(ctx->as));
+    return likely(mpk_ctx_is_here(ctx)) && likely(!is_dead(ctx->as));
 }
 
 int mpk_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done)
@@ -117,12 +117,12 @@ int mpk_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32
 
     if (err)
         return err;
-    if (likely(ctx_is_here(ctx)))
+    if (likely(mpk_ctx_is_here(ctx)))
         return mpk_cas((uint32_t *)addr, expected, desired, old) ? -EFAULT : 0;
     ctx->args[0] = addr;
     ctx->args[1] = expected;
     ctx->args[2] = desired;
-    err = (int)ctx_command(ctx, COMMAND_CAS);
+    err = (int)mpk_ctx_command(ctx, COMMAND_CAS);
     if (!err)
         *old = (uint32_t)ctx->args[3];
     return err;
@@ -134,7 +134,7 @@ int mpk_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out)
 
     if (err)
         return err;
-    if (likely(ctx_is_here(ctx)))
+    if (likely(mpk_ctx_is_here(ctx)))
         return mpk_load((const uint32_t *)addr, out) ? -EFAULT : 0;
     return mpk_as_read(ctx->as, out, addr, 4, NULL);
 }

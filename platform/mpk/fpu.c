@@ -23,13 +23,13 @@ int mpk_fpu_save(struct platform_ctx *ctx, void *buf)
 {
     if (load_acquire(&ctx->as->dead))
         return -ESRCH;
-    if (ctx_is_here(ctx)) {
+    if (mpk_ctx_is_here(ctx)) {
         cv_memset(buf, 0, mpk_ro.facts.fpu_size);
         mpk_xsave(buf, mpk_ro.xfeatures);
         return 0;
     }
     ctx->args[0] = PTR(buf);
-    return (int)ctx_command(ctx, COMMAND_FPU_SAVE);
+    return (int)mpk_ctx_command(ctx, COMMAND_FPU_SAVE);
 }
 
 /* -EINVAL when the processor refuses it: reserved bits of MXCSR. */
@@ -42,10 +42,10 @@ int mpk_fpu_load(struct platform_ctx *ctx, const void *buf)
 {
     if (load_acquire(&ctx->as->dead))
         return -ESRCH;
-    if (ctx_is_here(ctx))
+    if (mpk_ctx_is_here(ctx))
         return load_here(buf);
     ctx->args[0] = PTR(buf);
-    return (int)ctx_command(ctx, COMMAND_FPU_LOAD);
+    return (int)mpk_ctx_command(ctx, COMMAND_FPU_LOAD);
 }
 
 /* ctx NULL: the calling thread's. */

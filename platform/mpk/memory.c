@@ -13,11 +13,11 @@ static int64_t call(struct platform_ctx *ctx, uint64_t nr, const uint64_t a[6])
 {
     if (load_acquire(&ctx->as->dead))
         return -ESRCH;
-    if (likely(ctx_is_here(ctx)))
+    if (likely(mpk_ctx_is_here(ctx)))
         return host_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
     ctx->result = (int64_t)nr;
     memcpy(ctx->args, a, sizeof(ctx->args));
-    return ctx_command(ctx, COMMAND_CALL);
+    return mpk_ctx_command(ctx, COMMAND_CALL);
 }
 
 #define CALL(ctx, nr, ...) call(ctx, nr, (const uint64_t[6]){__VA_ARGS__})

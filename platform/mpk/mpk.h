@@ -50,6 +50,7 @@ int memcmp(const void *a, const void *b, size_t n) __asm__("cv_memcmp");
 /* SIGURG: pends once however often it is sent, ignored where nobody listens */
 #define KICK_SIGNAL 23
 #define POOL_TARGET 2
+#define PID_BUCKETS 1024
 #define KEEP_MAX 16
 #define VDSO_PARTS_MAX 6
 
@@ -96,7 +97,7 @@ enum { ZYGOTE_NONE, ZYGOTE_WANTED, ZYGOTE_RUNS, ZYGOTE_FAILED };
 /* The mutable root. lock guards the lists and counts. */
 struct mpk_state {
     struct mutex lock;
-    struct list spaces; /* struct platform_as, with a live host process */
+    struct list by_pid[PID_BUCKETS]; /* struct platform_as, with a live host process */
     struct list ready;  /* those in the pool */
     struct list stacks; /* struct kernel_stack, free */
     uint32_t ready_count, stack_count;
@@ -111,7 +112,7 @@ struct mpk_state {
 };
 
 struct platform_as {
-    struct list node;  /* state.spaces */
+    struct list node;  /* state.by_pid */
     struct list ready; /* state.ready */
     struct mutex lock;
     uint32_t refs, holds;
@@ -214,14 +215,14 @@ void mpk_interrupt(struct platform_ctx *ctx);
 void mpk_kick(struct platform_ctx *ctx, uint32_t request);
 
 /* context.c */
-struct platform_ctx *ctx_new(struct platform_as *as) MUST_CHECK;
+struct platform_ctx *mpk_ctx_new(struct platform_as *as) MUST_CHECK;
 /* For one without a thread; its AS's hold is given back. */
 void mpk_ctx_free(struct platform_ctx *ctx);
-NORETURN void ctx_thread_main(void *arg);
+NORETURN void mpk_ctx_thread_main(void *arg);
 /* True on ctx's own kernel stack. */
-bool ctx_is_here(const struct platform_ctx *ctx);
+bool mpk_ctx_is_here(const struct platform_ctx *ctx);
 /* Has ctx's waiting thread do command, with args set by the caller. */
-int64_t ctx_command(struct platform_ctx *ctx, enum command command);
+int64_t mpk_ctx_command(struct platform_ctx *ctx, enum command command);
 int mpk_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out);
 int mpk_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg);
 void mpk_ctx_discard(struct platform_ctx *ctx);
@@ -232,13 +233,14 @@ int mpk_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t 
 unsigned mpk_ctx_cpu(struct platform_ctx *ctx);
 
 /* stack.c */
-struct kernel_stack *stack_get(void) MUST_CHECK;
-void stack_put(struct kernel_stack *stack);
+struct kernel_stack *mpk_stack_get(void) MUST_CHECK;
+void mpk_stack_put(struct kernel_stack *stack);
 
 /* process.c */
-struct platform_as *as_new(struct platform_ctx **out_ctx) MUST_CHECK;
-/* Undoes as_new when no process came of it. */
-void as_abandon(struct platform_as *as, struct platform_ctx *ctx);
+struct platform_as *mpk_as_new(struct platform_ctx **out_ctx) MUST_CHECK;
+/* The result of the clone that mpk_as_new's as was made for: its process is known from now on; or there
+ * is none and as and ctx are freed. */
+int mpk_as_born(struct platform_as *as, struct platform_ctx *ctx, int64_t pid) MUST_CHECK;
 void mpk_as_hold(struct platform_as *as);
 void mpk_as_release(struct platform_as *as);
 int mpk_as_create(struct platform_as **out_as, struct platform_ctx **out_ctx);
@@ -250,7 +252,7 @@ void mpk_as_put(struct platform_as *as);
 void mpk_reaped(int32_t pid, int32_t status);
 
 /* zygote.c: in the zygote, on an arena stack */
-NORETURN void zygote_main(void *arg);
+NORETURN void mpk_zygote_main(void *arg);
 
 /* memory.c */
 int mpk_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,

@@ -30,37 +30,45 @@ void mpk_as_release(struct platform_as *as)
         slab_free(&platform_as_slab, as);
 }
 
-struct platform_as *as_new(struct platform_ctx **out_ctx)
+struct platform_as *mpk_as_new(struct platform_ctx **out_ctx)
 {
     struct platform_as *as = slab_alloc(&platform_as_slab);
-    struct mpk_state *state = mpk_ro.state;
 
     if (!as)
         return NULL;
     as->refs = 1;
     as->holds = 2; /* the references' and the process's */
+    list_init(&as->node);
     list_init(&as->contexts);
     list_init(&as->ready);
-    *out_ctx = ctx_new(as);
+    *out_ctx = mpk_ctx_new(as);
     if (!*out_ctx) {
         slab_free(&platform_as_slab, as);
         return NULL;
     }
     (*out_ctx)->leader = true;
-    mutex_lock(&state->lock);
-    list_add_tail(&state->spaces, &as->node);
-    mutex_unlock(&state->lock);
     return as;
 }
 
-void as_abandon(struct platform_as *as, struct platform_ctx *ctx)
+static struct list *bucket(int32_t pid)
 {
+    return &mpk_ro.state->by_pid[(uint32_t)pid % PID_BUCKETS];
+}
+
+int mpk_as_born(struct platform_as *as, struct platform_ctx *ctx, int64_t pid)
+{
+    if (pid < 0) {
+        mpk_ctx_free(ctx);
+        mpk_as_release(as);
+        mpk_as_release(as);
+        return (int)pid;
+    }
+    as->pid = (int32_t)pid;
+    ctx->tid = (int32_t)pid;
     mutex_lock(&mpk_ro.state->lock);
-    list_del(&as->node);
+    list_add(bucket(as->pid), &as->node);
     mutex_unlock(&mpk_ro.state->lock);
-    mpk_ctx_free(ctx);
-    mpk_as_release(as);
-    mpk_as_release(as);
+    return 0;
 }
 
 void mpk_as_get(struct platform_as *as)
@@ -149,19 +157,17 @@ int mpk_as_create(struct platform_as **out_as, struct platform_ctx **out_ctx)
 static int fork_here(struct platform_as **out_as, struct platform_ctx **out_ctx)
 {
     struct platform_ctx *ctx;
-    struct platform_as *as = as_new(&ctx);
+    struct platform_as *as = mpk_as_new(&ctx);
     int64_t pid;
+    int err;
 
     if (!as)
         return -ENOMEM;
     pid = mpk_clone(CLONE_PARENT | CLONE_FILES, (char *)ctx->stack->base + KERNEL_STACK_SIZE, ctx,
-                    ctx_thread_main);
-    if (pid < 0) {
-        as_abandon(as, ctx);
-        return (int)pid;
-    }
-    as->pid = (int32_t)pid;
-    ctx->tid = (int32_t)pid;
+                    mpk_ctx_thread_main);
+    err = mpk_as_born(as, ctx, pid);
+    if (err)
+        return err;
     *out_as = as;
     *out_ctx = ctx;
     return 0;
@@ -174,9 +180,9 @@ int mpk_as_fork(struct platform_ctx *ctx, struct platform_as **out_as,
 
     if (load_acquire(&ctx->as->dead))
         return -ESRCH;
-    if (ctx_is_here(ctx))
+    if (mpk_ctx_is_here(ctx))
         return fork_here(out_as, out_ctx);
-    err = (int)ctx_command(ctx, COMMAND_FORK);
+    err = (int)mpk_ctx_command(ctx, COMMAND_FORK);
     if (!err) {
         *out_as = (struct platform_as *)ctx->args[0];
         *out_ctx = (struct platform_ctx *)ctx->args[1];
@@ -198,7 +204,7 @@ static struct platform_as *find(int32_t pid)
     struct platform_as *as, *found = NULL;
 
     mutex_lock(&state->lock);
-    list_for_each(as, &state->spaces, node) {
+    list_for_each(as, bucket(pid), node) {
         if (as->pid == pid) {
             found = as;
             list_del(&as->node);

@@ -33,7 +33,7 @@ static struct kernel_stack *take_spare(void)
     return found;
 }
 
-struct kernel_stack *stack_get(void)
+struct kernel_stack *mpk_stack_get(void)
 {
     struct kernel_stack *s = take_spare();
 
@@ -58,7 +58,7 @@ static void stack_free(struct kernel_stack *s)
 }
 
 /* The latest used is the next to be taken. A surplus goes back to the arena, if its user left. */
-void stack_put(struct kernel_stack *stack)
+void mpk_stack_put(struct kernel_stack *stack)
 {
     struct mpk_state *state = mpk_ro.state;
     struct kernel_stack *surplus = NULL;

@@ -145,20 +145,18 @@ static void fresh_registers(void)
 static int make_one(struct mpk_state *state)
 {
     struct platform_ctx *ctx;
-    struct platform_as *as = as_new(&ctx);
+    struct platform_as *as = mpk_as_new(&ctx);
     int64_t pid;
+    int err;
 
     if (!as)
         return -ENOMEM;
     as->first = ctx;
     pid = mpk_clone(CLONE_PARENT | CLONE_FILES, (char *)ctx->stack->base + KERNEL_STACK_SIZE, ctx,
-                    ctx_thread_main);
-    if (pid < 0) {
-        as_abandon(as, ctx);
-        return (int)pid;
-    }
-    as->pid = (int32_t)pid;
-    ctx->tid = (int32_t)pid;
+                    mpk_ctx_thread_main);
+    err = mpk_as_born(as, ctx, pid);
+    if (err)
+        return err;
     mutex_lock(&state->lock);
     list_add_tail(&state->ready, &as->ready);
     state->ready_count++;
@@ -176,7 +174,7 @@ static bool wanted(struct mpk_state *state)
     return more;
 }
 
-NORETURN void zygote_main(void *arg)
+NORETURN void mpk_zygote_main(void *arg)
 {
     struct mpk_state *state = mpk_ro.state;
 

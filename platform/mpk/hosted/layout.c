@@ -31,7 +31,7 @@ extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 /* ---- vector state ---- */
 
-uint64_t layout_fpu_features(void)
+uint64_t mpk_layout_fpu_features(void)
 {
     uint32_t eax, ebx, ecx, edx, low, high;
 
@@ -206,7 +206,7 @@ static int place_vdso(void)
     return keep(mpk_ro.vdso_to, mpk_ro.vdso_to + (last - first));
 }
 
-int layout_find(void)
+int mpk_layout_find(void)
 {
     struct platform_facts *facts = &mpk_ro.facts;
     uint64_t arena = PTR(ro_globals.arena), lowest = 0;
@@ -227,7 +227,7 @@ int layout_find(void)
     err = place_vdso();
     if (err)
         return err;
-    mpk_ro.xfeatures = layout_fpu_features();
+    mpk_ro.xfeatures = mpk_layout_fpu_features();
     facts->name = "mpk";
     facts->user_min = USER_MIN;
     facts->user_max = mpk_ro.user_max;

@@ -52,7 +52,7 @@ static const char *obstacle(const struct platform_config *config)
         return "mpk needs Syscall User Dispatch (Linux 5.11, on a host that allows it)";
     if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
         return "mpk needs the FSGSBASE instructions (a processor of 2012 or later, Linux 5.9)";
-    if (layout_fpu_features() == 0)
+    if (mpk_layout_fpu_features() == 0)
         return "mpk needs XSAVE";
     if (getauxval(AT_MINSIGSTKSZ) > FRAME_MAX)
         return "mpk: this host's signal frames are too large";
@@ -123,7 +123,7 @@ static NORETURN void zygote_failed(struct mpk_state *state, int64_t err)
 /* Made once it is wanted: by then all that guest processes find read-only has been written. */
 static void start_zygote(struct mpk_state *state)
 {
-    struct kernel_stack *stack = stack_get();
+    struct kernel_stack *stack = mpk_stack_get();
     int64_t pid;
 
     while (__atomic_load_n(&state->zygote, __ATOMIC_SEQ_CST) == ZYGOTE_NONE)
@@ -132,7 +132,7 @@ static void start_zygote(struct mpk_state *state)
         state->rseq_addr = (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset;
     if (!stack)
         zygote_failed(state, -ENOMEM);
-    pid = mpk_clone(CLONE_FILES, (char *)stack->base + KERNEL_STACK_SIZE, NULL, zygote_main);
+    pid = mpk_clone(CLONE_FILES, (char *)stack->base + KERNEL_STACK_SIZE, NULL, mpk_zygote_main);
     if (pid < 0)
         zygote_failed(state, pid);
     state->zygote_pid = (int32_t)pid;
@@ -185,7 +185,8 @@ static int make_state(void)
 
     if (!state)
         return -ENOMEM;
-    list_init(&state->spaces);
+    for (unsigned i = 0; i < PID_BUCKETS; i++)
+        list_init(&state->by_pid[i]);
     list_init(&state->ready);
     list_init(&state->stacks);
     mpk_ro.state = state;
@@ -198,7 +199,7 @@ static int init(const struct platform_config *config, struct platform_facts *fac
 
     (void)config;
     choose_form();
-    err = layout_find();
+    err = mpk_layout_find();
     if (!err)
         err = make_state();
     if (err)
