@@ -5,7 +5,7 @@ $(md5sum in)
 X
 chgrp 0 in; chown 0:0 in; stat -c '%u %g' in; chmod u=rwx,go= in; stat -c %A in; chroot / /bin/echo chrooted; date -u -d '2001-02-03 04:05:06' '+%s %A'
 dircolors -b | head -1; groups; id -un; id -G; id; hostid | wc -c; link in lnk; unlink lnk; ls; mknod null c 1 3; echo x >null; wc -c null; mknod fi p; test -p fi && echo fifo
-nice -n 5 nice; nohup echo nohup 2>/dev/null; pr -t in; printenv HOME; ptx in; pwd | wc -l; shred -n1 -z in && wc -c in; stdbuf -oL echo buffered
+nice -n 19 nice; nohup echo nohup 2>/dev/null; pr -t in; printenv HOME; ptx in; pwd | wc -l; shred -n1 -z in && wc -c in; stdbuf -oL echo buffered
 unexpand -a in | wc -c; users | wc -l; who | wc -l; tty; echo $?; stty -a 2>&1 | head -1; printf '%s|%5.2f|%x\n' str 3.14159 255; seq -s, 5; seq 1 0.5 3
 sleep 0.01 && echo slept; env -u HOME printenv HOME; echo $?; cut -c1-3 in >/dev/null; expr length hello; expr substr hello 2 3; [ 1 -lt 2 ] && echo less; test -d . -a -w . && echo dir
 cp -a --sparse=always in sparse; cmp in sparse; cp -l in hard2; cp -s "$PWD/in" soft2; ls -l soft2 | cut -c1; mv -n in hard2; mv hard2 moved; ls -1 | wc -l; rm -f moved soft2; touch a b c; rm -- a b c; ls
