@@ -84,8 +84,40 @@ int exec_args_add_env(struct exec_args *args, const char *s)
     return add(args, s, true);
 }
 
+/*
+ * The strings of one execve mostly lie side by side: what was read of a page once serves those
+ * after it, since each trip to the guest's memory is dear.
+ */
+struct window {
+    uint64_t base;
+    size_t size; /* bytes of data that are the guest's at base */
+    char data[PAGE_SIZE];
+};
+
+/*
+ * The string at s if the window holds it whole, filling the window from s to its page's end first
+ * where s lies outside. NULL: read it by itself.
+ */
+static const char *window_string(struct window *w, const struct uspace *us, uaddr_t s, size_t *size)
+{
+    const char *start, *nul;
+
+    if (s.v < w->base || s.v - w->base >= w->size) {
+        w->base = s.v;
+        w->size = PAGE_SIZE - (s.v & ~PAGE_MASK);
+        if (copy_in(us, w->data, s, w->size) < 0)
+            w->size = 0;
+    }
+    if (w->size == 0)
+        return NULL;
+    start = w->data + (s.v - w->base);
+    nul = memchr(start, 0, w->size - (s.v - w->base));
+    *size = nul ? (size_t)(nul - start) + 1 : 0;
+    return nul ? start : NULL;
+}
+
 /* A string from the guest straight into the buffer. */
-static int add_user(struct exec_args *args, const struct uspace *us, uaddr_t s, bool env)
+static int add_user_alone(struct exec_args *args, const struct uspace *us, uaddr_t s, bool env)
 {
     size_t room = 1024;
 
@@ -107,10 +139,27 @@ static int add_user(struct exec_args *args, const struct uspace *us, uaddr_t s, 
     }
 }
 
+static int add_user(struct exec_args *args, const struct uspace *us, struct window *w, uaddr_t s,
+                    bool env)
+{
+    size_t size;
+    const char *held = window_string(w, us, s, &size);
+    int ret;
+
+    if (!held)
+        return add_user_alone(args, us, s, env);
+    ret = reserve(args, size);
+    if (ret < 0)
+        return ret;
+    memcpy(args->strings + args->size, held, size);
+    return count_string(args, size, env);
+}
+
 #define POINTERS_AT_ONCE 32
 
 /* The strings of a NULL-terminated array; never reads past the page that holds its end. */
-static int add_user_array(struct exec_args *args, const struct uspace *us, uaddr_t array, bool env)
+static int add_user_array(struct exec_args *args, const struct uspace *us, struct window *w,
+                          uaddr_t array, bool env)
 {
     uint64_t pointers[POINTERS_AT_ONCE];
 
@@ -126,7 +175,7 @@ static int add_user_array(struct exec_args *args, const struct uspace *us, uaddr
         for (unsigned i = 0; i < count; i++) {
             if (pointers[i] == 0)
                 return 0;
-            ret = add_user(args, us, uaddr(pointers[i]), env);
+            ret = add_user(args, us, w, uaddr(pointers[i]), env);
             if (ret < 0)
                 return ret;
         }
@@ -136,12 +185,17 @@ static int add_user_array(struct exec_args *args, const struct uspace *us, uaddr
 
 int exec_args_copy_in(struct exec_args *args, const struct uspace *us, uaddr_t argv, uaddr_t envp)
 {
-    int ret = add_user_array(args, us, argv, false);
+    struct window *w = kmalloc(sizeof(*w));
+    int ret;
 
+    if (!w)
+        return -ENOMEM;
+    ret = add_user_array(args, us, w, argv, false);
     if (ret == 0 && args->argc == 0)
         ret = exec_args_add_arg(args, "");
     if (ret == 0)
-        ret = add_user_array(args, us, envp, true);
+        ret = add_user_array(args, us, w, envp, true);
+    kfree(w);
     return ret;
 }
 
