@@ -220,11 +220,4 @@ FUNCTION mpk_adopt
 	RESTORE_CALLEE
 	ret
 
-FUNCTION mpk_open_key
-	xor %ecx, %ecx
-	xor %edx, %edx
-	mov $PKRU_OPEN, %eax
-	wrpkru
-	ret
-
 	.section .note.GNU-stack, "", @progbits

@@ -81,7 +81,7 @@ struct mpk_ro {
     uint64_t user_max;
     uint64_t window_start, window_end; /* the exit gate in use: state says guest, code is ours */
     uint64_t signal_entry, restorer;
-    uint64_t text_start, text_end;
+    uint64_t image, text_start, text_end;
     int32_t sentry_pid;
     bool keyed;
     uint32_t keep_count, vdso_count;
@@ -170,6 +170,22 @@ struct platform_ctx {
     uint64_t args[6];
 };
 
+/* The host's signal frame. */
+struct host_siginfo {
+    int32_t signo, error, code, unused;
+    uint64_t addr;
+    int32_t syscall;
+    uint32_t arch;
+};
+
+struct host_ucontext {
+    uint64_t flags, link, stack[3];
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, segments;
+    uint64_t err, trapno, oldmask, cr2;
+    uint64_t fpstate;
+};
+
 #define PTR(x) ((uint64_t)(uintptr_t)(x))
 
 /* gate.S: the two forms of each; which one is in mpk_ro. */
@@ -195,8 +211,6 @@ NORETURN void mpk_thread_end(uint32_t *word);
  */
 void mpk_hand_over(uint64_t *stack_pointer, uint32_t *command);
 NORETURN void mpk_adopt(uint64_t stack_pointer);
-/* Opens the key for the calling thread. */
-void mpk_open_key(void);
 
 /* user.S: each returns what was left undone by a fault. */
 size_t mpk_copy(void *dst, const void *src, size_t n);
@@ -213,6 +227,9 @@ void mpk_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_ev
 void mpk_interrupt(struct platform_ctx *ctx);
 /* Tells ctx, in whatever process it is, that it has a request. */
 void mpk_kick(struct platform_ctx *ctx, uint32_t request);
+
+/* crash.c: the kernel broke in a guest process; the sandbox ends. uc: its registers. */
+NORETURN void mpk_crash(int signo, uint64_t addr, const struct host_ucontext *uc);
 
 /* context.c */
 struct platform_ctx *mpk_ctx_new(struct platform_as *as) MUST_CHECK;

@@ -14,6 +14,7 @@
 #define THREAD_FLAGS                                                                               \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 #define FIND_TRIES 1000
+#define BROKEN_STATUS 134 /* as bug() has it */
 
 SLAB_TYPE(platform_as_slab, struct platform_as);
 
@@ -195,7 +196,7 @@ int mpk_as_fork(struct platform_ctx *ctx, struct platform_as **out_as,
 static NORETURN void broken(const char *what, int32_t pid, int32_t status)
 {
     log_error("%s: host process %d ended with status %x", what, pid, (unsigned)status);
-    BUG();
+    host_exit(BROKEN_STATUS);
 }
 
 static struct platform_as *find(int32_t pid)

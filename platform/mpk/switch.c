@@ -7,7 +7,6 @@
 #include <asm/unistd.h>
 
 #include "sentry/abi/errno.h"
-#include "sentry/base/log.h"
 
 /* Host values. */
 enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_SEGV = 11, SIG_SYS = 31 };
@@ -25,21 +24,6 @@ enum { CODE_KERNEL = 0x80, CODE_MAPERR = 1, CODE_ACCERR = 2, CODE_PKUERR = 4 };
 #define RFLAGS_FIXED 0x202UL
 /* Highest address a 64-bit program can go to without a general protection fault. */
 #define CANONICAL_MAX 0x7fffffffffffUL
-
-struct host_siginfo {
-    int32_t signo, error, code, unused;
-    uint64_t addr;
-    int32_t syscall;
-    uint32_t arch;
-};
-
-struct host_ucontext {
-    uint64_t flags, link, stack[3];
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
-    uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, segments;
-    uint64_t err, trapno, oldmask, cr2;
-    uint64_t fpstate;
-};
 
 _Static_assert(offsetof(struct platform_ctx, kernel_sp) == CTX_KERNEL_SP, "gate.S");
 _Static_assert(offsetof(struct platform_ctx, state) == CTX_STATE, "gate.S");
@@ -174,9 +158,7 @@ static uint64_t kernel_interrupted(int signo, const struct host_siginfo *info,
         uc->rip = fixup;
         return 0;
     }
-    log_error("signal %d in the kernel at %lx (image + %lx), address %lx, error %lx", signo,
-              uc->rip, uc->rip - mpk_ro.text_start, info->addr, uc->err);
-    BUG();
+    mpk_crash(signo, info->addr, uc);
 }
 
 uint64_t mpk_signal(int signo, void *infop, void *ucontext)

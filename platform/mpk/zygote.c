@@ -121,14 +121,19 @@ static void protect(uint64_t start, uint64_t size, uint64_t key)
     must(call(__NR_pkey_mprotect, start, size, PROT_READ | PROT_WRITE, key, 0), "set a key");
 }
 
-/* The keys' numbers are in the gate's constants. */
+/*
+ * The keys' numbers are in the gate's constants. pkey_alloc opens each for this thread, and its
+ * children inherit that: no function of ours opens a key, as guests could jump to it.
+ */
 static void set_keys(void)
 {
     uint64_t selectors = mpk_ro.zone + SCRATCH_TOTAL;
+    uint32_t pkru, high;
 
     must(call(__NR_pkey_alloc, 0, 0, 0, 0, 0) == KEY_PRIVATE ? 0 : -ENOSPC, "get its key");
     must(call(__NR_pkey_alloc, 0, 0, 0, 0, 0) == KEY_READABLE ? 0 : -ENOSPC, "get its other key");
-    mpk_open_key();
+    __asm__ volatile("rdpkru" : "=a"(pkru), "=d"(high) : "c"(0));
+    must(pkru == PKRU_OPEN ? 0 : -EINVAL, "open its keys only");
     protect(PTR(ro_globals.arena), ro_globals.arena_size, KEY_PRIVATE);
     protect(mpk_ro.alt_base, ALT_TOTAL, KEY_PRIVATE);
     protect(selectors, SELECTORS_TOTAL, KEY_READABLE);

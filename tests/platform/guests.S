@@ -68,6 +68,8 @@ GUEST(g_write)
 
 GUEST(g_jump)
 	jmp *%rdi
+GUEST(g_jump_rax)
+	jmp *%rax
 
 /* Divides by zero in SSE with the exception unmasked; rdi: 4 bytes of scratch. */
 GUEST(g_ssediv)

@@ -17,7 +17,8 @@ if(NOT CVISOR_SANITIZE)
   foreach(part run memory fault interrupt life end)
     list(APPEND INPROC_CASES tests/platform/case_${part}.c)
   endforeach()
-  add_library(mpk_test_cases OBJECT ${INPROC_CASES} tests/platform/inproc/shim.c)
+  add_library(mpk_test_cases OBJECT ${INPROC_CASES} tests/platform/inproc/shim.c
+    tests/platform/inproc/case_own.c)
   target_compile_options(mpk_test_cases PRIVATE ${FREESTANDING_FLAGS}
     -include ${CMAKE_SOURCE_DIR}/tests/platform/inproc/shim.h)
   target_compile_definitions(mpk_test_cases PRIVATE CVISOR_HOSTED=1)

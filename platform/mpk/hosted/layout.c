@@ -145,7 +145,7 @@ static int keep_image(uint64_t *lowest)
         err = keep_section(__start_cv_slabs, __stop_cv_slabs);
     if (!err)
         err = keep_section(__start_cv_ro, __stop_cv_ro);
-    *lowest = ehdr;
+    *lowest = mpk_ro.image = ehdr;
     return err;
 }
 
