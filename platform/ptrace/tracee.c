@@ -194,7 +194,7 @@ static void stopped_by_call(struct tracee *t)
 static bool is_fault(int signo)
 {
     return signo == SIGSEGV || signo == SIGBUS || signo == SIGFPE || signo == SIGILL ||
-           signo == SIGTRAP;
+           signo == SIGTRAP || signo == SIGSYS;
 }
 
 /* A signal is about to be delivered: a fault of ours, or something sent from outside, which is
@@ -210,10 +210,14 @@ static void stopped_by_signal(struct tracee *t, int signo)
     }
     if (!fetch_regs(t))
         return;
-    if (t->state == IN_STUB && signo == SIGTRAP)
+    if (t->state == IN_STUB && signo == SIGTRAP) {
         finish(t, STOP_STUB);
-    else
+    } else if (signo == SIGSYS) { /* the vsyscall page: rip is where it returns to already */
+        r->regs.orig_rax = (unsigned long)r->info.si_syscall;
+        finish(t, STOP_SYSCALL);
+    } else {
         finish(t, STOP_FAULT);
+    }
 }
 
 /* A fault that was raised just before the stop is still to be delivered: it must not be met in the

@@ -21,8 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RSEQ_SIG  0x53053053
-#define RSEQ_SIZE 32
+#define RSEQ_SIG      0x53053053
+#define RSEQ_SIZE     32
+#define VSYSCALL_PAGE 0xffffffffff600000UL
 #define OPTIONS                                                                                    \
     (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK)
 
@@ -87,14 +88,15 @@ static void drop_rights(void)
 
 /*
  * No guest code ever makes a host call; should one get through, this is the second fence: only the
- * stub's, by address.
+ * stub's, by address. A call by the vsyscall page, which ptrace does not stop at, becomes a signal.
  */
 static void lock_in(void)
 {
     struct sock_filter insns[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 17),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 18),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, VSYSCALL_PAGE >> 32, 18, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, STUB_TEXT >> 32, 0, 15),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer)),
         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~0xfffU),
@@ -113,6 +115,7 @@ static void lock_in(void)
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
     };
     struct sock_fprog program = {.len = ARRAY_SIZE(insns), .filter = insns};
 
