@@ -91,7 +91,7 @@ int vfs_mknod_at(const struct vfs_ctx *ctx, const struct path *base, const char 
         err = -EPERM;
     else
         err = vfs_create_locked(ctx, c.walk.cur.dentry, c.child,
-                                (mode & (LX_S_IFMT | 07777)) & ~ctx->umask, rdev);
+                                mode & (LX_S_IFMT | 07777), rdev);
     create_end(&c);
     return err;
 }

@@ -6,6 +6,7 @@
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mount.h"
+#include "sentry/abi/sched.h"
 #include "sentry/base/cred.h"
 
 #define O_TMPFILE_BIT  (LX_O_TMPFILE & ~LX_O_DIRECTORY)
@@ -219,6 +220,18 @@ static int open_existing(const struct open_args *a, const struct path *path, str
     return err < 0 ? err : open_checked(a, path, out);
 }
 
+/* What the caller asked for, less the umask and a setgid bit that it may not give: that is judged
+ * by the mode before the umask. */
+static uint32_t new_mode(const struct vfs_ctx *ctx, const struct inode *dir, uint32_t mode)
+{
+    const uint32_t run_as_group = LX_S_ISGID | LX_S_IXGRP;
+
+    if ((mode & run_as_group) == run_as_group && (dir->mode & LX_S_ISGID) &&
+        !cred_in_group(ctx->cred, dir->gid) && !cred_capable(ctx->cred, LX_CAP_FSETID))
+        mode &= ~(uint32_t)LX_S_ISGID;
+    return mode & ~ctx->umask;
+}
+
 int vfs_create_locked(const struct vfs_ctx *ctx, struct dentry *dir, struct dentry *child,
                       uint32_t mode, uint64_t rdev)
 {
@@ -230,6 +243,7 @@ int vfs_create_locked(const struct vfs_ctx *ctx, struct dentry *dir, struct dent
         return err;
     if (!ops->create)
         return mode_is_reg(mode) ? -EACCES : -EPERM;
+    mode = new_mode(ctx, dir->inode, mode);
     err = ops->create(dir->inode, child->name, mode, rdev, ctx->cred, &inode);
     if (err == 0)
         dentry_instantiate(child, inode);
@@ -320,6 +334,7 @@ static int open_tmpfile(struct open_args *a, const struct path *base, const char
 {
     struct path dir, path;
     struct inode *inode;
+    uint32_t mode;
     int err = vfs_walk(a->ctx, base, name, resolve | WALK_FOLLOW | WALK_DIRECTORY, &dir);
 
     if (err < 0)
@@ -331,8 +346,9 @@ static int open_tmpfile(struct open_args *a, const struct path *base, const char
         err = -EOPNOTSUPP;
     if (err == 0) {
         mutex_lock(&dir.dentry->inode->lock);
+        mode = new_mode(a->ctx, dir.dentry->inode, LX_S_IFREG | a->mode);
         err = inode_ops_of(dir.dentry->inode)
-                  ->tmpfile(dir.dentry->inode, LX_S_IFREG | a->mode, a->ctx->cred, &inode);
+                  ->tmpfile(dir.dentry->inode, mode, a->ctx->cred, &inode);
         mutex_unlock(&dir.dentry->inode->lock);
     }
     if (err < 0)
@@ -370,7 +386,7 @@ static int settle_flags(struct open_args *a, uint32_t flags, uint32_t mode)
     if ((flags & LX_O_CREAT) && (flags & LX_O_EXCL))
         flags |= LX_O_NOFOLLOW;
     a->flags = flags;
-    a->mode = mode & 07777 & ~a->ctx->umask;
+    a->mode = mode & 07777;
     return 0;
 }
 

@@ -175,7 +175,8 @@ bool inode_owner_or_capable(const struct inode *inode, const struct cred *cred);
 int vfs_may_delete(struct inode *dir, struct dentry *victim, bool want_dir,
                    const struct cred *cred) MUST_CHECK;
 int vfs_may_create(struct dentry *dir, const struct cred *cred) MUST_CHECK;
-/* Locked dir, negative child: makes a regular file, node or socket and instantiates child. */
+/* Locked dir, negative child: makes a regular file, node or socket and instantiates child.
+ * mode is from before the umask. */
 int vfs_create_locked(const struct vfs_ctx *ctx, struct dentry *dir, struct dentry *child,
                       uint32_t mode, uint64_t rdev) MUST_CHECK;
 /* setattr with no permission checks; takes the inode's lock. */

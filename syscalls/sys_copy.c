@@ -118,8 +118,10 @@ static int range_check(const struct file *in, const struct file *out, const stru
 {
     int64_t a = from->use ? from->value : in->pos, b = to->use ? to->value : out->pos, end;
 
-    if (__builtin_add_overflow(a, (int64_t)n, &end) || __builtin_add_overflow(b, (int64_t)n, &end))
+    if (__builtin_add_overflow(a, (int64_t)n, &end))
         return -EOVERFLOW;
+    if (__builtin_add_overflow(b, (int64_t)n, &end))
+        return -EFBIG;
     if (in->inode == out->inode && a < b + (int64_t)n && b < a + (int64_t)n)
         return -EINVAL;
     return 0;
@@ -147,13 +149,13 @@ int64_t sys_copy_file_range(struct task *t, const struct syscall_args *a)
         return -EBADF;
     if (ARG_U32(5))
         return -EINVAL;
-    err = offset_get(t, ARG_PTR(1), in, &from);
-    if (!err)
-        err = offset_get(t, ARG_PTR(3), out, &to);
-    if (!err)
-        err = regular_check(in);
+    err = regular_check(in);
     if (!err)
         err = regular_check(out);
+    if (!err)
+        err = offset_get(t, ARG_PTR(1), in, &from);
+    if (!err)
+        err = offset_get(t, ARG_PTR(3), out, &to);
     if (err)
         return err;
     if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE) ||

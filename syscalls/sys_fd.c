@@ -288,5 +288,9 @@ int64_t sys_ioctl(struct task *t, const struct syscall_args *a)
     r = ops->ioctl ? ops->ioctl(f, &ctx, request, ARG_U64(2)) : -ENOTTY;
     if (r == -ENOTTY && request == LX_FIONREAD)
         return ioctl_readable(t, f, ARG_PTR(2));
+    /* No filesystem here shares extents; programs fall back to copying. */
+    if (r == -ENOTTY && (request == LX_FICLONE || request == LX_FICLONERANGE) && f->inode &&
+        (READ_ONCE(f->inode->mode) & LX_S_IFMT) == LX_S_IFREG)
+        return -EOPNOTSUPP;
     return r;
 }

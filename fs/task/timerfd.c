@@ -62,7 +62,7 @@ static void catch_up_locked(struct timerfd *tf)
     if (tf->expiry_ns <= ktimer_now(tf->clock)) {
         tf->expiry_ns =
             timer_forward(tf->expiry_ns, tf->interval_ns, ktimer_now(tf->clock), &skipped);
-        tf->ticks += skipped;
+        tf->ticks += skipped + 1; /* the period just added has passed as well */
     }
     ktimer_arm(tf->queue, &tf->kt, tf->expiry_ns);
 }
