@@ -223,7 +223,9 @@ static void bench_mmap_munmap(long n)
     }
 }
 
-/* A call trapped to a handler in the same process and back: what trapping alone costs. Native only. */
+/*
+ * A call trapped to a handler in the same process and back: what trapping alone costs. Native only.
+ */
 static char dispatch_selector;
 
 static void sigsys_handler(int signo, siginfo_t *si, void *context)

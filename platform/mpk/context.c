@@ -328,14 +328,15 @@ int mpk_exec(struct platform_ctx **ctx, struct platform_as **out_as)
 void mpk_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns)
 {
     int64_t ts[2] = {0, 0};
+    uint64_t clock;
 
     *system_ns = 0;
     *user_ns = 0;
     if (load_acquire(&ctx->as->dead))
         return;
     if (host_syscall(__NR_clock_gettime,
-                     mpk_ctx_is_here(ctx) ? CLOCK_THREAD_CPU : PROCESS_CPU_CLOCK(ctx->as->pid), PTR(ts),
-                     0, 0, 0, 0) == 0)
+                     mpk_ctx_is_here(ctx) ? CLOCK_THREAD_CPU : PROCESS_CPU_CLOCK(ctx->as->pid),
+                     PTR(ts), 0, 0, 0, 0) == 0)
         *user_ns = (uint64_t)ts[0] * 1000000000UL + (uint64_t)ts[1];
 }
 

@@ -1,7 +1,7 @@
 /*
- * The report of a kernel that broke while it ran in a guest process, in the form of the sentry's own
- * (sentry/boot/crash.c). The process then ends; the keeper sees that it died in the kernel and ends
- * the sandbox. Takes no locks.
+ * The report of a kernel that broke while it ran in a guest process, in the form of the
+ * sentry's own (sentry/boot/crash.c). The process then ends; the keeper sees that it died in the
+ * kernel and ends the sandbox. Takes no locks.
  */
 #include "platform/mpk/mpk.h"
 

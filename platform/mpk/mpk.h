@@ -255,8 +255,10 @@ void mpk_stack_put(struct kernel_stack *stack);
 
 /* process.c */
 struct platform_as *mpk_as_new(struct platform_ctx **out_ctx) MUST_CHECK;
-/* The result of the clone that mpk_as_new's as was made for: its process is known from now on; or there
- * is none and as and ctx are freed. */
+/*
+ * The result of the clone that mpk_as_new's as was made for: its process is known from now on; or
+ * there is none and as and ctx are freed.
+ */
 int mpk_as_born(struct platform_as *as, struct platform_ctx *ctx, int64_t pid) MUST_CHECK;
 void mpk_as_hold(struct platform_as *as);
 void mpk_as_release(struct platform_as *as);

@@ -126,7 +126,10 @@ DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall,
                                         .pidfd_create = pidfd_install,
                                         .session_leader_exit = tty_session_leader_exit};
 
-/* A guest task is a host process or thread: the sandbox may have a share of what the host can number. */
+/*
+ * A guest task is a host process or thread: the sandbox may have a share of what the host can
+ * number.
+ */
 static uint32_t task_limit(void)
 {
     FILE *f = fopen("/proc/sys/kernel/pid_max", "re");

@@ -63,8 +63,9 @@ void box_map(struct platform_ctx *ctx);
 extern const char guests_begin[], guests_end[];
 #define GUEST_LIST(X)                                                                              \
     X(g_call)                                                                                      \
-    X(g_call_after) X(g_spin) X(g_count_calls) X(g_int3) X(g_int3_after) X(g_ud2) X(g_div0)        \
-        X(g_div0_at) X(g_hlt) X(g_int80) X(g_sysenter) X(g_read) X(g_write) X(g_jump) X(g_jump_rax) X(g_ssediv)  \
+    X(g_call_after)                                                                                \
+    X(g_spin) X(g_count_calls) X(g_int3) X(g_int3_after) X(g_ud2) X(g_div0) X(g_div0_at) X(g_hlt)  \
+        X(g_int80) X(g_sysenter) X(g_read) X(g_write) X(g_jump) X(g_jump_rax) X(g_ssediv)          \
             X(g_ssediv_at) X(g_misaligned) X(g_misaligned_at) X(g_step) X(g_step_after) X(g_xmm)   \
                 X(g_xmm_store) X(g_ymm) X(g_lock_add) X(g_turns) X(g_fill) X(g_bases)              \
                     X(g_vdso_call)

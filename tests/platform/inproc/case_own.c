@@ -61,7 +61,9 @@ CASE(own_syscall)
     in_box(steps_own_syscall);
 }
 
-/* A guest's stack pointer in the signal stack puts the frame elsewhere: its process's end, no more. */
+/*
+ * A guest's stack pointer in the signal stack puts the frame elsewhere: its process's end, no more.
+ */
 static void steps_own_stack(struct box *b)
 {
     b->regs = start_at(g_call);
