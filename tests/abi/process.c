@@ -86,11 +86,18 @@ static void vfork_test(void)
 
 static void stop_test(void)
 {
-    int status;
-    pid_t pid = fork();
+    int status, fds[2] = {-1, -1};
+    char c;
+    pid_t pid;
 
+    if (pipe(fds))
+        exit(1);
+    pid = fork();
     if (pid == 0) {
+        close(fds[1]);
         raise(SIGSTOP);
+        while (read(fds[0], &c, 1) > 0) /* its end must not come before its being seen to go on */
+            continue;
         _exit(3);
     }
     waitpid(pid, &status, WUNTRACED);
@@ -98,6 +105,8 @@ static void stop_test(void)
     kill(pid, SIGCONT);
     waitpid(pid, &status, WCONTINUED);
     printf("continued %d\n", WIFCONTINUED(status));
+    close(fds[0]);
+    close(fds[1]);
     waitpid(pid, &status, 0);
     printf("then exited %d\n", WEXITSTATUS(status));
 }
