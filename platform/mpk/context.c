@@ -328,7 +328,6 @@ int mpk_exec(struct platform_ctx **ctx, struct platform_as **out_as)
 void mpk_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns)
 {
     int64_t ts[2] = {0, 0};
-    uint64_t clock;
 
     *system_ns = 0;
     *user_ns = 0;
