@@ -1,4 +1,7 @@
-/* pipes, poll, select, epoll, eventfd, timerfd, signalfd, socketpair: readiness, edges, limits and errors. */
+/*
+ * pipes, poll, select, epoll, eventfd, timerfd, signalfd, socketpair: readiness, edges, limits and
+ * errors.
+ */
 #include "abi.h"
 
 #include <fcntl.h>
@@ -133,7 +136,10 @@ static void sockets(void)
     int p[2], fds[2], fd;
     char b[64] = "", control[CMSG_SPACE(sizeof(int) * 2)];
     struct iovec iov = {b, sizeof(b)};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof(control)};
 
     SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
     SHOW(socketpair(AF_UNIX, 77, 0, p));
