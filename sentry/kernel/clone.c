@@ -16,6 +16,23 @@
     (LX_CLONE_NEWNS | LX_CLONE_NEWCGROUP | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER |  \
      LX_CLONE_NEWPID | LX_CLONE_NEWNET | LX_CLONE_NEWTIME)
 
+/* Of the namespaces only that of mounts can be made anew; with the others it is as on a kernel built
+ * without them. */
+static int check_namespaces(const struct task *t, uint64_t flags)
+{
+    if ((flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN))
+        return -EPERM;
+    return flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWNS ? -EINVAL : 0;
+}
+
+/* A copy of t's mount namespace; fs, the copy of its context, is moved there. */
+static int copy_mount_ns(struct task *t, struct fs_context *fs, struct mount_ns **out)
+{
+    struct path *map[] = {&fs->root, &fs->cwd};
+
+    return mount_ns_copy(t->mount_ns, map, ARRAY_SIZE(map), out);
+}
+
 static int check_flags(const struct task *t, const struct clone_args *args)
 {
     uint64_t f = args->flags;
@@ -33,12 +50,7 @@ static int check_flags(const struct task *t, const struct clone_args *args)
         return -EINVAL;
     if ((f & LX_CLONE_PARENT) && t->tg == t->k->init)
         return -EINVAL; /* its children would have no parent */
-    /* New namespaces are not offered: as on a kernel built without them. */
-    if (f & NAMESPACE_FLAGS)
-        return (f & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN)
-                   ? -EPERM
-                   : -EINVAL;
-    return 0;
+    return check_namespaces(t, f);
 }
 
 static void copy_identity(struct task *t, struct task *child)
@@ -52,7 +64,6 @@ static void copy_identity(struct task *t, struct task *child)
     child->sched_priority = t->sched_priority;
     child->ioprio = t->ioprio;
     memcpy(child->affinity, t->affinity, sizeof(child->affinity));
-    child->mount_ns = t->mount_ns ? mount_ns_get(t->mount_ns) : NULL;
     child->blocked = t->mask_saved ? t->saved_mask : t->blocked;
 }
 
@@ -70,7 +81,12 @@ static int copy_files(struct task *t, struct task *child, uint64_t flags)
         child->fs = fs_context_get(t->fs);
     else
         err = fs_context_copy(t->fs, &child->fs);
-    return err;
+    if (err)
+        return err;
+    if (flags & LX_CLONE_NEWNS)
+        return copy_mount_ns(t, child->fs, &child->mount_ns);
+    child->mount_ns = t->mount_ns ? mount_ns_get(t->mount_ns) : NULL;
+    return 0;
 }
 
 static int new_group(struct task *t, struct task *child, const struct clone_args *args)
@@ -354,14 +370,14 @@ int task_unshare(struct task *t, uint64_t flags)
 {
     struct fdtable *files = NULL, *old_files = NULL;
     struct fs_context *fs = NULL, *old_fs = NULL;
-    int err = 0;
+    struct mount_ns *ns = NULL, *old_ns = NULL;
+    int err;
 
     if (flags & ~(uint64_t)UNSHARE_KNOWN)
         return -EINVAL;
-    if (flags & NAMESPACE_FLAGS)
-        return (flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN)
-                   ? -EPERM
-                   : -EINVAL;
+    err = check_namespaces(t, flags);
+    if (err)
+        return err;
     /* Only a process with one thread, whose memory nobody shares, "has" these alone already. */
     if ((flags & (LX_CLONE_THREAD | LX_CLONE_SIGHAND | LX_CLONE_VM)) &&
         READ_ONCE(t->tg->task_count) > 1)
@@ -370,14 +386,18 @@ int task_unshare(struct task *t, uint64_t flags)
         return -EINVAL;
     if (flags & LX_CLONE_FILES)
         err = fdtable_copy(t->files, &files);
-    if (!err && (flags & LX_CLONE_FS))
+    if (!err && (flags & (LX_CLONE_FS | LX_CLONE_NEWNS)))
         err = fs_context_copy(t->fs, &fs);
+    if (!err && (flags & LX_CLONE_NEWNS))
+        err = copy_mount_ns(t, fs, &ns);
     if (!err) {
         mutex_lock(&t->res_lock);
         old_files = files ? t->files : NULL;
         old_fs = fs ? t->fs : NULL;
+        old_ns = ns ? t->mount_ns : NULL;
         t->files = files ? files : t->files;
         t->fs = fs ? fs : t->fs;
+        t->mount_ns = ns ? ns : t->mount_ns;
         mutex_unlock(&t->res_lock);
         files = old_files;
         fs = old_fs;
@@ -385,5 +405,7 @@ int task_unshare(struct task *t, uint64_t flags)
     if (files)
         fdtable_put(files);
     fs_context_put(fs);
+    if (old_ns)
+        mount_ns_put(old_ns);
     return err;
 }
