@@ -11,6 +11,8 @@
 #include "sentry/base/slab.h"
 
 #define PR_SET_PDEATHSIG_CALL 1
+#define PR_SET_PTRACER_CALL 0x59616d61
+#define PTRACER_ANY UINT64_MAX
 #define PR_DISPATCH 59 /* PR_SET_SYSCALL_USER_DISPATCH */
 #define DISPATCH_OFF 0
 #define DISPATCH_ON 1
@@ -135,6 +137,9 @@ static void begin_process(struct platform_ctx *ctx)
     BUG_ON(host_syscall(__NR_prctl, PR_SET_PDEATHSIG_CALL, HOST_SIGKILL, 0, 0, 0, 0) < 0);
     if (host_syscall(__NR_getppid, 0, 0, 0, 0, 0, 0) != mpk_ro.sentry_pid)
         host_exit(0);
+    /* Kernel threads of other guest processes read and write this one's memory. */
+    if (mpk_ro.yama)
+        (void)host_syscall(__NR_prctl, PR_SET_PTRACER_CALL, PTRACER_ANY, 0, 0, 0, 0);
 }
 
 /* From here on host calls of this thread are dispatched when its selector says so. */

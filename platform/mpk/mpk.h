@@ -84,6 +84,7 @@ struct mpk_ro {
     uint64_t image, text_start, text_end;
     int32_t sentry_pid;
     bool keyed;
+    bool yama; /* the host asks each process whom it lets read its memory */
     uint32_t keep_count, vdso_count;
     struct mem_range keep[KEEP_MAX]; /* what stays mapped in guest processes, ascending */
     struct mem_range vdso[VDSO_PARTS_MAX];

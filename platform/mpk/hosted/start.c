@@ -205,6 +205,7 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     if (err)
         return err;
     mpk_ro.sentry_pid = (int32_t)getpid();
+    mpk_ro.yama = access("/proc/sys/kernel/yama", F_OK) == 0;
     /* The vDSO is the guest's in guest processes: the kernel asks the host instead. */
     ro_globals.vdso_clock = 0;
     *facts = mpk_ro.facts;
