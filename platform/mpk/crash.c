@@ -5,6 +5,7 @@
  */
 #include "platform/mpk/mpk.h"
 
+#include "platform/mpk/frame.h"
 #include "sentry/base/arena.h"
 #include "sentry/base/fmt.h"
 #include "sentry/base/log.h"

@@ -171,22 +171,6 @@ struct platform_ctx {
     uint64_t args[6];
 };
 
-/* The host's signal frame. */
-struct host_siginfo {
-    int32_t signo, error, code, unused;
-    uint64_t addr;
-    int32_t syscall;
-    uint32_t arch;
-};
-
-struct host_ucontext {
-    uint64_t flags, link, stack[3];
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
-    uint64_t rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags, segments;
-    uint64_t err, trapno, oldmask, cr2;
-    uint64_t fpstate;
-};
-
 #define PTR(x) ((uint64_t)(uintptr_t)(x))
 
 /* gate.S: the two forms of each; which one is in mpk_ro. */
@@ -229,6 +213,7 @@ void mpk_interrupt(struct platform_ctx *ctx);
 /* Tells ctx, in whatever process it is, that it has a request. */
 void mpk_kick(struct platform_ctx *ctx, uint32_t request);
 
+struct host_ucontext;
 /* crash.c: the kernel broke in a guest process; the sandbox ends. uc: its registers. */
 NORETURN void mpk_crash(int signo, uint64_t addr, const struct host_ucontext *uc);
 

@@ -6,7 +6,7 @@
 
 #include <asm/unistd.h>
 
-#include "sentry/abi/errno.h"
+#include "platform/mpk/frame.h"
 
 /* Host values. */
 enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_SEGV = 11, SIG_SYS = 31 };

@@ -6,6 +6,7 @@
 
 #include <sys/syscall.h>
 
+#include "platform/mpk/frame.h"
 #include "platform/mpk/mpk.h"
 #include "tests/platform/inproc/own.h"
 
