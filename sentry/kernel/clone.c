@@ -16,8 +16,10 @@
     (LX_CLONE_NEWNS | LX_CLONE_NEWCGROUP | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER |  \
      LX_CLONE_NEWPID | LX_CLONE_NEWNET | LX_CLONE_NEWTIME)
 
-/* Of the namespaces only that of mounts can be made anew; with the others it is as on a kernel built
- * without them. */
+/*
+ * Of the namespaces only that of mounts can be made anew; with the others it is as on a kernel
+ * built without them.
+ */
 static int check_namespaces(const struct task *t, uint64_t flags)
 {
     if ((flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN))

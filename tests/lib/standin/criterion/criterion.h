@@ -65,3 +65,16 @@ __attribute__((noreturn)) void standin_fail(const char *file, int line, const ch
 #define cr_expect cr_assert
 #define cr_expect_eq cr_assert_eq
 #define cr_expect_str_eq cr_assert_str_eq
+#define cr_expect_fail cr_assert_fail
+#define cr_expect_not cr_assert_not
+#define cr_expect_neq cr_assert_neq
+#define cr_expect_lt cr_assert_lt
+#define cr_expect_leq cr_assert_leq
+#define cr_expect_gt cr_assert_gt
+#define cr_expect_geq cr_assert_geq
+#define cr_expect_null cr_assert_null
+#define cr_expect_not_null cr_assert_not_null
+#define cr_expect_str_neq cr_assert_str_neq
+#define cr_expect_str_empty cr_assert_str_empty
+#define cr_expect_arr_eq cr_assert_arr_eq
+#define cr_expect_arr_neq cr_assert_arr_neq
