@@ -90,6 +90,7 @@ static int mem_open(struct inode *inode, struct file *f, const struct vfs_ctx *c
     default:
         return -ENXIO;
     }
+    f->mode |= FMODE_SEEK;
     return 0;
 }
 

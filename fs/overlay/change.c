@@ -91,7 +91,7 @@ static int set_opaque(struct inode *upper)
     int r;
 
     mutex_lock(&upper->lock);
-    r = inode_ops_of(upper)->setxattr(upper, "trusted.overlay.opaque", "y", 1, 0);
+    r = inode_ops_of(upper)->setxattr(upper, OVL_XATTR "opaque", "y", 1, 0);
     mutex_unlock(&upper->lock);
     return r;
 }

@@ -128,6 +128,14 @@ static void unmake_upper(struct inode *dir, const char *name, struct inode *uppe
     inode_put(upper);
 }
 
+static int keep_number(struct inode *lower, struct inode *upper)
+{
+    if (mode_is_dir(lower->mode) || !inode_ops_of(upper)->setxattr)
+        return 0;
+    return inode_ops_of(upper)->setxattr(upper, OVL_XATTR "origin", &lower->ino,
+                                         sizeof(lower->ino), 0);
+}
+
 static int copy_up_locked(struct ovl *o, struct ovl_inode *oi, uint64_t max_size)
 {
     struct inode *upper, *dir;
@@ -146,6 +154,8 @@ static int copy_up_locked(struct ovl *o, struct ovl_inode *oi, uint64_t max_size
         r = copy_data(o, oi->lower, upper, MIN(oi->lower->size, max_size));
     if (r == 0)
         r = copy_attributes(oi->lower, upper);
+    if (r == 0)
+        r = keep_number(oi->lower, upper);
     if (r < 0) {
         unmake_upper(dir, oi->name, upper);
         return r;

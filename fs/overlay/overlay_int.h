@@ -1,6 +1,9 @@
 /*
  * overlay's own structures.
  *
+ * A file copied up keeps its lower inode number, in an attribute of the upper file: it must not
+ * change when the joining inode is forgotten and found again.
+ *
  * struct ovl_inode: joins an upper and a lower inode (either may be NULL, not both). Found in a
  * hash by its lower inode, or by its upper one when it has no lower, so that hard links share it.
  * upper is set once, by copy-up, under the copy-up lock; parent and name (where a copy-up goes) are
@@ -13,6 +16,8 @@
 #include "sentry/abi/errno.h"
 
 #define OVL_BUCKETS 1024
+/* Attributes of upper files whose names start so are ours and not shown. */
+#define OVL_XATTR "trusted.overlay."
 
 struct ovl {
     struct superblock *upper, *lower;
@@ -63,6 +68,8 @@ static inline bool is_whiteout(const struct inode *inode)
  */
 int ovl_inode_for(struct ovl_inode *dir, const char *name, struct inode *upper, struct inode *lower,
                   struct inode **out) MUST_CHECK;
+/* The inode number that upper and lower (one may be NULL) show as. */
+uint64_t ovl_number(struct inode *upper, const struct inode *lower);
 /* Common fields from the real inode. */
 void ovl_refresh(struct ovl_inode *oi);
 

@@ -105,8 +105,13 @@ static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t 
     uint32_t at = find(m, name, size, &found);
     struct entry *e;
 
-    if (found)
+    if (found) {
+        struct entry *above = &m->entries[m->sorted[at]];
+
+        if (above->type == LX_S_IFDIR >> 12 && type == LX_S_IFDIR >> 12)
+            above->ino = ino; /* joined directories have the lower one's number */
         return true;
+    }
     m->error = reserve(m, size);
     if (m->error < 0)
         return false;
@@ -121,17 +126,21 @@ static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t 
     return true;
 }
 
-/* After the reading, not from fill: a lookup takes the directory's lock, which readdir holds. */
-static void find_whiteouts(struct merged *m, struct inode *upper)
+/*
+ * Which of upper's entries are whiteouts, and the numbers the others show. After the reading, not
+ * from fill: a lookup takes the directory's lock, which readdir holds.
+ */
+static void look_at_upper(struct merged *m, struct inode *upper)
 {
     struct inode *found;
 
     for (uint32_t i = 0; i < m->count; i++) {
         struct entry *e = &m->entries[i];
 
-        if (e->type != LX_S_IFCHR >> 12 || ovl_real_lookup(upper, m->names + e->name, &found) < 0)
+        if (ovl_real_lookup(upper, m->names + e->name, &found) < 0)
             continue;
         e->hidden = is_whiteout(found);
+        e->ino = ovl_number(found, NULL);
         inode_put(found);
     }
 }
@@ -149,7 +158,7 @@ static int read_real(struct merged *m, struct inode *real, bool upper, const str
     if (m->error < 0)
         r = m->error;
     if (r == 0 && upper)
-        find_whiteouts(m, real);
+        look_at_upper(m, real);
     return r;
 }
 

@@ -48,6 +48,20 @@ static struct ovl_inode *find_locked(struct ovl *o, const struct inode *key)
     return NULL;
 }
 
+uint64_t ovl_number(struct inode *upper, const struct inode *lower)
+{
+    const struct inode_ops *ops;
+    uint64_t ino;
+
+    if (lower)
+        return lower->ino;
+    ops = inode_ops_of(upper);
+    if (!mode_is_dir(upper->mode) && ops->getxattr &&
+        ops->getxattr(upper, OVL_XATTR "origin", &ino, sizeof(ino)) == sizeof(ino))
+        return ino;
+    return upper->ino | UPPER_INO_BIT;
+}
+
 static struct ovl_inode *new_inode(struct superblock *sb, struct inode *upper, struct inode *lower)
 {
     struct ovl_inode *oi = slab_alloc(&ovl_inode_slab);
@@ -57,7 +71,7 @@ static struct ovl_inode *new_inode(struct superblock *sb, struct inode *upper, s
         return NULL;
     inode_init(&oi->inode, sb, &ovl_inode_ops,
                mode_is_dir(real->mode) ? &ovl_dir_ops : &ovl_file_ops,
-               lower ? lower->ino : upper->ino | UPPER_INO_BIT, real->mode);
+               ovl_number(upper, lower), real->mode);
     mutex_init(&oi->inode.lock, RANK_INODE_OVL);
     list_init(&oi->hash_node);
     oi->upper = upper;
@@ -80,7 +94,7 @@ static bool read_opaque(struct inode *upper)
     char value[2];
 
     return mode_is_dir(upper->mode) && ops->getxattr &&
-           ops->getxattr(upper, "trusted.overlay.opaque", value, sizeof(value)) == 1 &&
+           ops->getxattr(upper, OVL_XATTR "opaque", value, sizeof(value)) == 1 &&
            value[0] == 'y';
 }
 
@@ -240,7 +254,7 @@ static int64_t ovl_getxattr(struct inode *inode, const char *name, void *buf, si
     struct inode *real = ovl_real(ovl_inode(inode));
     const struct inode_ops *ops = inode_ops_of(real);
 
-    if (str_starts(name, "trusted.overlay."))
+    if (str_starts(name, OVL_XATTR))
         return -ENODATA;
     return ops->getxattr ? ops->getxattr(real, name, buf, size) : -ENODATA;
 }
@@ -254,7 +268,7 @@ static int ovl_setxattr(struct inode *inode, const char *name, const void *value
 
     if (r < 0)
         return r;
-    if (!inode_ops_of(upper)->setxattr || str_starts(name, "trusted.overlay."))
+    if (!inode_ops_of(upper)->setxattr || str_starts(name, OVL_XATTR))
         return -EOPNOTSUPP;
     mutex_lock(&upper->lock);
     r = inode_ops_of(upper)->setxattr(upper, name, value, size, flags);
@@ -266,8 +280,27 @@ static int64_t ovl_listxattr(struct inode *inode, char *buf, size_t size)
 {
     struct inode *real = ovl_real(ovl_inode(inode));
     const struct inode_ops *ops = inode_ops_of(real);
+    int64_t n = ops->listxattr ? ops->listxattr(real, NULL, 0) : 0, shown = 0;
+    char *names AUTO_KFREE = n > 0 ? kmalloc((size_t)n) : NULL;
 
-    return ops->listxattr ? ops->listxattr(real, buf, size) : 0;
+    if (n <= 0)
+        return n;
+    if (!names)
+        return -ENOMEM;
+    n = ops->listxattr(real, names, (size_t)n);
+    if (n < 0)
+        return n;
+    for (int64_t at = 0, len; at < n; at += len) {
+        len = (int64_t)cv_strlen(names + at) + 1;
+        if (str_starts(names + at, OVL_XATTR))
+            continue;
+        if (size && (uint64_t)(shown + len) > size)
+            return -ERANGE;
+        if (size)
+            cv_memcpy(buf + shown, names + at, (size_t)len);
+        shown += len;
+    }
+    return shown;
 }
 
 static int ovl_removexattr(struct inode *inode, const char *name)
@@ -278,7 +311,7 @@ static int ovl_removexattr(struct inode *inode, const char *name)
 
     if (r < 0)
         return r;
-    if (!inode_ops_of(upper)->removexattr)
+    if (!inode_ops_of(upper)->removexattr || str_starts(name, OVL_XATTR))
         return -EOPNOTSUPP;
     mutex_lock(&upper->lock);
     r = inode_ops_of(upper)->removexattr(upper, name);
