@@ -12,12 +12,11 @@
 #include <time.h>
 
 /*
- * A stub that has not answered after this long is a hostile one, and its process dies. Host calls
- * made for the guest may take long (a msync, a huge populated mapping); a fork holds up others.
+ * A stub that has not answered after this long is a hostile one, and its process dies. Some host
+ * calls made for the guest may take longer.
  */
-#define KICK_TIMEOUT_NS    5000000000UL
-#define FORK_TIMEOUT_NS    5000000000UL
-#define COMMAND_TIMEOUT_NS 60000000000UL
+#define ANSWER_TIMEOUT_NS 5000000000UL
+#define SLOW_TIMEOUT_NS   60000000000UL
 
 static uint32_t turn_of(struct platform_ctx *ctx)
 {
@@ -81,7 +80,7 @@ static void sleep_for_turn(struct platform_ctx *ctx, uint64_t timeout)
             seen != (TURN_STUB | TURN_ASLEEP))
             return;
         if (atomic_load(&ctx->in_guest) && atomic_load(&ctx->interrupt) && deadline == UINT64_MAX)
-            deadline = host_clock_ns(CLOCK_MONOTONIC) + KICK_TIMEOUT_NS;
+            deadline = host_clock_ns(CLOCK_MONOTONIC) + ANSWER_TIMEOUT_NS;
         policy_slept(ctx);
         if (host_futex_wait(&ctx->slot->turn, TURN_STUB | TURN_ASLEEP, deadline) == -ETIMEDOUT)
             give_up(ctx);
@@ -104,13 +103,14 @@ int channel_ready(struct platform_ctx *ctx)
 
     if (ctx->ready)
         return 0;
-    err = await(ctx, policy_command(ctx), COMMAND_TIMEOUT_NS);
+    err = await(ctx, policy_command(ctx), ANSWER_TIMEOUT_NS);
     if (!err)
         ctx->ready = true;
     return err;
 }
 
-int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out)
+static int command_within(struct platform_ctx *ctx, uint32_t command, uint64_t timeout,
+                          int64_t *out)
 {
     int err = channel_ready(ctx);
     bool may_spin;
@@ -121,13 +121,18 @@ int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out)
     may_spin = policy_command(ctx);
     err = post(ctx);
     if (!err)
-        err = await(ctx, may_spin, command == STUB_FORK ? FORK_TIMEOUT_NS : COMMAND_TIMEOUT_NS);
+        err = await(ctx, may_spin, timeout);
     if (!err)
         *out = READ_ONCE(ctx->slot->result);
     return err;
 }
 
-int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6])
+int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out)
+{
+    return command_within(ctx, command, ANSWER_TIMEOUT_NS, out);
+}
+
+int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], bool slow)
 {
     int64_t result;
     int err;
@@ -135,7 +140,19 @@ int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[
     ctx->slot->arg[0] = nr;
     for (int i = 0; i < 6; i++)
         ctx->slot->arg[i + 1] = args[i];
-    err = channel_command(ctx, STUB_CALL, &result);
+    err = command_within(ctx, STUB_CALL, slow ? SLOW_TIMEOUT_NS : ANSWER_TIMEOUT_NS, &result);
+    return err ? err : result;
+}
+
+int64_t channel_map_fd(struct platform_ctx *ctx, int64_t socket, const uint64_t args[6], bool slow)
+{
+    int64_t result;
+    int err;
+
+    ctx->slot->arg[0] = (uint64_t)socket;
+    for (int i = 0; i < 6; i++)
+        ctx->slot->arg[i + 1] = args[i];
+    err = command_within(ctx, STUB_MAP_FD, slow ? SLOW_TIMEOUT_NS : ANSWER_TIMEOUT_NS, &result);
     return err ? err : result;
 }
 

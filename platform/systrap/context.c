@@ -130,8 +130,8 @@ void systrap_interrupt(struct platform_ctx *ctx)
 {
     struct platform_as *as = ctx->as;
 
-    atomic_store(&ctx->interrupt, 1);
-    if (!atomic_load(&ctx->in_guest))
+    /* One kick a request: whoever set it first sends it, or the owner sees it before it goes in. */
+    if (atomic_exchange(&ctx->interrupt, 1) || !atomic_load(&ctx->in_guest))
         return;
     pthread_rwlock_rdlock(&as->life);
     if (!as->reaped)

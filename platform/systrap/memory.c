@@ -20,12 +20,13 @@ static bool in_range(uint64_t addr, uint64_t size)
 /* For calls that return 0 or an error. */
 static int simple(struct platform_ctx *ctx, uint64_t nr, uint64_t a, uint64_t b, uint64_t c)
 {
+    bool slow = nr == SYS_msync || nr == SYS_madvise;
     const uint64_t args[6] = {a, b, c};
     int64_t r;
 
     if (!in_range(a, b))
         return -EINVAL;
-    r = channel_call(ctx, nr, args);
+    r = channel_call(ctx, nr, args, slow);
     if (r > 0 || r < -4095)
         return -EIO;
     return (int)r;
@@ -39,32 +40,28 @@ static int placed(int64_t r, uint64_t want)
     return (uint64_t)r == want ? 0 : -EIO;
 }
 
-static int map_fd(struct platform_ctx *ctx, const uint64_t args[6], int fd)
+static int map_fd(struct platform_ctx *ctx, const uint64_t args[6], int fd, bool slow)
 {
     struct platform_as *as = ctx->as;
-    int64_t r = 0;
+    int64_t r;
     int err;
 
     err = channel_ready(ctx);
     if (err)
         return err;
     pthread_mutex_lock(&as->fd_lock);
-    err = as_send_fds(as, &fd, 1);
-    if (!err) {
-        ctx->slot->arg[0] = (uint64_t)as->stub_socket;
-        for (int i = 0; i < 6; i++)
-            ctx->slot->arg[i + 1] = args[i];
-        err = channel_command(ctx, STUB_MAP_FD, &r);
-    }
+    r = as_send_fds(as, &fd, 1);
+    if (!r)
+        r = channel_map_fd(ctx, as->stub_socket, args, slow);
     pthread_mutex_unlock(&as->fd_lock);
-    return err ? err : placed(r, args[0]);
+    return placed(r, args[0]);
 }
 
 int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
                 int fd, uint64_t offset)
 {
+    bool slow = flags & (PLATFORM_MAP_POPULATE | PLATFORM_MAP_LOCKED);
     uint64_t host = MAP_FIXED;
-    int64_t r;
 
     if (!in_range(addr, size) || (offset & ~PAGE_MASK))
         return -EINVAL;
@@ -77,9 +74,8 @@ int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot
     const uint64_t args[6] = {addr, size, (uint64_t)prot, host, (uint64_t)-1, fd < 0 ? 0 : offset};
 
     if (fd >= 0)
-        return map_fd(ctx, args, fd);
-    r = channel_call(ctx, SYS_mmap, args);
-    return placed(r, addr);
+        return map_fd(ctx, args, fd, slow);
+    return placed(channel_call(ctx, SYS_mmap, args, slow), addr);
 }
 
 int systrap_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size)
@@ -107,7 +103,7 @@ int systrap_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size
 
     const uint64_t args[6] = {old_addr, old_size, new_size, flags, new_addr};
 
-    return placed(channel_call(ctx, SYS_mremap, args), new_addr);
+    return placed(channel_call(ctx, SYS_mremap, args, false), new_addr);
 }
 
 int systrap_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice)
@@ -131,7 +127,7 @@ int systrap_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint
     while (size) {
         uint64_t part = MIN(size, STUB_BUFFER_SIZE * PAGE_SIZE);
         const uint64_t args[6] = {addr, part, buffer};
-        int64_t r = channel_call(ctx, SYS_mincore, args);
+        int64_t r = channel_call(ctx, SYS_mincore, args, false);
 
         if (r)
             return r < 0 && r >= -4095 ? (int)r : -EIO;

@@ -73,7 +73,7 @@ void place_share(int index, unsigned share, bool blocking)
 }
 
 struct core_load {
-    uint16_t working, blocking; /* sum of shares; number of contexts */
+    uint32_t working, blocking; /* sum of shares; number of contexts */
 };
 
 static void count(struct core_load *cores, int except, uint64_t now)
@@ -92,7 +92,7 @@ static void count(struct core_load *cores, int except, uint64_t now)
         else if (GET(e->blocking))
             cores[cpu].blocking++;
         else
-            cores[cpu].working += (uint16_t)GET(e->share);
+            cores[cpu].working += GET(e->share);
     }
 }
 
@@ -110,10 +110,13 @@ uint32_t place_choose(int index, bool blocking, const uint64_t *allowed, uint32_
                       uint64_t now)
 {
     struct core_load cores[CPU_WORDS * 64];
+    bool ok = allowed[current / 64] >> (current % 64) & 1;
     uint32_t best = current;
 
     count(cores, index, now);
-    if (blocking && good_company(&cores[current]))
+    if (!ok)
+        cores[current].working = UINT32_MAX / 2;
+    if (ok && blocking && good_company(&cores[current]))
         return current;
     for (uint32_t w = 0; w < CPU_WORDS; w++) {
         for (uint64_t bits = allowed[w]; bits; bits &= bits - 1) {

@@ -26,7 +26,7 @@
 #define SHORT_GAP_US   25   /* longer runs are not waited for by spinning */
 #define PAIR_PERIOD_US 4000 /* a guest that calls less often is not worth a pair */
 #define PAIR_TIME_US   200000
-#define WINDOW_US      20000
+#define WINDOW_US      5000
 #define ALONE_SHARE    800 /* thousandths of a core */
 #define NO_SPIN_US     10000
 #define PART_AGAIN_US  10000

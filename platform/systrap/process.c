@@ -152,6 +152,15 @@ static int fork_into(struct platform_ctx *parent, struct platform_as *as, const 
     return err;
 }
 
+/* The parent died, or lied, in the middle of a fork: a child that was made all the same ends
+ * itself. */
+static void abandon(struct platform_ctx *ctx)
+{
+    __atomic_store_n(&ctx->slot->abandoned, 1, __ATOMIC_SEQ_CST);
+    ctx->ready = true;
+    channel_send_exit(ctx);
+}
+
 int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
                  struct platform_ctx **out_ctx)
 {
@@ -176,8 +185,10 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
     host_close(fds[0]);
     host_close(fds[1]);
     if (err) {
-        if (ctx)
+        if (ctx) {
+            abandon(ctx);
             ctx_drop(ctx);
+        }
         as_release(as);
         return err;
     }

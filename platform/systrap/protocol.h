@@ -114,6 +114,7 @@ struct stub_slot {
     uint32_t command ALIGNED(64);
     uint32_t spin; /* how long the stub may spin for its turn, in TSC ticks */
     uint32_t set_bases;
+    uint32_t abandoned;  /* a new process that its maker does not know of: it ends itself */
     uint32_t sentry_cpu; /* where the serving thread is: no use in spinning on the same one */
     uint64_t arg[7];
 

@@ -22,7 +22,7 @@ static struct {
     pthread_mutex_t lock;
     struct platform_as *as[KITS];
     int fds[KITS][2];
-    unsigned count;
+    atomic_uint count;
 } kits = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 void as_hold(struct platform_as *as)
@@ -132,7 +132,7 @@ int as_send_fds(struct platform_as *as, const int *fds, unsigned count)
 
 bool kits_low(void)
 {
-    return READ_ONCE(kits.count) <= KITS / 2;
+    return atomic_load(&kits.count) <= KITS / 2;
 }
 
 int kits_fill(void)
@@ -141,7 +141,7 @@ int kits_fill(void)
     int fds[2], err;
     bool room = true;
 
-    while (room && READ_ONCE(kits.count) < KITS) {
+    while (room && atomic_load(&kits.count) < KITS) {
         err = as_alloc(&as, fds);
         if (err)
             return err;
@@ -151,7 +151,8 @@ int kits_fill(void)
         room = kits.count < KITS;
         if (room) {
             kits.as[kits.count] = as;
-            memcpy(kits.fds[kits.count++], fds, sizeof(fds));
+            memcpy(kits.fds[kits.count], fds, sizeof(fds));
+            kits.count++;
         }
         pthread_mutex_unlock(&kits.lock);
         if (!room) {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -90,7 +91,9 @@ struct systrap_globals {
 };
 extern struct systrap_globals systrap;
 
-#define KICK_SIGNAL 40 /* a host real-time signal */
+/* A signal that does not queue: kicks that come faster than a stub runs are one frame on its stack,
+ * not many. */
+#define KICK_SIGNAL SIGURG
 
 static inline bool slot_bit(const uint64_t *map, unsigned i)
 {
@@ -191,8 +194,14 @@ uint32_t place_choose(int index, bool blocking, const uint64_t *allowed, uint32_
 /* channel.c */
 /* Has the stub of ctx do command; its result into *out. -ESRCH when the stub is gone. */
 int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out) MUST_CHECK;
-/* A host call in the guest's process: its result, or -ESRCH. */
-int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6]) MUST_CHECK;
+/* A host call in the guest's process: its result, or -ESRCH. slow: it may take long for good
+ * reasons. */
+int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6],
+                     bool slow) MUST_CHECK;
+/* mmap there, args as for mmap but the descriptor: the next one that comes in on the stub's socket.
+ */
+int64_t channel_map_fd(struct platform_ctx *ctx, int64_t socket, const uint64_t args[6],
+                       bool slow) MUST_CHECK;
 /* Runs the guest until the stub reports an event; -ESRCH when it is gone. The event is in the slot.
  */
 int channel_resume(struct platform_ctx *ctx, bool full) MUST_CHECK;

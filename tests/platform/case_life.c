@@ -351,6 +351,9 @@ static void steps_exec(struct box *b)
     CHECK_EQ(run_guest(b, g_xmm, BOX_DATA, BOX_DATA + 4096, 0), PEV_SYSCALL);
     do_exec(b);
     check_fresh(b);
+    /* The old process was killed; the host may take a moment to end it. */
+    for (unsigned i = 0; i < 1000 && guest_processes(NULL, 0) != 1; i++)
+        sleep_us(1000);
     CHECK_EQ(guest_processes(NULL, 0), 1);
 }
 

@@ -149,6 +149,8 @@ int64_t stub_fork(struct stub_slot *slot)
     if (r == 0) {
         become_child(slot, fds, socket);
         stub_post(slot);
+        if (__atomic_load_n(&slot->abandoned, __ATOMIC_SEQ_CST))
+            stub_call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
         stub_serve_fresh(slot);
     }
     close_fd(fds[0]);
