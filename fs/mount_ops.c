@@ -200,10 +200,10 @@ static int check_pivot_locked(const struct mount_ns *ns, const struct path *new_
 {
     if (new_root->mount->ns != ns || put_old->mount->ns != ns)
         return -EINVAL;
-    if (new_root->dentry != new_root->mount->root)
-        return -EINVAL;
     if (new_root->mount == ns->root || put_old->mount == ns->root)
         return -EBUSY;
+    if (new_root->dentry != new_root->mount->root)
+        return -EINVAL;
     if (!mode_is_dir(put_old->dentry->inode->mode) || !mode_is_dir(new_root->dentry->inode->mode))
         return -ENOTDIR;
     if (dentry_is_unlinked(put_old->dentry))

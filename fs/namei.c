@@ -9,6 +9,7 @@
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
+#include "sentry/abi/mount.h"
 #include "sentry/base/cred.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
@@ -247,7 +248,8 @@ static int follow_link(struct walk *w, struct dentry *d, bool *jumped)
     struct inode *link = d->inode;
     int err;
 
-    if (w->links++ >= VFS_MAX_SYMLINKS || (w->flags & WALK_NO_SYMLINKS))
+    if (w->links++ >= VFS_MAX_SYMLINKS || (w->flags & WALK_NO_SYMLINKS) ||
+        (w->cur.mount->flags & LX_MS_NOSYMFOLLOW))
         return -ELOOP;
     *jumped = inode_ops_of(link)->follow != NULL;
     if (*jumped)

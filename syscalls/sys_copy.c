@@ -118,10 +118,14 @@ static int range_check(const struct file *in, const struct file *out, const stru
 {
     int64_t a = from->use ? from->value : in->pos, b = to->use ? to->value : out->pos, end;
 
-    if (__builtin_add_overflow(a, (int64_t)n, &end))
+    /* As Linux: unsigned for what was asked, then the largest file for what is copied at once. */
+    if ((uint64_t)a + n < n || (uint64_t)b + n < n)
         return -EOVERFLOW;
+    n = MIN(n, COPY_MAX);
     if (__builtin_add_overflow(b, (int64_t)n, &end))
         return -EFBIG;
+    if (__builtin_add_overflow(a, (int64_t)n, &end))
+        return 0; /* nothing is there: the copy finds the end */
     if (in->inode == out->inode && a < b + (int64_t)n && b < a + (int64_t)n)
         return -EINVAL;
     return 0;
@@ -161,7 +165,7 @@ int64_t sys_copy_file_range(struct task *t, const struct syscall_args *a)
     if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE) ||
         READ_ONCE(out->flags) & LX_O_APPEND)
         return -EBADF;
-    err = range_check(in, out, &from, &to, n);
+    err = range_check(in, out, &from, &to, ARG_U64(4));
     if (err)
         return err;
     out_pos = to.use ? to.value : READ_ONCE(out->pos);

@@ -13,7 +13,7 @@
 /* What a mount keeps of its flags. */
 #define KEPT                                                                                       \
     (LX_MS_RDONLY | LX_MS_NOSUID | LX_MS_NODEV | LX_MS_NOEXEC | LX_MS_NOATIME | LX_MS_NODIRATIME | \
-     LX_MS_RELATIME | LX_MS_STRICTATIME | LX_MS_SYNCHRONOUS | LX_MS_DIRSYNC)
+     LX_MS_RELATIME | LX_MS_STRICTATIME | LX_MS_SYNCHRONOUS | LX_MS_DIRSYNC | LX_MS_NOSYMFOLLOW)
 
 static int make_tmpfs(struct task *t, const char *data, struct superblock **out)
 {

@@ -40,6 +40,17 @@ static int64_t put_stat(struct task *t, const struct kstat *k, uaddr_t p)
     return copy_out_obj(&t->us, p, &st);
 }
 
+/* out_path, unless NULL: the file's, counted, or empty when it has none. */
+static int stat_fd(struct task *t, int fd, struct kstat *out, struct path *out_path)
+{
+    AUTO_FILE f = task_file_or_path(t, fd);
+    int err = f ? file_getattr(f, out) : -EBADF;
+
+    if (!err && out_path && f->path.dentry)
+        *out_path = path_get(&f->path);
+    return err;
+}
+
 /* at_flags as newfstatat has them. An empty name with AT_EMPTY_PATH is the descriptor itself, which
  * may have no path. */
 static int stat_at(struct task *t, int dirfd, uaddr_t name, uint32_t at_flags, struct kstat *out,
@@ -53,9 +64,7 @@ static int stat_at(struct task *t, int dirfd, uaddr_t name, uint32_t at_flags, s
     if (err)
         return err;
     if (!p.name[0] && dirfd != LX_AT_FDCWD) {
-        AUTO_FILE f = task_file_or_path(t, dirfd);
-
-        return f ? file_getattr(f, out) : -EBADF;
+        return stat_fd(t, dirfd, out, out_path);
     }
     err = task_at_base(t, dirfd, p.name, &p.base);
     if (err)
@@ -200,9 +209,7 @@ int64_t sys_statx(struct task *t, const struct syscall_args *a)
         (flags & LX_AT_STATX_SYNC_TYPE) == LX_AT_STATX_SYNC_TYPE || ARG_U32(3) & LX_STATX__RESERVED)
         return -EINVAL;
     if (flags & LX_AT_EMPTY_PATH && uaddr_is_null(ARG_PTR(1)) && ARG_INT(0) >= 0) {
-        AUTO_FILE f = task_file_or_path(t, ARG_INT(0));
-
-        err = f ? file_getattr(f, &k) : -EBADF;
+        err = stat_fd(t, ARG_INT(0), &k, &path);
     } else {
         err = stat_at(t, ARG_INT(0), ARG_PTR(1), flags, &k, &path);
     }
@@ -307,8 +314,12 @@ static int64_t statfs_path(struct task *t, const struct path *path, uaddr_t out)
     };
     if (path->mount->flags & LX_MS_NOATIME)
         s.flags |= LX_ST_NOATIME;
+    if (path->mount->flags & LX_MS_NODIRATIME)
+        s.flags |= LX_ST_NODIRATIME;
     if (path->mount->flags & LX_MS_RELATIME)
         s.flags |= LX_ST_RELATIME;
+    if (path->mount->flags & LX_MS_NOSYMFOLLOW)
+        s.flags |= LX_ST_NOSYMFOLLOW;
     return copy_out_obj(&t->us, out, &s);
 }
 

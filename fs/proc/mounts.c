@@ -31,6 +31,7 @@ static void put_mount_flags(struct strbuf *sb, const struct mount *m, bool sb_re
         {LX_MS_NOSUID, ",nosuid"},         {LX_MS_NODEV, ",nodev"},
         {LX_MS_NOEXEC, ",noexec"},         {LX_MS_NOATIME, ",noatime"},
         {LX_MS_NODIRATIME, ",nodiratime"}, {LX_MS_RELATIME, ",relatime"},
+        {LX_MS_NOSYMFOLLOW, ",nosymfollow"},
     };
 
     strbuf_puts(sb, (m->flags & LX_MS_RDONLY) || sb_readonly ? "ro" : "rw");
