@@ -251,7 +251,7 @@ static unsigned platform_memory(struct range *out)
 struct attack {
     struct range ranges[RANGES];
     unsigned count;
-    atomic_bool stop;
+    atomic_bool stop, released; /* attackers' contexts live until released */
 };
 
 /* Fills them again and again, with zeroes, ones, small numbers, the attacker's own addresses. */
@@ -271,8 +271,10 @@ static void attacker(struct box *b)
         b->regs.rcx = MIN(r->size - first, random_next(&seed) & 1 ? 0x1000UL : 0x10000UL) / 8;
         b->regs.rax = values[random_next(&seed) % ARRAY_SIZE(values)];
         if (go_on(b) == PEV_DEAD)
-            return;
+            break;
     }
+    while (!atomic_load(&a->released))
+        sleep_us(200);
 }
 
 /* The calls of the space under attack may fail in any way; they may not hang, nor hurt anyone else.
@@ -326,6 +328,7 @@ static void steps_scribble(struct box *b)
     atomic_store(&a->stop, true);
     for (unsigned i = 0; i < made; i++)
         platform_interrupt(ctx[i]);
+    atomic_store(&a->released, true);
     for (unsigned i = 0; i < made; i++)
         box_join(&threads[i]);
 }
