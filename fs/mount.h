@@ -56,7 +56,9 @@ int mount_remount(const struct path *at, uint32_t flags) MUST_CHECK;
 int mount_move(const struct path *from, const struct path *to) MUST_CHECK;
 /* detach: MNT_DETACH; else -EBUSY when in use: at holds the only other reference. */
 int mount_umount(const struct path *at, bool detach) MUST_CHECK;
-int mount_pivot_root(struct mount_ns *ns, const struct path *new_root,
+/* root: the caller's. Its mount goes to put_old, new_root's takes its place; whose root and cwd
+ * follow is the caller's business. */
+int mount_pivot_root(struct mount_ns *ns, const struct path *root, const struct path *new_root,
                      const struct path *put_old) MUST_CHECK;
 
 /* Steps for the walk: *p on a mountpoint becomes the top mount's root (repeatedly); .. from a

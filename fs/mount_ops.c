@@ -194,15 +194,17 @@ int mount_umount(const struct path *at, bool detach)
     return err;
 }
 
-/* With both locks: 0 when ns's root may be replaced so. */
-static int check_pivot_locked(const struct mount_ns *ns, const struct path *new_root,
-                              const struct path *put_old)
+/* With both locks: 0 when root may be replaced so. */
+static int check_pivot_locked(const struct mount_ns *ns, const struct path *root,
+                              const struct path *new_root, const struct path *put_old)
 {
-    if (new_root->mount->ns != ns || put_old->mount->ns != ns)
+    if (root->mount->ns != ns || new_root->mount->ns != ns || put_old->mount->ns != ns)
         return -EINVAL;
-    if (new_root->mount == ns->root || put_old->mount == ns->root)
+    if (new_root->mount == root->mount || put_old->mount == root->mount)
         return -EBUSY;
-    if (new_root->dentry != new_root->mount->root)
+    if (root->dentry != root->mount->root || new_root->dentry != new_root->mount->root)
+        return -EINVAL;
+    if (!mount_is_beneath_locked(new_root->mount, root->mount))
         return -EINVAL;
     if (!mode_is_dir(put_old->dentry->inode->mode) || !mode_is_dir(new_root->dentry->inode->mode))
         return -ENOTDIR;
@@ -212,22 +214,28 @@ static int check_pivot_locked(const struct mount_ns *ns, const struct path *new_
     return mount_is_beneath_locked(put_old->mount, new_root->mount) ? 0 : -EINVAL;
 }
 
-int mount_pivot_root(struct mount_ns *ns, const struct path *new_root, const struct path *put_old)
+int mount_pivot_root(struct mount_ns *ns, const struct path *root, const struct path *new_root,
+                     const struct path *put_old)
 {
-    struct mount *fresh = new_root->mount, *old;
-    struct dentry *point = NULL;
+    struct mount *fresh = new_root->mount, *old = root->mount, *above;
+    struct dentry *point = NULL, *old_point = NULL;
     int err;
 
     mounts_lock();
-    err = check_pivot_locked(ns, new_root, put_old);
+    err = check_pivot_locked(ns, root, new_root, put_old);
     if (err == 0) {
-        old = ns->root;
+        above = old->parent;
         point = mount_detach_locked(fresh);
+        old_point = mount_detach_locked(old);
         mount_attach_locked(old, put_old->mount, put_old->dentry);
-        ns->root = fresh;
+        if (above) /* after a chroot: the root of the namespace stays */
+            mount_attach_locked(fresh, above, old_point);
+        else
+            ns->root = fresh;
         ns->event++;
     }
     mounts_unlock();
     dentry_put(point);
+    dentry_put(old_point);
     return err;
 }

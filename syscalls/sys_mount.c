@@ -164,9 +164,25 @@ int64_t sys_umount2(struct task *t, const struct syscall_args *a)
     return mount_umount(&at, flags & LX_MNT_DETACH);
 }
 
+/* *p, of the caller's fs context, goes to to if it is at from. */
+static void move_if_at(struct task *t, struct path *p, const struct path *from,
+                       const struct path *to)
+{
+    struct path old = {0};
+
+    mutex_lock(&t->fs->lock);
+    if (p->mount == from->mount && p->dentry == from->dentry) {
+        old = *p;
+        *p = path_get(to);
+    }
+    mutex_unlock(&t->fs->lock);
+    if (old.dentry)
+        path_put(&old);
+}
+
 int64_t sys_pivot_root(struct task *t, const struct syscall_args *a)
 {
-    AUTO_PATH new_root = {0}, put_old = {0};
+    AUTO_PATH new_root = {0}, put_old = {0}, root = {0};
     int err;
 
     if (!task_capable(t, LX_CAP_SYS_ADMIN))
@@ -176,5 +192,13 @@ int64_t sys_pivot_root(struct task *t, const struct syscall_args *a)
         err = walk_at(t, LX_AT_FDCWD, ARG_PTR(1), WALK_FOLLOW | WALK_DIRECTORY, &put_old);
     if (err)
         return err;
-    return mount_pivot_root(t->mount_ns, &new_root, &put_old);
+    mutex_lock(&t->fs->lock);
+    root = path_get(&t->fs->root);
+    mutex_unlock(&t->fs->lock);
+    err = mount_pivot_root(t->mount_ns, &root, &new_root, &put_old);
+    if (!err) {
+        move_if_at(t, &t->fs->root, &root, &new_root);
+        move_if_at(t, &t->fs->cwd, &root, &new_root);
+    }
+    return err;
 }

@@ -191,10 +191,10 @@ Test(vfs_mount, pivot)
     ok(vfs_mkdir_at(C, NULL, "a/old", 0755));
     fresh = at("a");
     old = at("b");
-    fails(mount_pivot_root(world.ns, &fresh, &old), EBUSY);
+    fails(mount_pivot_root(world.ns, &C->root, &fresh, &old), EBUSY);
     path_put(&old);
     old = at("a/old");
-    ok(mount_pivot_root(world.ns, &fresh, &old));
+    ok(mount_pivot_root(world.ns, &C->root, &fresh, &old));
     path_put(&C->root);
     C->root = path_get(&fresh);
     cr_assert(exists("/old/file"));
