@@ -8,6 +8,7 @@
 #include "fs/overlay/overlay.h"
 #include "fs/proc/proc.h"
 #include "fs/tmpfs/tmpfs.h"
+#include "platform/host/host.h"
 #include "sentry/abi/mount.h"
 #include "sentry/base/slab.h"
 #include "sentry/boot/boot_int.h"
@@ -16,9 +17,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What Linux gives a tmpfs by default: the rest of the machine stays usable whatever a guest writes. */
+static uint64_t half_of_memory(void)
+{
+    struct host_sysinfo info;
+
+    return host_sysinfo(&info) < 0 ? 0 : info.total_ram / 2;
+}
+
 static int overlay_over(struct superblock **sb)
 {
-    struct tmpfs_options options = {.mode = 0755};
+    struct tmpfs_options options = {.mode = 0755, .size = half_of_memory()};
     struct superblock *upper = NULL, *merged = NULL;
     int r = tmpfs_create(&options, &upper);
 
@@ -78,7 +87,7 @@ static int make_directories(struct boot *b, const char *path)
 
 static int superblock_for(struct boot *b, const struct boot_mount *m, struct superblock **out)
 {
-    struct tmpfs_options tmpfs = {.mode = 01777};
+    struct tmpfs_options tmpfs = {.mode = 01777, .size = half_of_memory()};
     struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY, .revalidate = true};
     int r;
 
