@@ -1,7 +1,7 @@
 /*
- * The stub's assembly: the one host call instruction, the ways into guest code, and memory accesses that may fault.
- * A kick (signal) inside [stub_exit_start, stub_exit_end) makes the handler give up the resume: the guest's
- * registers are still complete in the slot then.
+ * The stub's assembly: the one host call instruction, the ways into guest code, and memory
+ * accesses that may fault. A kick (signal) inside [stub_exit_start, stub_exit_end) makes the
+ * handler give up the resume: the guest's registers are still complete in the slot then.
  */
 #define __ASSEMBLER__ 1
 #include "platform/systrap/protocol.h"
@@ -51,8 +51,8 @@ stub_xfeatures: /* patched before the blob becomes read-only */
     .quad 0
 
 .text
-/* Registers as the syscall instruction wants them. The seccomp filter knows this instruction's address. A thread
- * born here returns to what its creator put on its stack. */
+/* Registers as the syscall instruction wants them. The seccomp filter knows this instruction's
+ * address. A thread born here returns to what its creator put on its stack. */
 FUNCTION stub_gate
     syscall
 .globl stub_gate_ip
