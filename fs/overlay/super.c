@@ -182,13 +182,14 @@ DEFINE_OPS(sb_ops, ovl_sb_ops) = {
 
 static int ovl_getattr(struct inode *inode, struct kstat *out)
 {
-    int r = inode_getattr(ovl_real(ovl_inode(inode)), out);
+    struct ovl_inode *oi = ovl_inode(inode);
+    int r = inode_getattr(ovl_real(oi), out);
 
     if (r < 0)
         return r;
     out->dev = inode->sb->dev;
     out->ino = inode->ino;
-    if (mode_is_dir(out->mode))
+    if (mode_is_dir(out->mode) && ovl_upper(oi) && oi->lower && !oi->opaque)
         out->nlink = 1; /* as overlayfs: link counts of merged directories are not known */
     return 0;
 }
