@@ -6,7 +6,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -22,6 +24,27 @@ int open_directory(const char *path, struct cli_error *err)
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     return fd < 0 ? fail_errno(err, 1, errno, "cannot open directory %s", path) : fd;
+}
+
+int open_bind_source(const char *path, struct boot_mount *m, struct cli_error *err)
+{
+    char *real = realpath(path, NULL), *slash;
+    struct stat st;
+
+    if (!real || stat(real, &st) < 0)
+        return fail_errno(err, 1, errno, "mount source %s", path);
+    if (S_ISDIR(st.st_mode)) {
+        m->fd = open_directory(real, err);
+    } else {
+        slash = strrchr(real, '/');
+        m->name = strdup(slash + 1);
+        if (!m->name)
+            return fail(err, 1, "out of memory");
+        *slash = '\0';
+        m->fd = open_directory(slash == real ? "/" : real, err);
+    }
+    free(real);
+    return m->fd < 0 ? -1 : 0;
 }
 
 static int open_log(const struct global_options *g, struct cli_error *err)
@@ -116,7 +139,7 @@ static int own_namespaces(struct cli_error *err)
 {
     if (geteuid() != 0 && own_user_namespace(err) < 0)
         return -1;
-    if (unshare(CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+    if (unshare(CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS) < 0)
         return fail_errno(err, 1, errno, "cannot create namespaces");
     return 0;
 }
@@ -182,11 +205,22 @@ static bool terminal_raw(struct termios *saved)
     return tcsetattr(0, TCSADRAIN, &raw) == 0;
 }
 
+/*
+ * A /proc that shows the sandbox's own processes: the platforms read what guests use from it. Where
+ * the host forbids that, they do without.
+ */
+static void mount_own_proc(void)
+{
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+        (void)!mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+}
+
 static NORETURN void become_sentry(struct boot_config *config, int error_fd, pid_t parent)
 {
     config->error_fd = error_fd;
     setsid(); /* the terminal's signals go to the waiting process only */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    mount_own_proc();
     if (getppid() != parent && getppid() != 0) /* 0: outside our pid namespace */
         _exit(1);
     _exit(boot_run(config));

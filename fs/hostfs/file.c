@@ -17,6 +17,7 @@ int hostfs_file_open(struct inode *inode, struct file *file)
 {
     uint32_t type = inode->mode & LX_S_IFMT;
     int flags = LX_O_RDONLY;
+    struct host_stat st;
     int64_t fd;
 
     if (type != LX_S_IFREG && type != LX_S_IFDIR)
@@ -30,6 +31,8 @@ int hostfs_file_open(struct inode *inode, struct file *file)
         fd = hostfs_open_host(hostfs_inode(inode), LX_O_WRONLY);
     if (fd < 0)
         return (int)fd;
+    if (hostfs_of(inode)->fresh && host_fstat((int)fd, &st) == 0)
+        hostfs_refresh(hostfs_inode(inode), &st);
     file->private_data = (void *)(intptr_t)(fd + 1);
     return 0;
 }
@@ -139,9 +142,13 @@ static bool fill_from(const char *buf, int64_t n, struct dir_filler *df, uint64_
 
 static int hostfs_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
 {
-    char *buf AUTO_KFREE = kmalloc(DIR_BUFFER);
-    int64_t n = host_lseek(host_fd(f), (int64_t)*pos, LX_SEEK_SET);
+    char *buf AUTO_KFREE = NULL;
+    int64_t n;
 
+    if (hostfs_inode(f->inode)->sealed)
+        return 0;
+    n = host_lseek(host_fd(f), (int64_t)*pos, LX_SEEK_SET);
+    buf = kmalloc(DIR_BUFFER);
     if (!buf)
         return -ENOMEM;
     while (n >= 0) {

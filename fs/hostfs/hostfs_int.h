@@ -20,7 +20,7 @@
 
 struct hostfs {
     struct mutex lock;
-    bool readonly;
+    bool readonly, fresh;
     struct list buckets[HOSTFS_BUCKETS];
     struct list open_dirs; /* hostfs_inode.lru, least recently used first; never the root */
     uint32_t open_dir_count;
@@ -34,6 +34,7 @@ struct hostfs_inode {
     char *name;
     int32_t fd;    /* directories: open descriptor or -1 */
     uint32_t pins; /* users of fd right now */
+    bool sealed; /* a kernel interface of the host's (proc, sysfs ...): shown empty */
     uint64_t blocks;
     uint32_t blksize;
 };
@@ -65,6 +66,9 @@ void hostfs_dir_forget(struct hostfs *fs, struct hostfs_inode *dir); /* closes f
  */
 int hostfs_inode_for(struct hostfs_inode *dir, const char *name, const struct host_stat *st,
                      struct inode **out) MUST_CHECK;
+/* Is name in dir (pinned as fd) where one of the host kernel's own interfaces is mounted? */
+bool hostfs_is_interface(const struct hostfs_inode *dir, int fd, const char *name,
+                         const struct host_stat *st);
 void hostfs_refresh(struct hostfs_inode *hi, const struct host_stat *st);
 void hostfs_set_name(struct hostfs_inode *hi, struct hostfs_inode *parent, const char *name);
 void hostfs_free_inode(struct inode *inode);

@@ -3,6 +3,7 @@
  * are made outside it.
  */
 #include "fs/hostfs/hostfs_int.h"
+#include "sentry/abi/mount.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 
@@ -124,18 +125,64 @@ int hostfs_locate(struct hostfs_inode *hi, struct hostfs_inode **out_parent, int
     return 0;
 }
 
+/*
+ * Filesystems that are windows into the host kernel: nothing of them may be seen, wherever they
+ * are mounted, since a guest's root can
+ * unmount what the sandbox puts over them.
+ */
+static bool is_interface_type(uint64_t type)
+{
+    static const uint64_t types[] = {
+        LX_PROC_SUPER_MAGIC, LX_SYSFS_MAGIC,   LX_CGROUP_SUPER_MAGIC, LX_CGROUP2_SUPER_MAGIC,
+        LX_DEBUGFS_MAGIC,    LX_TRACEFS_MAGIC, LX_SECURITYFS_MAGIC,   LX_SELINUX_MAGIC,
+        LX_BPF_FS_MAGIC,     LX_EFIVARFS_MAGIC, LX_PSTOREFS_MAGIC,    LX_NSFS_MAGIC,
+        LX_DEVPTS_SUPER_MAGIC,
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+        if (type == types[i])
+            return true;
+    }
+    return false;
+}
+
+bool hostfs_is_interface(const struct hostfs_inode *dir, int fd, const char *name,
+                         const struct host_stat *st)
+{
+    struct host_statfs sfs;
+    int64_t r, opened;
+
+    if ((st->mode & LX_S_IFMT) != LX_S_IFDIR || st->dev == dir->host_dev)
+        return false;
+    opened = host_open_beneath(fd, name, DIR_FLAGS, 0);
+    if (opened < 0)
+        return true;
+    r = host_fstatfs((int)opened, &sfs);
+    host_close((int)opened);
+    return r < 0 || is_interface_type(sfs.type);
+}
+
 static int hostfs_lookup(struct inode *dir, const char *name, struct inode **out)
 {
     struct hostfs_inode *hd = hostfs_inode(dir);
     struct host_stat st;
-    int fd = hostfs_dir_pin(hd);
-    int r;
+    bool sealed = false;
+    int fd, r;
 
+    if (hd->sealed)
+        return -ENOENT;
+    fd = hostfs_dir_pin(hd);
     if (fd < 0)
         return fd;
     r = (int)host_statat(fd, name, &st);
+    if (r == 0)
+        sealed = hostfs_is_interface(hd, fd, name, &st);
     hostfs_dir_unpin(hd);
-    return r < 0 ? r : hostfs_inode_for(hd, name, &st, out);
+    if (r == 0)
+        r = hostfs_inode_for(hd, name, &st, out);
+    if (r == 0 && sealed)
+        hostfs_inode(*out)->sealed = true;
+    return r;
 }
 
 static bool hostfs_revalidate(struct inode *dir, const char *name, struct inode *cached)
@@ -174,10 +221,29 @@ static int64_t hostfs_readlink(struct inode *inode, char *buf, size_t size)
     return r;
 }
 
+/* By name; what was seen last stands where the name is another file's or nobody's now. */
+static void refresh_by_name(struct hostfs_inode *hi)
+{
+    struct hostfs_inode *parent;
+    struct host_stat st;
+    char *name;
+    int fd, r = hostfs_locate(hi, &parent, &fd, &name);
+
+    if (r < 0)
+        return;
+    r = (int)host_statat(fd, name, &st);
+    hostfs_dir_unpin(parent);
+    kfree(name);
+    if (r == 0 && st.ino == hi->inode.ino && st.dev == hi->host_dev)
+        hostfs_refresh(hi, &st);
+}
+
 static int hostfs_getattr(struct inode *inode, struct kstat *out)
 {
     struct hostfs_inode *hi = hostfs_inode(inode);
 
+    if (hostfs_of(inode)->fresh)
+        refresh_by_name(hi);
     *out = (struct kstat){
         .dev = hi->host_dev,
         .ino = inode->ino,

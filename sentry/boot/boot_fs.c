@@ -7,6 +7,7 @@
 #include "fs/hostfs/hostfs.h"
 #include "fs/overlay/overlay.h"
 #include "fs/proc/proc.h"
+#include "fs/sysfs/sysfs.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "platform/host/host.h"
 #include "sentry/abi/mount.h"
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What Linux gives a tmpfs by default: the rest of the machine stays usable whatever a guest writes. */
+/* What Linux gives a tmpfs by default: the machine stays usable whatever a guest writes. */
 static uint64_t half_of_memory(void)
 {
     struct host_sysinfo info;
@@ -63,8 +64,8 @@ int boot_fs_create(struct boot *b)
     return b->ctx.cred ? 0 : boot_fail(b, 1, "out of memory");
 }
 
-/* mkdir -p, as far as the tree allows. */
-static int make_directories(struct boot *b, const char *path)
+/* mkdir -p, as far as the tree allows; not the last name when it is to be a file. */
+static int make_directories(struct boot *b, const char *path, bool last)
 {
     char *copy = strdup(path);
     int r = 0;
@@ -79,7 +80,7 @@ static int make_directories(struct boot *b, const char *path)
         r = r == -EEXIST || r == -EROFS ? 0 : r;
         *p = '/';
     }
-    if (r == 0)
+    if (r == 0 && last)
         r = vfs_mkdir_at(&b->ctx, NULL, copy, 0755);
     free(copy);
     return r == -EEXIST || r == -EROFS ? 0 : r;
@@ -103,17 +104,79 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
         return devfs_create(b->kernel, out);
     case BOOT_MOUNT_DEVPTS:
         return devpts_create(b->kernel, out);
+    case BOOT_MOUNT_SYSFS:
+        return sysfs_create(out);
     default:
         return -ENODEV;
     }
+}
+
+/* The file m->name in the host directory m->fd, seen through a mount no guest sees. */
+static int find_file(struct boot *b, const struct boot_mount *m, struct path *out)
+{
+    struct hostfs_options host = {
+        .readonly = m->flags & LX_MS_RDONLY, .revalidate = true, .fresh = true};
+    struct vfs_ctx ctx = b->ctx;
+    struct superblock *sb;
+    struct mount *hidden;
+    int r = hostfs_create(m->fd, &host, &sb);
+
+    if (r < 0)
+        return r;
+    r = mount_create_detached(sb, m->source, m->flags, &hidden);
+    sb_put(sb);
+    if (r < 0)
+        return r;
+    ctx.root = ctx.cwd = (struct path){hidden, hidden->root};
+    r = vfs_walk(&ctx, NULL, m->name, WALK_NO_SYMLINKS, out);
+    mount_put(hidden);
+    return r;
+}
+
+/* What a file is mounted on: an empty one is made where none is, as far as the tree allows. */
+static int find_file_mountpoint(struct boot *b, const char *destination, struct path *out)
+{
+    struct file *f;
+    int r = make_directories(b, destination, false);
+
+    if (r == 0)
+        r = vfs_walk(&b->ctx, NULL, destination, WALK_FOLLOW, out);
+    if (r != -ENOENT)
+        return r;
+    r = vfs_open_at(&b->ctx, NULL, destination, LX_O_WRONLY | LX_O_CREAT, 0644, 0, &f);
+    if (r < 0)
+        return r;
+    *out = path_get(&f->path);
+    file_put(f);
+    return 0;
+}
+
+/* The file alone becomes visible: neither its directory nor what else is in there. */
+static int mount_file(struct boot *b, const struct boot_mount *m)
+{
+    struct path file, at;
+    int r = find_file(b, m, &file);
+
+    if (r < 0)
+        return r;
+    r = find_file_mountpoint(b, m->destination, &at);
+    if (r == 0) {
+        r = mount_bind(&file, &at, false);
+        path_put(&at);
+    }
+    path_put(&file);
+    return r;
 }
 
 static int mount_one(struct boot *b, const struct boot_mount *m)
 {
     struct superblock *sb = NULL;
     struct path at;
-    int r = make_directories(b, m->destination);
+    int r;
 
+    if (m->type == BOOT_MOUNT_BIND && m->name)
+        return mount_file(b, m);
+    r = make_directories(b, m->destination, true);
     if (r == 0)
         r = vfs_walk(&b->ctx, NULL, m->destination, WALK_FOLLOW | WALK_DIRECTORY, &at);
     if (r < 0)

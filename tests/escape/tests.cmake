@@ -16,6 +16,8 @@ if(NOT CVISOR_SANITIZE)
   add_test(NAME escape.entry32.mpk COMMAND $<TARGET_FILE:runsc> --platform mpk --unsafe-mpk do -- $<TARGET_FILE:escape_entry32>)
   set_tests_properties(escape.entry32.mpk PROPERTIES LABELS escape TIMEOUT 60
     PASS_REGULAR_EXPRESSION "ok: int 0x80.*ok: vsyscall" FAIL_REGULAR_EXPRESSION "FAIL")
+  add_test(NAME escape.host_interfaces COMMAND ${CMAKE_SOURCE_DIR}/tests/escape/host_interfaces.sh $<TARGET_FILE:runsc> systrap)
+  set_tests_properties(escape.host_interfaces PROPERTIES LABELS escape TIMEOUT 60)
   add_test(NAME escape.bombs.systrap COMMAND $<TARGET_FILE:runsc> --platform systrap do -- $<TARGET_FILE:escape_bombs>)
   set_tests_properties(escape.bombs.systrap PROPERTIES LABELS escape TIMEOUT 300 RUN_SERIAL ON
     PASS_REGULAR_EXPRESSION "fork: refused with EAGAIN, more than 1000 before: yes.*the sandbox goes on" FAIL_REGULAR_EXPRESSION "FAIL")
