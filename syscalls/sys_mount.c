@@ -1,6 +1,7 @@
 /* mount, umount2, pivot_root over fs/mount.h. All need CAP_SYS_ADMIN. Sources: mount(2), umount(2),
  * pivot_root(2). */
 #include "fs/proc/proc.h"
+#include "fs/sysfs/sysfs.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "sentry/abi/mount.h"
 #include "sentry/base/string.h"
@@ -28,6 +29,11 @@ static int make_proc(struct task *t, const char *data, struct superblock **out)
     return procfs_create(t->k, out);
 }
 
+static int make_sysfs(struct task *t, const char *data, struct superblock **out)
+{
+    return sysfs_create(out);
+}
+
 /* Types a guest may mount; others are ENODEV, as in a kernel without them. */
 static const struct fs_type {
     const char *name;
@@ -36,6 +42,7 @@ static const struct fs_type {
     {"tmpfs", make_tmpfs},
     {"ramfs", make_tmpfs},
     {"proc", make_proc},
+    {"sysfs", make_sysfs},
 };
 
 static int make_sb(struct task *t, const char *type, const char *data, struct superblock **out)

@@ -14,6 +14,9 @@ struct hostfs_options {
     bool readonly;   /* every change is -EROFS */
     /* the host may change it behind us: ask it on each walk. Off: what was seen once is trusted */
     bool revalidate;
+    /* And on each stat and open: for a file that is mounted itself, so that no walk passes it. A
+     * file the host puts in its place is what opens get from then on. */
+    bool fresh;
 };
 
 /* Takes root_fd over (an O_PATH or read descriptor of a directory), also on failure. */

@@ -198,6 +198,7 @@ int hostfs_create(int root_fd, const struct hostfs_options *options, struct supe
     sb->data = fs;
     mutex_init(&fs->lock, RANK_OBJ);
     fs->readonly = options->readonly;
+    fs->fresh = options->fresh;
     for (unsigned i = 0; i < HOSTFS_BUCKETS; i++)
         list_init(&fs->buckets[i]);
     list_init(&fs->open_dirs);
