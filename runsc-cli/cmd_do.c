@@ -39,6 +39,8 @@ static void add_mount(struct do_options *o, enum boot_mount_type type, const cha
 static void standard_mounts(struct do_options *o)
 {
     add_mount(o, BOOT_MOUNT_PROC, "proc", "/proc", NULL);
+    add_mount(o, BOOT_MOUNT_SYSFS, "sysfs", "/sys", NULL);
+    o->mounts[o->mount_count - 1].flags |= LX_MS_NOEXEC | LX_MS_RDONLY;
     add_mount(o, BOOT_MOUNT_DEV, "dev", "/dev", NULL);
     o->mounts[o->mount_count - 1].flags = LX_MS_NOSUID;
     add_mount(o, BOOT_MOUNT_DEVPTS, "devpts", "/dev/pts", NULL);
@@ -51,7 +53,6 @@ static int add_volume(struct do_options *o, const char *arg, struct cli_error *e
 {
     char *source = strdup(arg), *destination, *mode;
     struct boot_mount *m;
-    int fd;
 
     if (!source || o->mount_count >= MAX_VOLUMES)
         return fail(err, 1, "too many volumes");
@@ -67,12 +68,10 @@ static int add_volume(struct do_options *o, const char *arg, struct cli_error *e
         destination = source;
     if (destination[0] != '/')
         return fail(err, 1, "volume %s: the destination must be absolute", arg);
-    fd = open_directory(source, err);
-    if (fd < 0)
-        return -1;
     add_mount(o, BOOT_MOUNT_BIND, source, destination, NULL);
     m = &o->mounts[o->mount_count - 1];
-    m->fd = fd;
+    if (open_bind_source(source, m, err) < 0)
+        return -1;
     m->flags = mode && strcmp(mode, "ro") == 0 ? LX_MS_RDONLY : 0;
     return 0;
 }

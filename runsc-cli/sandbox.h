@@ -21,3 +21,8 @@ int sandbox_defaults(const struct global_options *global, struct boot_config *co
 int sandbox_run_foreground(struct boot_config *config, struct cli_error *err);
 /* An O_PATH descriptor of a directory, or -1 with *err. */
 int open_directory(const char *path, struct cli_error *err);
+/*
+ * The host's directory or single file at path as the source of a bind mount: fills fd and name,
+ * symlinks resolved. 0, or -1 with *err.
+ */
+int open_bind_source(const char *path, struct boot_mount *m, struct cli_error *err);

@@ -1,5 +1,6 @@
 /* config.json: reading and checking. The JSON parser runs before any guest exists. */
 #include "runsc-cli/spec.h"
+#include "runsc-cli/sandbox.h"
 
 #include "sentry/abi/mount.h"
 
@@ -256,18 +257,11 @@ static void read_mount_options(json_object *o, struct boot_mount *m)
 static int bind_source(const char *bundle, struct boot_mount *m, struct cli_error *err)
 {
     char path[PATH_MAX];
-    struct stat st;
 
     snprintf(path, sizeof(path), "%s%s%s", m->source[0] == '/' ? "" : bundle,
              m->source[0] == '/' ? "" : "/", m->source);
-    if (stat(path, &st) < 0)
-        return fail_errno(err, 1, errno, "mount source %s", path);
-    if (!S_ISDIR(st.st_mode))
-        return fail(err, 1, "mount of %s on %s: binding a single file is not supported yet", path,
-                    m->destination);
-    m->fd = open_directory(path, err);
     m->flags &= ~(uint32_t)(LX_MS_BIND | LX_MS_REC);
-    return m->fd < 0 ? -1 : 0;
+    return open_bind_source(path, m, err);
 }
 
 /* 1: enter it; 0: leave it out (with a warning); -1 error. */
@@ -279,6 +273,7 @@ static int read_mount(json_object *o, const char *bundle, struct boot_mount *m,
         enum boot_mount_type type;
     } types[] = {{"proc", BOOT_MOUNT_PROC},
                  {"tmpfs", BOOT_MOUNT_TMPFS},
+                 {"sysfs", BOOT_MOUNT_SYSFS},
                  {"devpts", BOOT_MOUNT_DEVPTS},
                  {"bind", BOOT_MOUNT_BIND}};
     const char *type = get_string(o, "type"), *source = get_string(o, "source");
@@ -290,7 +285,7 @@ static int read_mount(json_object *o, const char *bundle, struct boot_mount *m,
     read_mount_options(o, m);
     if ((m->flags & LX_MS_BIND) || !type || strcmp(type, "none") == 0)
         type = "bind";
-    if (strcmp(type, "sysfs") == 0 || strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 ||
+    if (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0 ||
         strcmp(type, "mqueue") == 0) {
         fprintf(stderr,
                 "runsc: warning: mount of type %s on %s is not supported yet and left out\n", type,

@@ -60,6 +60,20 @@ expect volume-ro 0 'Read-only' $runsc do --volume "$tmp:/mnt:ro" -- sh -c 'echo 
 expect overlay 0 '' $runsc do -- sh -c "echo gone >$tmp/f2; rm $tmp/f; test -e $tmp/f2 && test ! -e $tmp/f"
 expect host-untouched 0 'volume-data' cat "$tmp/f"
 [ ! -e "$tmp/f2" ] || { echo "FAIL the overlay wrote to the host"; failed=$((failed + 1)); }
+echo one >"$tmp/one"
+ln -s one "$tmp/link"
+expect file 0 '^one$' $runsc do --volume "$tmp/link:/etc/resolv.conf" -- cat /etc/resolv.conf
+expect file-write 0 '^one$' $runsc do --volume "$tmp/one:/mnt/new/one" -- sh -c 'cat /mnt/new/one; echo two >>/mnt/new/one'
+expect file-written 0 '^two$' cat "$tmp/one"
+expect file-alone 0 '^new$' $runsc do --volume "$tmp/one:/mnt/x/new" -- ls -A /mnt/x
+expect file-ro 2 'Read-only' $runsc do --volume "$tmp/one:/etc/hosts:ro" -- sh -c 'echo x >>/etc/hosts'
+expect file-busy 1 'busy' $runsc do --volume "$tmp/one:/etc/hosts" -- rm /etc/hosts
+expect file-missing 1 'mount source .*/missing: No such file' $runsc do --volume "$tmp/missing:/etc/hosts" -- true
+expect file-on-directory 1 'Not a directory' $runsc do --volume "$tmp/one:/usr" -- true
+expect sysfs 0 '^sysfs /sys sysfs ro,nosuid,nodev,noexec ' $runsc do -- grep ' /sys ' /proc/mounts
+expect sysfs-type 0 '^sysfs$' $runsc do -- stat -f -c %T /sys
+expect sysfs-ro 2 'Read-only' $runsc do -- sh -c 'echo 1 >/sys/devices/system/cpu/online'
+expect sysfs-eacces 2 'Permission denied' $runsc do -- sh -c 'mount -t sysfs none /mnt && echo 1 >/mnt/devices/system/cpu/online'
 
 mkdir -p "$tmp/b/rootfs/bin" "$tmp/b/rootfs/proc" "$tmp/b/rootfs/dev"
 cp /bin/busybox "$tmp/b/rootfs/bin/sh"
@@ -78,6 +92,21 @@ bundle '["/bin/no-such"]'
 expect run-no-file 1 'no such file or directory' $runsc run --bundle "$tmp/b" c1
 bundle '["sh", "-c", "hostname; id -u; cat /proc/1/comm"]'
 expect run-hostname 0 '^runsc$' $runsc run --bundle "$tmp/b" c1
+mkdir "$tmp/b/rootfs/sys" "$tmp/b/rootfs/etc"
+touch "$tmp/b/rootfs/etc/hosts"
+echo 'in the bundle' >"$tmp/b/hosts"
+cp "$tmp/b/config.json.orig" "$tmp/b/plain"
+sed 's|"mounts": \[|&{"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "ro"]}, \
+{"destination": "/etc/hosts", "type": "bind", "source": "hosts", "options": ["rbind", "ro"]}, \
+{"destination": "/etc/hostname", "type": "bind", "source": "/etc/hostname", "options": ["bind"]},|' "$tmp/b/plain" >"$tmp/b/config.json.orig"
+bundle '["sh", "-c", "cat /sys/devices/system/cpu/cpu0/topology/core_id /etc/hosts; echo x >/etc/hosts"]'
+touch "$tmp/b/rootfs/etc/hostname"
+expect run-file 1 'in the bundle' $runsc run --bundle "$tmp/b" c1
+expect run-file-ro 1 'Read-only' $runsc run --bundle "$tmp/b" c1
+bundle '["sh", "-c", "cat /sys/devices/system/cpu/cpu0/topology/core_id"]'
+expect run-sysfs 0 '^0$' $runsc run --bundle "$tmp/b" c1
+cp "$tmp/b/plain" "$tmp/b/config.json.orig"
+bundle '["sh"]'
 expect run-bad-id 1 'invalid container ID' $runsc run --bundle "$tmp/b" ../x
 expect run-no-id 1 'container ID' $runsc run --bundle "$tmp/b"
 echo '{"ociVersion": "1' >"$tmp/b/config.json"
