@@ -57,14 +57,23 @@ static int open_log(const struct global_options *g, struct cli_error *err)
     return fd; /* no stderr: no log */
 }
 
-/* So that the kernel can hold many host files; the guest's own limit is in its rlimits. */
-static void raise_descriptor_limit(void)
+/*
+ * The caller's limits are for the guest, whose own rlimits they become. The sandbox's processes go
+ * as far as they may: descriptors for many host files, memory files, address space, time.
+ */
+static void raise_own_limits(void)
 {
-    struct rlimit rl;
+    static const int limits[] = {RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_AS,     RLIMIT_DATA,
+                                 RLIMIT_CPU,    RLIMIT_NPROC, RLIMIT_MEMLOCK};
+    static const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
 
-    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+    for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+        struct rlimit rl;
+
+        if (setrlimit(limits[i], &none) == 0 || getrlimit(limits[i], &rl) < 0)
+            continue;
         rl.rlim_cur = rl.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &rl);
+        setrlimit(limits[i], &rl);
     }
 }
 
@@ -102,7 +111,7 @@ int sandbox_defaults(const struct global_options *global, struct boot_config *co
     }
     /* In the background the terminal is not ours to set. */
     config->tty = isatty(0) && tcgetpgrp(0) == getpgrp();
-    raise_descriptor_limit();
+    raise_own_limits();
     return 0;
 }
 

@@ -2,6 +2,11 @@
  * A host descriptor given at start (stdin, stdout, stderr, preserved ones) as a guest file. Reads
  * and writes happen only when the host says ready, so that a kernel thread does not block in the
  * host. Terminals with job control are devpts's host backend, not here.
+ *
+ * What can be positioned (regular files) shares its position with the host's other holders of the
+ * same open file, as a program run bare does: the host's position is the true one, f->pos a copy
+ * taken after each call; where they differ, the guest moved f->pos and the host's follows. Guarded
+ * by f->pos_lock.
  */
 #include "fs/hostfs/host_io.h"
 #include "fs/inode.h"
@@ -21,6 +26,7 @@ struct host_stream {
     struct waitq queue;
     struct host_watch watch;
     int32_t fd;
+    int64_t known; /* positioned: f->pos as last taken from the host */
 };
 
 SLAB_TYPE(host_stream_slab, struct host_stream);
@@ -30,19 +36,16 @@ static struct host_stream *stream_of(struct file *f)
     return (struct host_stream *)f->inode;
 }
 
-static bool may_block(const struct host_stream *s)
+static bool has_position(const struct host_stat *st)
 {
-    uint32_t type = s->inode.mode & LX_S_IFMT;
-
-    return type != LX_S_IFREG && type != LX_S_IFBLK;
+    return (st->mode & LX_S_IFMT) == LX_S_IFREG || (st->mode & LX_S_IFMT) == LX_S_IFBLK;
 }
 
 static int64_t stream_read(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct host_stream *s = stream_of(f);
 
-    if (may_block(s) &&
-        !(host_watch_poll(&s->watch, LX_POLLIN) & (LX_POLLIN | LX_POLLHUP | LX_POLLERR)))
+    if (!(host_watch_poll(&s->watch, LX_POLLIN) & (LX_POLLIN | LX_POLLHUP | LX_POLLERR)))
         return -EAGAIN;
     return uio_host_read(uio, s->fd, MIN(uio->left, (uint64_t)CHUNK));
 }
@@ -51,20 +54,14 @@ static int64_t stream_write(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct host_stream *s = stream_of(f);
 
-    if (may_block(s) &&
-        !(host_watch_poll(&s->watch, LX_POLLOUT) & (LX_POLLOUT | LX_POLLHUP | LX_POLLERR)))
+    if (!(host_watch_poll(&s->watch, LX_POLLOUT) & (LX_POLLOUT | LX_POLLHUP | LX_POLLERR)))
         return -EAGAIN;
-    return uio_host_write(uio, s->fd,
-                          MIN(uio->left, (uint64_t)(may_block(s) ? PIPE_ATOMIC : CHUNK)));
+    return uio_host_write(uio, s->fd, MIN(uio->left, (uint64_t)PIPE_ATOMIC));
 }
 
 static uint32_t stream_poll(struct file *f, uint32_t mask)
 {
-    struct host_stream *s = stream_of(f);
-
-    if (!may_block(s))
-        return mask & (LX_POLLIN | LX_POLLOUT | LX_POLLRDNORM | LX_POLLWRNORM);
-    return host_watch_poll(&s->watch, mask);
+    return host_watch_poll(&stream_of(f)->watch, mask);
 }
 
 static struct waitq *stream_poll_queue(struct file *f)
@@ -72,9 +69,64 @@ static struct waitq *stream_poll_queue(struct file *f)
     return &stream_of(f)->queue;
 }
 
-static int64_t stream_llseek(struct file *f, int64_t offset, int whence)
+/* The guest's sendfile and the like move f->pos alone. */
+static int64_t host_follows(struct file *f)
 {
-    return host_lseek(stream_of(f)->fd, offset, whence);
+    struct host_stream *s = stream_of(f);
+
+    return f->pos == s->known ? 0 : host_lseek(s->fd, f->pos, LX_SEEK_SET);
+}
+
+static int64_t follow_host(struct file *f, int64_t result)
+{
+    struct host_stream *s = stream_of(f);
+    int64_t now = host_lseek(s->fd, 0, LX_SEEK_CUR);
+
+    if (now >= 0)
+        f->pos = s->known = now;
+    return result;
+}
+
+static int64_t plain_read(struct file *f, struct uio *uio, int64_t *pos)
+{
+    int fd = stream_of(f)->fd;
+    int64_t n;
+
+    if (pos != &f->pos) {
+        n = uio_host_pread(uio, fd, uio->left, *pos);
+        *pos += MAX(n, 0);
+        return n;
+    }
+    n = host_follows(f);
+    return n < 0 ? n : follow_host(f, uio_host_read(uio, fd, uio->left));
+}
+
+static int64_t plain_write(struct file *f, struct uio *uio, int64_t *pos)
+{
+    int fd = stream_of(f)->fd;
+    int64_t n;
+
+    if (pos != &f->pos) {
+        n = uio_host_pwrite(uio, fd, uio->left, *pos);
+        *pos += MAX(n, 0);
+        return n;
+    }
+    n = host_follows(f);
+    return n < 0 ? n : follow_host(f, uio_host_write(uio, fd, uio->left));
+}
+
+static int64_t plain_llseek(struct file *f, int64_t offset, int whence)
+{
+    int64_t r = host_follows(f);
+
+    if (r >= 0)
+        r = host_lseek(stream_of(f)->fd, offset, whence);
+    return follow_host(f, r);
+}
+
+static void plain_release(struct file *f)
+{
+    (void)host_follows(f);
 }
 
 static int64_t stream_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t request,
@@ -129,7 +181,16 @@ DEFINE_OPS(file_ops, host_stream_ops) = {
     .write = stream_write,
     .poll = stream_poll,
     .poll_queue = stream_poll_queue,
-    .llseek = stream_llseek,
+    .ioctl = stream_ioctl,
+    .fsync = stream_fsync,
+    .describe = stream_describe,
+};
+
+DEFINE_OPS(file_ops, host_plain_ops) = {
+    .read = plain_read,
+    .write = plain_write,
+    .llseek = plain_llseek,
+    .release = plain_release,
     .ioctl = stream_ioctl,
     .map_source = stream_map_source,
     .fsync = stream_fsync,
@@ -150,6 +211,14 @@ static int stream_getattr(struct inode *inode, struct kstat *out)
     return 0;
 }
 
+/* The size only: whose file it is and who may use it is the host's to say. */
+static int stream_setattr(struct inode *inode, const struct setattr *attr)
+{
+    if (!(attr->valid & ATTR_SIZE))
+        return -EPERM;
+    return (int)host_ftruncate(((struct host_stream *)inode)->fd, (int64_t)attr->size);
+}
+
 static int stream_open(struct inode *inode, struct file *file)
 {
     return 0;
@@ -157,6 +226,7 @@ static int stream_open(struct inode *inode, struct file *file)
 
 DEFINE_OPS(inode_ops, host_stream_inode_ops) = {
     .getattr = stream_getattr,
+    .setattr = stream_setattr,
     .open = stream_open,
 };
 
@@ -193,7 +263,8 @@ static struct host_stream *stream_alloc(struct host_io *io, int fd, const struct
         return NULL;
     }
     sb_init(sb, &host_stream_sb_ops, st->dev);
-    inode_init(&s->inode, sb, &host_stream_inode_ops, &host_stream_ops, st->ino, st->mode);
+    inode_init(&s->inode, sb, &host_stream_inode_ops,
+               has_position(st) ? &host_plain_ops : &host_stream_ops, st->ino, st->mode);
     sb_put(sb); /* the inode holds it */
     waitq_init(&s->queue);
     s->fd = fd;
@@ -217,12 +288,18 @@ int host_stream_create(struct host_io *io, int fd, uint32_t flags, const struct 
         host_close(fd);
         return r;
     }
-    f = file_alloc_anon(&host_stream_ops, flags, NULL, cred);
+    f = file_alloc_anon(has_position(&st) ? &host_plain_ops : &host_stream_ops, flags, NULL, cred);
     if (!f) {
         inode_put(&s->inode);
         return -ENOMEM;
     }
     f->inode = &s->inode; /* takes the creation reference over */
+    if (has_position(&st)) {
+        f->mode = (f->mode & ~(uint32_t)FMODE_STREAM) | FMODE_SEEK;
+        (void)follow_host(f, 0);
+    } else {
+        f->mode |= FMODE_WRITE_ALL;
+    }
     *out = f;
     return 0;
 }

@@ -66,7 +66,8 @@ static int install_stdio(struct boot *b, struct fdtable *files, const struct cre
         if (b->tty && same_terminal(fd))
             r = open_terminal(b, (uint32_t)flags & O_ACCMODE, cred, &f);
         else
-            r = host_stream_create(b->host_io, fd, (uint32_t)flags & O_ACCMODE, cred, &f);
+            r = host_stream_create(b->host_io, fd, (uint32_t)flags & (O_ACCMODE | O_APPEND), cred,
+                                   &f);
         if (r == 0)
             r = fdtable_replace(files, i, f, false, UINT64_MAX);
         if (r < 0)
