@@ -221,16 +221,18 @@ static int64_t splice_wait(struct splice_try *s, uint32_t flags)
 
         if (r != -EAGAIN || flags & LX_SPLICE_F_NONBLOCK)
             return r;
+        if (signal_pending(s->t))
+            return -ERESTARTSYS;
         s->busy = s->in;
         s->busy_mask = LX_POLLIN | LX_POLLRDNORM;
         if (file_poll(s->in, s->busy_mask)) {
             s->busy = s->out;
             s->busy_mask = LX_POLLOUT | LX_POLLWRNORM;
+            if (file_poll(s->out, s->busy_mask))
+                continue; /* it was the input, and data came just now */
         }
         if (file_nonblock(s->busy) || !file_poll_queue(s->busy))
             return -EAGAIN;
-        if (signal_pending(s->t))
-            return -ERESTARTSYS;
         r = task_wait(s->t, file_poll_queue(s->busy), s->busy_mask | LX_POLLHUP | LX_POLLERR,
                       PARK_FOREVER, try_side, s);
         if (r != OTHER_SIDE)
