@@ -13,6 +13,7 @@ trap 'rm -f "$allowed"' EXIT
     for section in cv_ops cv_slabs cv_ro; do
         printf '__start_%s\n__stop_%s\n' $section $section
     done
+    echo _GLOBAL_OFFSET_TABLE_ # the linker's own, without LTO
     # The renaming of the compiler's memory calls leaves both a definition and a reference.
     nm --defined-only "$object" | awk '{print $3}' | grep '^cv_mem' || true
 } | sort -u >"$allowed"
