@@ -256,6 +256,18 @@ int64_t generic_file_llseek(struct file *f, int64_t offset, int whence)
     return target;
 }
 
+int64_t generic_dir_llseek(struct file *f, int64_t offset, int whence)
+{
+    if (whence == LX_SEEK_CUR)
+        offset += f->pos;
+    else if (whence != LX_SEEK_SET)
+        return -EINVAL;
+    if (offset < 0)
+        return -EINVAL;
+    f->pos = offset;
+    return offset;
+}
+
 int file_readdir(struct file *f, struct dir_filler *df)
 {
     uint64_t pos;

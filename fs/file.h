@@ -127,6 +127,8 @@ int64_t file_llseek(struct file *f, int64_t offset, int whence) MUST_CHECK;
 int file_readdir(struct file *f, struct dir_filler *df) MUST_CHECK;
 /* llseek for files with a size: SET, CUR, END; DATA and HOLE as if it had no holes. */
 int64_t generic_file_llseek(struct file *f, int64_t offset, int whence);
+/* For directories whose positions are readdir's cookies: SET and CUR only. */
+int64_t generic_dir_llseek(struct file *f, int64_t offset, int whence);
 /* As struct mm_file of a file; NULL for other objects. */
 struct file *file_of_mapped(struct mm_file *m);
 

@@ -159,18 +159,6 @@ static int devpts_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
     return 0;
 }
 
-static int64_t devpts_llseek(struct file *f, int64_t offset, int whence)
-{
-    if (whence == LX_SEEK_CUR)
-        offset += f->pos;
-    else if (whence != LX_SEEK_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    f->pos = offset;
-    return offset;
-}
-
 static int root_setattr(struct inode *inode, const struct setattr *attr)
 {
     inode_setattr_copy(inode, attr);
@@ -179,7 +167,7 @@ static int root_setattr(struct inode *inode, const struct setattr *attr)
 
 DEFINE_OPS(inode_ops, devpts_root_ops) = {.lookup = devpts_lookup, .setattr = root_setattr};
 DEFINE_OPS(inode_ops, devpts_node_ops) = {.setattr = node_setattr};
-DEFINE_OPS(file_ops, devpts_root_file_ops) = {.readdir = devpts_readdir, .llseek = devpts_llseek};
+DEFINE_OPS(file_ops, devpts_root_file_ops) = {.readdir = devpts_readdir, .llseek = generic_dir_llseek};
 
 int devpts_create(struct kernel *k, struct superblock **out)
 {

@@ -169,20 +169,8 @@ DEFINE_OPS(file_ops, hostfs_file_ops) = {
     .release = hostfs_release,
 };
 
-static int64_t dir_llseek(struct file *f, int64_t offset, int whence)
-{
-    if (whence == LX_SEEK_CUR)
-        offset += f->pos;
-    else if (whence != LX_SEEK_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    f->pos = offset;
-    return offset;
-}
-
 DEFINE_OPS(file_ops, hostfs_dir_ops) = {
-    .llseek = dir_llseek,
+    .llseek = generic_dir_llseek,
     .readdir = hostfs_readdir,
     .fsync = hostfs_fsync,
     .release = hostfs_release,

@@ -235,18 +235,6 @@ static int ovl_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
     return 0;
 }
 
-static int64_t ovl_dir_llseek(struct file *f, int64_t offset, int whence)
-{
-    if (whence == LX_SEEK_CUR)
-        offset += f->pos;
-    else if (whence != LX_SEEK_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    f->pos = offset;
-    return offset;
-}
-
 static int ovl_dir_fsync(struct file *f, bool data_only)
 {
     return 0; /* upper is memory, lower never changes: nothing is owed to a disk */
@@ -259,7 +247,7 @@ static void ovl_dir_release(struct file *f)
 }
 
 DEFINE_OPS(file_ops, ovl_dir_ops) = {
-    .llseek = ovl_dir_llseek,
+    .llseek = generic_dir_llseek,
     .readdir = ovl_readdir,
     .fsync = ovl_dir_fsync,
     .release = ovl_dir_release,

@@ -200,19 +200,7 @@ static int dir_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
     return 0;
 }
 
-static int64_t dir_llseek(struct file *f, int64_t offset, int whence)
-{
-    if (whence == LX_SEEK_CUR)
-        offset += f->pos;
-    else if (whence != LX_SEEK_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    f->pos = offset;
-    return offset;
-}
-
-DEFINE_OPS(file_ops, sysfs_dir_ops) = {.readdir = dir_readdir, .llseek = dir_llseek};
+DEFINE_OPS(file_ops, sysfs_dir_ops) = {.readdir = dir_readdir, .llseek = generic_dir_llseek};
 
 /* ---- files ---- */
 

@@ -365,18 +365,6 @@ static int readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
     return 0;
 }
 
-static int64_t dir_llseek(struct file *f, int64_t offset, int whence)
-{
-    if (whence == LX_SEEK_CUR)
-        offset += f->pos;
-    else if (whence != LX_SEEK_SET)
-        return -EINVAL;
-    if (offset < 0)
-        return -EINVAL;
-    f->pos = offset;
-    return offset;
-}
-
 static int dir_fsync(struct file *f, bool data_only)
 {
     return 0;
@@ -437,7 +425,7 @@ DEFINE_OPS(inode_ops, tmpfs_node_inode_ops) = {
 };
 
 DEFINE_OPS(file_ops, tmpfs_dir_file_ops) = {
-    .llseek = dir_llseek,
+    .llseek = generic_dir_llseek,
     .readdir = readdir,
     .fsync = dir_fsync,
 };

@@ -3,6 +3,7 @@
  * the parts are in the other files. No locks.
  */
 #include "platform/ptrace/ptrace.h"
+#include "platform/remote/vdso.h"
 
 #include <cpuid.h>
 #include <elf.h>
@@ -82,39 +83,14 @@ static void find_fpu(void)
     ptrace_globals.regset_size = ebx;
 }
 
-static void note_mapping(const char *line, struct platform_facts *facts)
-{
-    unsigned long start, end;
-
-    if (sscanf(line, "%lx-%lx", &start, &end) != 2)
-        return;
-    if (strstr(line, "[vdso]")) {
-        facts->vdso_addr = start;
-        facts->vdso_size = end - start;
-    } else if (strstr(line, "[vvar")) {
-        if (!facts->vvar_addr)
-            facts->vvar_addr = start;
-        facts->vvar_size = end - facts->vvar_addr;
-    }
-}
-
 /* The vDSO and its data are kept when they are one range below user_max. */
 static int find_vdso(struct platform_facts *facts)
 {
-    char line[512];
-    FILE *f = fopen("/proc/self/maps", "re");
+    int err = remote_find_vdso(facts, STUB_USER_MAX);
 
-    if (!f)
-        return -errno;
-    while (fgets(line, sizeof(line), f))
-        note_mapping(line, facts);
-    fclose(f);
-    if (!facts->vdso_addr || facts->vvar_addr + facts->vvar_size != facts->vdso_addr ||
-        facts->vdso_addr + facts->vdso_size > STUB_USER_MAX)
-        facts->vdso_addr = facts->vdso_size = facts->vvar_addr = facts->vvar_size = 0;
     ptrace_globals.keep_start = facts->vvar_addr;
     ptrace_globals.keep_end = facts->vdso_addr + facts->vdso_size;
-    return 0;
+    return err;
 }
 
 /* Only if it shows the processes by the numbers we know. */

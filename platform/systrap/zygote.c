@@ -5,6 +5,7 @@
  * between clone and the jump into the blob: raw calls only.
  */
 #define _GNU_SOURCE
+#include "platform/remote/vdso.h"
 #include "platform/systrap/systrap.h"
 
 #include <errno.h>
@@ -36,45 +37,13 @@ extern const unsigned int __rseq_size __attribute__((weak));
 
 /* ---- where things are ---- */
 
-static void note_mapping(const char *line, struct platform_facts *facts)
-{
-    unsigned long start, end;
-
-    if (sscanf(line, "%lx-%lx", &start, &end) != 2)
-        return;
-    if (strstr(line, "[vdso]")) {
-        facts->vdso_addr = start;
-        facts->vdso_size = end - start;
-    } else if (strstr(line, "[vvar")) {
-        if (!facts->vvar_addr)
-            facts->vvar_addr = start;
-        facts->vvar_size = end - facts->vvar_addr;
-    }
-}
-
-/* The vDSO and its data must be one range, or are not kept at all. */
-static int find_vdso(struct platform_facts *facts)
-{
-    char line[256];
-    FILE *f = fopen("/proc/self/maps", "re");
-
-    if (!f)
-        return -errno;
-    while (fgets(line, sizeof(line), f))
-        note_mapping(line, facts);
-    fclose(f);
-    if (!facts->vdso_addr || facts->vvar_addr + facts->vvar_size != facts->vdso_addr)
-        facts->vdso_addr = facts->vdso_size = facts->vvar_addr = facts->vvar_size = 0;
-    return 0;
-}
-
 /* A free place for the zone above the vDSO, at random; the sentry's own stack may be there and is
  * no obstacle. */
 int zygote_find_layout(void)
 {
     uint64_t low = ZONE_LOWEST, high = TASK_SIZE - ZONE_SIZE, random;
     struct platform_facts *facts = &systrap.facts;
-    int err = find_vdso(facts);
+    int err = remote_find_vdso(facts, TASK_SIZE);
 
     if (err)
         return err;
