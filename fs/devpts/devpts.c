@@ -167,7 +167,10 @@ static int root_setattr(struct inode *inode, const struct setattr *attr)
 
 DEFINE_OPS(inode_ops, devpts_root_ops) = {.lookup = devpts_lookup, .setattr = root_setattr};
 DEFINE_OPS(inode_ops, devpts_node_ops) = {.setattr = node_setattr};
-DEFINE_OPS(file_ops, devpts_root_file_ops) = {.readdir = devpts_readdir, .llseek = generic_dir_llseek};
+DEFINE_OPS(file_ops, devpts_root_file_ops) = {
+    .readdir = devpts_readdir,
+    .llseek = generic_dir_llseek,
+};
 
 int devpts_create(struct kernel *k, struct superblock **out)
 {

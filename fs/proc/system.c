@@ -149,7 +149,8 @@ int proc_show_version(const struct proc_entry *e, struct strbuf *sb)
 
 int proc_show_filesystems(const struct proc_entry *e, struct strbuf *sb)
 {
-    static const char *const types[] = {"sysfs", "tmpfs", "ramfs", "proc"}; /* what mount(2) makes */
+    /* What mount(2) makes. */
+    static const char *const types[] = {"sysfs", "tmpfs", "ramfs", "proc"};
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         strbuf_printf(sb, "nodev\t%s\n", types[i]);
