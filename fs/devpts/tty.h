@@ -70,6 +70,7 @@ struct tty {
     uint32_t mode, uid, gid; /* of its node; no lock */
     int64_t created_ns;
     struct lx_termios2 termios;
+    struct lx_termios2 locked; /* bits and characters that programs cannot change */
     struct lx_winsize winsize;
     struct tty_input in;
     uint8_t out[TTY_OUT_SIZE];

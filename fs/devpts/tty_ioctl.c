@@ -93,6 +93,36 @@ static int read_modes(const struct ioctl_ctx *ctx, uint32_t request, uint64_t ar
     return 0;
 }
 
+static void keep_locked(struct lx_termios2 *new, const struct lx_termios2 *old,
+                        const struct lx_termios2 *locked)
+{
+    new->iflag = (new->iflag & ~locked->iflag) | (old->iflag & locked->iflag);
+    new->oflag = (new->oflag & ~locked->oflag) | (old->oflag & locked->oflag);
+    new->cflag = (new->cflag & ~locked->cflag) | (old->cflag & locked->cflag);
+    new->lflag = (new->lflag & ~locked->lflag) | (old->lflag & locked->lflag);
+    for (unsigned i = 0; i < TTY_NCCS; i++) {
+        if (locked->cc[i])
+            new->cc[i] = old->cc[i];
+    }
+}
+
+static int64_t lock_modes(struct tty *tty, const struct ioctl_ctx *ctx, bool set, uint64_t arg)
+{
+    struct lx_termios2 locked;
+
+    if (set && !task_capable(ctx->task, LX_CAP_SYS_ADMIN))
+        return -EPERM;
+    if (set && copy_in(ctx->us, &locked, uaddr(arg), LX_TERMIOS_SIZE))
+        return -EFAULT;
+    mutex_lock(&tty->lock);
+    if (set)
+        memcpy(&tty->locked, &locked, LX_TERMIOS_SIZE);
+    else
+        locked = tty->locked;
+    mutex_unlock(&tty->lock);
+    return set ? 0 : copy_out(ctx->us, uaddr(arg), &locked, LX_TERMIOS_SIZE);
+}
+
 static int64_t set_modes(struct tty *tty, const struct ioctl_ctx *ctx, uint32_t request,
                          uint64_t arg)
 {
@@ -111,6 +141,7 @@ static int64_t set_modes(struct tty *tty, const struct ioctl_ctx *ctx, uint32_t 
     mutex_lock(&tty->lock);
     old = tty->termios;
     new.line = old.line; /* set by TIOCSETD */
+    keep_locked(&new, &old, &tty->locked);
     tty->termios = new;
     if (flush)
         ntty_flush_input_locked(tty);
@@ -258,6 +289,9 @@ int64_t tty_ioctl(struct file *f, struct tty *tty, bool master, const struct ioc
     case LX_TCSETAW:
     case LX_TCSETAF:
         return set_modes(tty, ctx, request, arg);
+    case LX_TIOCGLCKTRMIOS:
+    case LX_TIOCSLCKTRMIOS:
+        return lock_modes(tty, ctx, request == LX_TIOCSLCKTRMIOS, arg);
     case LX_TIOCGWINSZ:
     case LX_TIOCSWINSZ:
         return window_size(tty, ctx, request == LX_TIOCSWINSZ, arg);

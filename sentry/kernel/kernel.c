@@ -257,6 +257,7 @@ static int run_init(struct kernel *k, struct init_start *start, struct tty *tty)
         err = enter_init(t, tty);
     if (err)
         return err;
+    timers_cpu_limit_changed(t->tg);
     start->boot = &k->boot_parker;
     start->result = 1;
     err = platform_ctx_start(t->us.ctx, init_main, start);

@@ -50,6 +50,7 @@ same seek-pipe "seq 3 | $(py 'import os
 try: os.lseek(0,0,0)
 except OSError as e: print(e)')"
 same file-limit '(ulimit -Sf 1; $R sh -c "head -c 3000 /dev/zero 2>/dev/null; echo \$? >&2") >o; wc -c <o'
+same cpu-limit '{ (ulimit -St 1; $R sh -c "while :; do :; done"); echo $?; } 2>/dev/null'
 same memory-limit '(ulimit -Sv 200000; $R sh -c "ulimit -v"; $R python3 -c "bytearray(300 << 20)" 2>&1 | tail -n 1)'
 same descriptor-limit '(ulimit -Sn 20; $R sh -c "ulimit -n")'
 exit $failed
