@@ -21,6 +21,7 @@
 #define SIGNALS 64
 /* SA_SIGINFO, SA_ONSTACK, SA_NODEFER, SA_RESTORER */
 #define HANDLER_FLAGS (0x4UL | 0x08000000UL | 0x40000000UL | 0x04000000UL)
+#define HOST_SIG_IGN 1
 #define RSEQ_SIZE 32
 #define RSEQ_UNREGISTER 1
 #define RSEQ_SIGNATURE 0x53053053
@@ -66,11 +67,16 @@ static void take_leave(void)
 static void set_handlers(void)
 {
     static const uint8_t ours[] = {4, 5, 7, 8, 11, 31, KICK_SIGNAL};
+    /* SIGPIPE, SIGXFSZ: the kernel's writes to host files raise them here; their errors suffice. */
+    static const uint8_t ignored[] = {13, 25};
     struct host_sigaction action = {0, 0, 0, 0};
     uint64_t none = 0;
 
     for (uint64_t signo = 1; signo <= SIGNALS; signo++)
         (void)call(__NR_rt_sigaction, signo, PTR(&action), 0, 8, 0);
+    action.handler = HOST_SIG_IGN;
+    for (unsigned i = 0; i < ARRAY_SIZE(ignored); i++)
+        must(call(__NR_rt_sigaction, ignored[i], PTR(&action), 0, 8, 0), "ignore a signal");
     action.handler = mpk_ro.signal_entry;
     action.restorer = mpk_ro.restorer;
     action.flags = HANDLER_FLAGS;
