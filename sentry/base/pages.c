@@ -53,7 +53,8 @@ static unsigned join_buddies(uint64_t *addr, unsigned order, bool *clean)
         uint64_t buddy = *addr ^ order_size(order);
         uint8_t *info = arena_page_info((void *)buddy);
 
-        if (!info || (*info & ~PAGE_CLEAN) != (PAGE_FREE | order))
+        /* An allocated buddy's owner may be marking it a slab: any value but that of a free one. */
+        if (!info || (READ_ONCE(*info) & ~PAGE_CLEAN) != (PAGE_FREE | order))
             break;
         *clean &= take_block(buddy, info);
         *addr &= ~order_size(order);
