@@ -282,7 +282,7 @@ static int unix_shutdown(struct sock *sk, int how)
     uint8_t mode = (uint8_t)(how + 1), mirrored = 0;
 
     mutex_lock(&sk->lock);
-    u->shutdown |= mode;
+    WRITE_ONCE(u->shutdown, u->shutdown | mode);
     mutex_unlock(&sk->lock);
     peer = unix_is_dgram(u) ? NULL : unix_peer_get(u);
     if (peer) {
@@ -291,7 +291,7 @@ static int unix_shutdown(struct sock *sk, int how)
         if (mode & UNIX_SEND_SHUT)
             mirrored |= UNIX_RCV_SHUT;
         mutex_lock(&peer->sk.lock);
-        peer->shutdown |= mirrored;
+        WRITE_ONCE(peer->shutdown, peer->shutdown | mirrored);
         mutex_unlock(&peer->sk.lock);
         waitq_wake_all(&peer->sk.waiters, ALL_EVENTS);
         sock_put(&peer->sk);
@@ -308,7 +308,7 @@ static void hang_up_peer(struct unix_sock *u, bool unread)
     if (!peer)
         return;
     mutex_lock(&peer->sk.lock);
-    peer->shutdown = UNIX_BOTH_SHUT;
+    WRITE_ONCE(peer->shutdown, UNIX_BOTH_SHUT);
     if (unread)
         peer->sk.error = ECONNRESET;
     mutex_unlock(&peer->sk.lock);
@@ -349,12 +349,13 @@ static void unix_close(struct sock *sk)
     list_init(&embryos);
     mutex_lock(&sk->lock);
     u->dead = true;
-    u->shutdown = UNIX_BOTH_SHUT;
+    WRITE_ONCE(u->shutdown, UNIX_BOTH_SHUT);
     sk->listening = false;
     unread = !list_empty(&u->queue);
     list_splice_tail(&messages, &u->queue);
     list_splice_tail(&embryos, &u->accept_queue);
-    u->charged = u->queued = 0;
+    WRITE_ONCE(u->charged, 0);
+    WRITE_ONCE(u->queued, 0);
     mutex_unlock(&sk->lock);
 
     unix_unbind(u);

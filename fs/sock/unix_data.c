@@ -119,8 +119,8 @@ static int enqueue(struct unix_sock *u, struct unix_sock *dest, struct unix_msg 
     err = room_locked(u, dest);
     if (!err) {
         list_add_tail(&dest->queue, &m->node);
-        dest->charged += m->charge;
-        dest->queued++;
+        WRITE_ONCE(dest->charged, dest->charged + m->charge);
+        WRITE_ONCE(dest->queued, dest->queued + 1);
         if (depth > dest->depth)
             dest->depth = (int8_t)depth;
     }
@@ -252,8 +252,8 @@ static void unqueue(struct unix_sock *u, struct unix_msg *m)
     mutex_lock(&u->sk.lock);
     list_del(&m->node);
     /* A close may have emptied the counts. */
-    u->charged -= MIN(u->charged, (uint64_t)m->charge);
-    u->queued -= u->queued ? 1 : 0;
+    WRITE_ONCE(u->charged, u->charged - MIN(u->charged, (uint64_t)m->charge));
+    WRITE_ONCE(u->queued, u->queued - (u->queued ? 1 : 0));
     if (!u->queued)
         u->depth = 0;
     mutex_unlock(&u->sk.lock);
