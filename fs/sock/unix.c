@@ -64,7 +64,7 @@ static void set_peer(struct unix_sock *u, struct unix_sock *peer)
 {
     sock_get(&peer->sk);
     mutex_lock(&u->sk.lock);
-    u->peer = peer;
+    WRITE_ONCE(u->peer, peer);
     u->connected = true;
     mutex_unlock(&u->sk.lock);
     if (!unix_is_dgram(u))
@@ -81,7 +81,7 @@ void unix_drop_peer(struct unix_sock *u)
 
     mutex_lock(&u->sk.lock);
     peer = u->peer;
-    u->peer = NULL;
+    WRITE_ONCE(u->peer, NULL);
     mutex_unlock(&u->sk.lock);
     if (!peer)
         return;
