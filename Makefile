@@ -19,7 +19,8 @@ run: build
 	./tests/lib/tour $(BUILD)/runsc
 
 test: build
-	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	# One at a time: several tests load the whole machine.
+	ctest --test-dir $(BUILD) --output-on-failure
 
 sanitize: packages
 	cmake -S . -B $(BUILD)-asan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCVISOR_SANITIZE=address,undefined
