@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-.PHONY: all build packages run test sanitize clang tsan lint bench clean
+.PHONY: all build packages run test sanitize clang tsan lint bench bench-compare clean
 all: build
 
 packages:
@@ -41,8 +41,14 @@ lint:
 	python3 tests/lint/layers.py
 	python3 tests/lint/sizes.py
 
+# Every benchmark on every platform, against native: writes bench/results.md.
 bench: build
-	./bench/run $(BUILD)
+	./bench/run $(BUILD) --markdown bench/results.md
+
+# Against another build of runsc: make bench-compare OLD=path
+bench-compare: build
+	ninja -C $(BUILD) bench_micro
+	./bench/compare $(OLD) $(BUILD)/runsc
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-clang

@@ -44,7 +44,7 @@ static void bench_getpid(long n)
         syscall(SYS_getpid);
 }
 
-static int zero_fd, file_fd;
+static int zero_fd, null_fd, file_fd, tmp_fd;
 static char buffer[65536];
 
 static void bench_read_zero(long n)
@@ -52,6 +52,14 @@ static void bench_read_zero(long n)
     for (long i = 0; i < n; i++) {
         if (read(zero_fd, buffer, 1) != 1)
             die("read /dev/zero");
+    }
+}
+
+static void bench_write_null(long n)
+{
+    for (long i = 0; i < n; i++) {
+        if (write(null_fd, buffer, 1) != 1)
+            die("write /dev/null");
     }
 }
 
@@ -89,6 +97,30 @@ static void bench_stat(long n)
     for (long i = 0; i < n; i++) {
         if (stat("/etc/passwd", &st) < 0)
             die("stat");
+    }
+}
+
+static void bench_access(long n)
+{
+    for (long i = 0; i < n; i++) {
+        if (access("/etc/passwd", R_OK) < 0)
+            die("access");
+    }
+}
+
+static void bench_absent(long n)
+{
+    for (long i = 0; i < n; i++) {
+        if (access("/etc/no-such-file", F_OK) == 0 || errno != ENOENT)
+            die("access of nothing");
+    }
+}
+
+static void bench_pwrite_4k(long n)
+{
+    for (long i = 0; i < n; i++) {
+        if (pwrite(tmp_fd, buffer, 4096, (i & 15) * 4096) != 4096)
+            die("pwrite");
     }
 }
 
@@ -266,10 +298,14 @@ static const struct {
 } benches[] = {
     {"getpid", bench_getpid, 20000},
     {"read-zero-1", bench_read_zero, 20000},
+    {"write-null-1", bench_write_null, 20000},
     {"pread-4k", bench_pread_4k, 10000},
     {"pread-64k", bench_pread_64k, 3000},
     {"open-close", bench_open_close, 3000},
     {"stat", bench_stat, 5000},
+    {"access", bench_access, 5000},
+    {"access-absent", bench_absent, 5000},
+    {"pwrite-4k-tmpfs", bench_pwrite_4k, 5000},
     {"pipe-pingpong", bench_pipe_pingpong, 2000},
     {"futex-pingpong", bench_futex_pingpong, 2000},
     {"thread", bench_thread, 300},
@@ -300,8 +336,10 @@ int main(int argc, char **argv)
     n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     self = n > 0 ? path : argv[0];
     zero_fd = open("/dev/zero", O_RDONLY);
+    null_fd = open("/dev/null", O_WRONLY);
     file_fd = open(self, O_RDONLY);
-    if (zero_fd < 0 || file_fd < 0)
+    tmp_fd = memfd_create("bench", 0);
+    if (zero_fd < 0 || null_fd < 0 || file_fd < 0 || tmp_fd < 0)
         die("open");
     for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
         double best = 1e18;
