@@ -58,6 +58,11 @@ void net_stack_run(struct net_stack *s);
 uint64_t net_stack_deadline(struct net_stack *s);
 uint64_t net_now(const struct net_stack *s);
 uint32_t net_random(struct net_stack *s);
+/* TCP's own state (tcp_init), kept for it here. */
+struct tcp_stack;
+struct tcp_stack *net_stack_tcp(const struct net_stack *s);
+void net_stack_set_tcp(struct net_stack *s, struct tcp_stack *t);
+uint32_t net_iface_index(const struct net_iface *i);
 
 /* ---- interfaces ---- */
 
@@ -104,6 +109,8 @@ int net_iface_add(struct net_stack *s, const struct net_iface_config *config,
                   struct net_iface **out) MUST_CHECK;
 void net_iface_del(struct net_iface *i);
 struct net_iface *net_iface_by_index(struct net_stack *s, uint32_t index);
+uint32_t net_iface_index(const struct net_iface *i);
+const char *net_iface_name(const struct net_iface *i);
 struct net_iface *net_iface_by_name(struct net_stack *s, const char *name);
 /* flags: NET_IFF_* wanted among those mask names. Up starts DAD, SLAAC, multicast joins. */
 int net_iface_set_flags(struct net_iface *i, uint32_t flags, uint32_t mask) MUST_CHECK;
