@@ -19,6 +19,9 @@ struct net_ep_opts {
     uint8_t mtu_discover, mtu_discover6; /* IP_MTU_DISCOVER: IP_PMTUDISC_* */
     bool reuse_addr, reuse_port, v6_only, broadcast, keepalive, free_bind, transparent;
     bool recv_err, recv_err6, dont_route, no_check;
+    bool oob_inline;                   /* SO_OOBINLINE */
+    bool sndbuf_locked, rcvbuf_locked; /* set by SO_SNDBUF, SO_RCVBUF: no auto-tuning */
+    uint64_t max_pacing_rate;          /* SO_MAX_PACING_RATE, bytes a second; 0: none */
     uint32_t busy_poll_unused;
 };
 
