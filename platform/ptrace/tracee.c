@@ -288,9 +288,10 @@ static void cloned(struct tracee *t)
     resume(t);
 }
 
-static void stopped(struct tracee *t, int status)
+/* how: the signal, and above its 8 bits the ptrace event. */
+static void stopped(struct tracee *t, int how)
 {
-    int event = status >> 16, signo = WSTOPSIG(status);
+    int event = how >> 8, signo = how & 0xff;
 
     if (t->state == NEW)
         first_stop(t);
@@ -333,19 +334,25 @@ static void gone(struct tracee *t)
         free(t);
 }
 
+/* Not by wait4: that would take the end of one killed just now, which is gone's to see. */
+static bool take_stop(pid_t tid, siginfo_t *info)
+{
+    memset(info, 0, sizeof(*info));
+    return waitid(P_PID, (id_t)tid, info, WSTOPPED | WAIT_FLAGS) == 0 && info->si_pid == tid;
+}
+
 bool tracee_wait_event(void)
 {
     siginfo_t info = {0};
     struct tracee *t;
-    int status;
 
     if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOWAIT | WAIT_FLAGS) || !info.si_pid)
         return false;
     t = add(info.si_pid);
     if (info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED)
         gone(t);
-    else if (waitpid(info.si_pid, &status, WAIT_FLAGS) == info.si_pid)
-        stopped(t, status);
+    else if (take_stop(t->tid, &info))
+        stopped(t, info.si_status);
     return true;
 }
 

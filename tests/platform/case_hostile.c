@@ -108,6 +108,35 @@ CASE(killed_mapping)
     CHECK(count_fds("self") < 100);
 }
 
+/* All cores busy with them: kernel threads are interrupted at any point, between two host calls
+ * that belong together too. */
+#define VICTIMS 16
+
+CASE(killed_mapping_many)
+{
+    make_files();
+    for (unsigned i = 0; i < 20; i++) {
+        struct box victims[VICTIMS];
+        pid_t pids[VICTIMS];
+
+        for (unsigned j = 0; j < VICTIMS; j++) {
+            struct platform_as *as;
+            struct platform_ctx *ctx;
+
+            CHECK_EQ(platform_as_create(&as, &ctx), 0);
+            box_map(ctx);
+            box_start(&victims[j], as, ctx, map_until_dead, NULL);
+        }
+        CHECK_EQ(guest_processes(pids, VICTIMS), VICTIMS);
+        for (unsigned j = 0; j < VICTIMS; j++) {
+            sleep_us(i * 23);
+            CHECK_EQ(kill(pids[j], SIGKILL), 0);
+        }
+        for (unsigned j = 0; j < VICTIMS; j++)
+            box_join(&victims[j]);
+    }
+}
+
 /* Forks and clones while the process is killed: nothing hangs. */
 static void make_until_dead(struct box *b)
 {
