@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "netstack/bind.h"
 #include "netstack/net.h"
 #include "sentry/base/waiter.h"
 
@@ -22,7 +23,30 @@ struct net_ep_opts {
     bool oob_inline;                   /* SO_OOBINLINE */
     bool sndbuf_locked, rcvbuf_locked; /* set by SO_SNDBUF, SO_RCVBUF: no auto-tuning */
     uint64_t max_pacing_rate;          /* SO_MAX_PACING_RATE, bytes a second; 0: none */
-    uint32_t busy_poll_unused;
+    /* Datagram and raw ones: */
+    bool dont_frag; /* IPV6_DONTFRAG */
+    bool mcast_loop, mcast_loop6, mcast_all, mcast_all6;
+    uint8_t mcast_ttl;                  /* IP_MULTICAST_TTL */
+    int16_t mcast_hops;                 /* IPV6_MULTICAST_HOPS, -1: 1 */
+    uint32_t mcast_iface, mcast_iface6; /* IP_MULTICAST_IF, 0: by route */
+    struct ip_addr mcast_addr;          /* and its source, or any */
+    uint32_t unicast_iface;             /* IP_UNICAST_IF, IPV6_UNICAST_IF */
+    uint32_t flow_label;                /* IPV6_FLOWINFO of the peer, 20 bits */
+    uint8_t min_ttl, min_hops;          /* IP_MINTTL, IPV6_MINHOPCOUNT */
+    uint8_t ip_option_size;             /* IP_OPTIONS */
+    uint8_t ip_options[40];
+    uint16_t udp_segment; /* UDP_SEGMENT */
+    bool udp_gro, udp_cork, no_check6_tx, no_check6_rx;
+};
+
+/* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER */
+enum {
+    NET_PMTU_DONT = 0,
+    NET_PMTU_WANT = 1,
+    NET_PMTU_DO = 2,
+    NET_PMTU_PROBE = 3,
+    NET_PMTU_INTERFACE = 4,
+    NET_PMTU_OMIT = 5
 };
 
 struct net_ep {
@@ -37,8 +61,19 @@ struct net_ep {
     uint8_t shutdown; /* NET_SHUT_* */
     uint32_t uid;     /* for /proc/net and SOCK_DIAG */
     uint64_t ino;
+    struct net_bind bind;
+    struct list errq; /* struct net_err, errq.h */
+    uint32_t errq_count;
+    uint32_t drops;          /* SO_RXQ_OVFL, /proc/net */
+    struct net_mcast *mcast; /* groups joined (mcast.h), NULL: none */
 };
 
-/* bind(2)'s rules over all endpoints of a protocol: conflicts, SO_REUSEADDR and SO_REUSEPORT, dual
- * stack. Port 0: an ephemeral one (RFC 6056). -EADDRINUSE, -EADDRNOTAVAIL, -EACCES is the caller's.
- */
+/* Fills an endpoint from zero, with the options' defaults. */
+void net_ep_init(struct net_ep *ep, struct net_stack *s, int family, int type, int proto,
+                 struct waitq *waiters);
+/* Wakes who waits, if it has a queue. */
+void net_ep_wake(struct net_ep *ep, uint32_t events);
+/* SO_ERROR: the pending error, taken and cleared; positive, or 0. */
+int net_ep_take_error(struct net_ep *ep);
+
+/* bind(2): bind.h. The error queue: errq.h. Multicast: mcast.h. */

@@ -55,6 +55,8 @@ struct ip_send {
     const uint8_t *options; /* IPv4 options or an IPv6 extension header chain; NULL */
     uint32_t option_size;
     uint8_t option_proto; /* IPv6: the first extension header's number */
+    bool no_loop;         /* IP_MULTICAST_LOOP off: no copy for ourselves */
+    bool ignore_pmtu;     /* fragment by the interface's MTU: IP_PMTUDISC_PROBE, INTERFACE, OMIT */
 };
 int ip_output(struct net_stack *s, const struct ip_send *send, struct pkt *p) MUST_CHECK;
 
