@@ -58,11 +58,6 @@ void net_stack_run(struct net_stack *s);
 uint64_t net_stack_deadline(struct net_stack *s);
 uint64_t net_now(const struct net_stack *s);
 uint32_t net_random(struct net_stack *s);
-/* TCP's own state (tcp_init), kept for it here. */
-struct tcp_stack;
-struct tcp_stack *net_stack_tcp(const struct net_stack *s);
-void net_stack_set_tcp(struct net_stack *s, struct tcp_stack *t);
-uint32_t net_iface_index(const struct net_iface *i);
 
 /* ---- interfaces ---- */
 
