@@ -14,8 +14,9 @@
 #define EXCLUSIVE_OK                                                                               \
     (LX_EPOLLIN | LX_EPOLLOUT | LX_EPOLLERR | LX_EPOLLHUP | LX_EPOLLWAKEUP | LX_EPOLLET |          \
      LX_EPOLLEXCLUSIVE)
-#define ALWAYS (LX_EPOLLERR | LX_EPOLLHUP)
-#define CHUNK  16
+#define ALWAYS      (LX_EPOLLERR | LX_EPOLLHUP)
+#define EPOLL_READY (LX_POLLIN | LX_POLLRDNORM)
+#define CHUNK       16
 
 SLAB_TYPE(epoll_slab, struct epoll);
 SLAB_TYPE(epoll_item_slab, struct epoll_item);
@@ -82,13 +83,8 @@ static struct epoll_item *pop_ready(struct epoll *ep)
     return it;
 }
 
-static void wake_epoll(struct epoll *ep)
-{
-    waitq_wake(&ep->waiters, LX_POLLIN | LX_POLLRDNORM);
-}
-
 /* Runs under the watched file's queue lock. */
-static void epoll_notify(struct waiter *w, uint32_t events)
+static void epoll_notify(struct waiter *w, uint32_t events, struct wakes *wakes)
 {
     struct epoll_item *it = container_of(w, struct epoll_item, waiter);
     uint32_t wanted = READ_ONCE(it->events);
@@ -98,7 +94,7 @@ static void epoll_notify(struct waiter *w, uint32_t events)
     if (!(events & (wanted | ALWAYS)))
         return;
     make_ready(it);
-    wake_epoll(it->ep);
+    waitq_notify(&it->ep->waiters, EPOLL_READY, wakes);
 }
 
 DEFINE_OPS(waiter_ops, epoll_waiter_ops) = {.notify = epoll_notify};
@@ -230,7 +226,7 @@ static struct epoll_item *find_item(struct epoll *ep, const struct file *f, int 
 static void check_now(struct epoll_item *it)
 {
     if (item_poll(it) && make_ready(it))
-        wake_epoll(it->ep);
+        waitq_wake(&it->ep->waiters, EPOLL_READY);
 }
 
 static void watch(struct epoll_item *it)

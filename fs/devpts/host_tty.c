@@ -36,7 +36,7 @@ static void pump_soon(struct host_tty *h)
     ktimer_arm(h->tty.k->timers, &h->pump, 1);
 }
 
-static void ready_notify(struct waiter *w, uint32_t events)
+static void ready_notify(struct waiter *w, uint32_t events, struct wakes *wakes)
 {
     pump_soon(container_of(w, struct host_tty, waiter));
 }

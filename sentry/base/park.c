@@ -27,18 +27,40 @@ int park(struct parker *p, uint64_t deadline_ns)
     return 0;
 }
 
+/* True if it sleeps. */
+static bool give_token(struct parker *p)
+{
+    return __atomic_exchange_n(&p->word, PARKER_TOKEN, __ATOMIC_SEQ_CST) == PARKER_SLEEPING;
+}
+
 void unpark(struct parker *p)
 {
-    if (__atomic_exchange_n(&p->word, PARKER_TOKEN, __ATOMIC_SEQ_CST) == PARKER_SLEEPING)
+    if (give_token(p))
         (void)host_futex_wake(&p->word, 1);
 }
 
-static void park_notify(struct waiter *w, uint32_t events)
+void unpark_later(struct parker *p, struct wakes *wakes)
+{
+    if (!give_token(p))
+        return;
+    if (wakes->count == WAKES_MAX)
+        wakes_flush(wakes);
+    wakes->words[wakes->count++] = &p->word;
+}
+
+void wakes_flush(struct wakes *wakes)
+{
+    for (uint32_t i = 0; i < wakes->count; i++)
+        (void)host_futex_wake(wakes->words[i], 1);
+    wakes->count = 0;
+}
+
+static void park_notify(struct waiter *w, uint32_t events, struct wakes *wakes)
 {
     struct park_waiter *pw = container_of(w, struct park_waiter, w);
 
     WRITE_ONCE(pw->fired, 1);
-    unpark(pw->parker);
+    unpark_later(pw->parker, wakes);
 }
 
 DEFINE_OPS(waiter_ops, park_waiter_ops) = {.notify = park_notify};

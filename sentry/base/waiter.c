@@ -52,7 +52,7 @@ static bool anyone_waits(struct waitq *q)
     return __atomic_fetch_add(&q->count, 0, __ATOMIC_SEQ_CST) != 0;
 }
 
-static void wake(struct waitq *q, uint32_t events, bool all)
+static void notify(struct waitq *q, uint32_t events, bool all, struct wakes *wakes)
 {
     struct waiter *w, *next, *turn = NULL;
 
@@ -62,7 +62,7 @@ static void wake(struct waitq *q, uint32_t events, bool all)
     list_for_each_safe (w, next, &q->waiters, node) {
         if (!(w->mask & events))
             continue;
-        OPS_GET(waiter_ops, w->ops)->notify(w, events);
+        OPS_GET(waiter_ops, w->ops)->notify(w, events, wakes);
         if (w->exclusive && !all) {
             turn = w;
             break;
@@ -78,12 +78,23 @@ static void wake(struct waitq *q, uint32_t events, bool all)
 
 void waitq_wake(struct waitq *q, uint32_t events)
 {
-    wake(q, events, false);
+    struct wakes wakes = {.count = 0};
+
+    notify(q, events, false, &wakes);
+    wakes_flush(&wakes);
 }
 
 void waitq_wake_all(struct waitq *q, uint32_t events)
 {
-    wake(q, events, true);
+    struct wakes wakes = {.count = 0};
+
+    notify(q, events, true, &wakes);
+    wakes_flush(&wakes);
+}
+
+void waitq_notify(struct waitq *q, uint32_t events, struct wakes *wakes)
+{
+    notify(q, events, false, wakes);
 }
 
 bool waitq_has_waiters(struct waitq *q)

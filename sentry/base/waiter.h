@@ -13,13 +13,14 @@
 #include "sentry/base/ops.h"
 
 struct waiter;
+struct wakes;
 
 struct waiter_ops {
     /*
      * Runs under the queue's lock, on the waker's thread: may unpark, may take locks ranked after
-     * WAITQ only.
+     * WAITQ only. Sleepers are woken through wakes, once that lock is free again.
      */
-    void (*notify)(struct waiter *w, uint32_t events);
+    void (*notify)(struct waiter *w, uint32_t events, struct wakes *wakes);
 };
 
 struct waitq {
@@ -33,13 +34,24 @@ struct waiter {
     struct list node;
     struct waitq *queue; /* NULL: not queued */
     uint32_t mask;
-    uint32_t exclusive; /* 1: waitq_wake stops after max_exclusive of these */
+    uint32_t exclusive; /* 1: waitq_wake stops after one of these */
     ops_ref_t ops;      /* struct waiter_ops */
 };
 
 /* One thread's place to sleep, in the arena. */
 struct parker {
     uint32_t word; /* 0 nothing, 1 token present, 2 sleeping */
+};
+
+/*
+ * Sleeping threads that were given their token and are still to be woken by the host: who is woken
+ * under a lock that he needs next would run into it. Only the words' addresses are used by then:
+ * that of a parker which has gone wakes nobody or somebody who looks again, as all sleepers do.
+ */
+#define WAKES_MAX 8
+struct wakes {
+    uint32_t count;
+    uint32_t *words[WAKES_MAX];
 };
 
 /* The usual waiter: unparks a thread. */
@@ -62,6 +74,8 @@ void waitq_remove(struct waiter *w);
  */
 void waitq_wake(struct waitq *q, uint32_t events);
 void waitq_wake_all(struct waitq *q, uint32_t events);
+/* waitq_wake for a notify function: the host wake-ups are left in wakes. */
+void waitq_notify(struct waitq *q, uint32_t events, struct wakes *wakes);
 bool waitq_has_waiters(struct waitq *q);
 
 void park_waiter_init(struct park_waiter *pw, struct parker *parker, uint32_t mask);
@@ -73,3 +87,6 @@ void park_waiter_init(struct park_waiter *pw, struct parker *parker, uint32_t ma
 #define PARK_FOREVER UINT64_MAX
 int park(struct parker *p, uint64_t deadline_ns) MUST_CHECK;
 void unpark(struct parker *p);
+/* The token now, the host's wake-up with wakes_flush (at once when wakes is full). */
+void unpark_later(struct parker *p, struct wakes *wakes);
+void wakes_flush(struct wakes *wakes);

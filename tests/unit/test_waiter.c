@@ -20,7 +20,7 @@ struct counting_waiter {
     uint32_t events;
 };
 
-static void count_notify(struct waiter *w, uint32_t events)
+static void count_notify(struct waiter *w, uint32_t events, struct wakes *wakes)
 {
     struct counting_waiter *c = container_of(w, struct counting_waiter, w);
 
