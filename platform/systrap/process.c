@@ -21,7 +21,7 @@
 #define POOL_SIZE        2
 #define START_TIMEOUT_NS 10000000000UL
 #define FILL_AGAIN_NS    100000000UL
-#define LAYOUT_TRIES     8
+#define LAYOUT_TRIES     32
 
 static struct {
     pthread_mutex_t fork_lock;

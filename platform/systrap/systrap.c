@@ -121,6 +121,8 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     systrap.ticks_per_us = measure_ticks();
     systrap.proc = open_proc();
     err = zygote_find_layout();
+    if (!err)
+        err = process_init(); /* which may choose another layout */
     if (err)
         return err;
     facts->name = "systrap";
@@ -133,7 +135,7 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     facts->fpu_size = systrap.fpu_size;
     facts->fpu_features = systrap.xfeatures;
     facts->isolates = true;
-    return process_init();
+    return 0;
 }
 
 static int as_create(struct platform_as **out_as, struct platform_ctx **out_ctx)

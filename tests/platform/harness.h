@@ -65,10 +65,11 @@ extern const char guests_begin[], guests_end[];
     X(g_call)                                                                                      \
     X(g_call_after)                                                                                \
     X(g_spin)                                                                                      \
-    X(g_count_calls) X(g_int3) X(g_int3_after) X(g_ud2) X(g_div0) X(g_div0_at) X(g_hlt) X(g_int80) \
-        X(g_sysenter) X(g_read) X(g_write) X(g_jump) X(g_jump_rax) X(g_ssediv) X(g_ssediv_at)      \
-            X(g_misaligned) X(g_misaligned_at) X(g_step) X(g_step_after) X(g_xmm) X(g_xmm_store)   \
-                X(g_ymm) X(g_lock_add) X(g_turns) X(g_fill) X(g_bases) X(g_vdso_call)
+    X(g_count_calls)                                                                               \
+    X(g_int3) X(g_int3_after) X(g_ud2) X(g_div0) X(g_div0_at) X(g_hlt) X(g_int80) X(g_sysenter)    \
+        X(g_read) X(g_write) X(g_jump) X(g_jump_rax) X(g_ssediv) X(g_ssediv_at) X(g_misaligned)    \
+            X(g_misaligned_at) X(g_step) X(g_step_after) X(g_xmm) X(g_xmm_store) X(g_ymm)          \
+                X(g_lock_add) X(g_turns) X(g_fill) X(g_bases) X(g_vdso_call)
 #define GUEST_DECLARE(name) extern const char name[];
 GUEST_LIST(GUEST_DECLARE)
 static inline uint64_t code(const char *guest)
@@ -99,21 +100,22 @@ uint64_t random_next(uint64_t *state);
 #define CASES(X)                                                                                   \
     X(syscall)                                                                                     \
     X(syscall_numbers)                                                                             \
-    X(registers) X(clobbers) X(bases) X(xmm) X(ymm) X(fpu_load) X(fpu_reset) X(fpu_fresh) X(map)   \
-        X(map_file) X(map_shared) X(map_edges) X(unmap) X(protect) X(remap) X(advise) X(mincore)   \
-            X(rss) X(map_fd_leak) X(copy) X(copy_fault) X(copy_large) X(copy_outside) X(as_read)   \
-                X(cas32) X(cas32_race) X(fault_read) X(fault_write) X(fault_exec) X(fault_bus)     \
-                    X(fault_noncanonical) X(fault_kernel) X(fault_traps) X(fault_arith)            \
-                        X(fault_int80) X(fault_again) X(interrupt) X(interrupt_sticky)             \
-                            X(interrupt_regs) X(interrupt_random) X(interrupt_fpu) X(fork) X(      \
-                                fork_shared) X(fork_fpu) X(fork_chain) X(fork_threaded) X(clone)   \
-                                X(clone_many) X(clone_exit) X(discard) X(exec) X(exec_threaded)    \
-                                    X(exec_many) X(killed_running) X(killed_stopped)               \
-                                        X(killed_others) X(put_spinning) X(put_other_thread)       \
-                                            X(many_spaces) X(host_accounting) X(vdso) X(facts)     \
-                                                X(gone_after_shutdown) X(map_file_race)            \
-                                                    X(killed_mapping) X(killed_mapping_many)       \
-                                                        X(killed_making) X(random) X(scribble)
+    X(registers)                                                                                   \
+    X(clobbers) X(bases) X(xmm) X(ymm) X(fpu_load) X(fpu_reset) X(fpu_fresh) X(map) X(map_file)    \
+        X(map_shared) X(map_edges) X(unmap) X(protect) X(remap) X(advise) X(mincore) X(rss) X(     \
+            map_fd_leak) X(copy) X(copy_fault) X(copy_large) X(copy_outside) X(as_read) X(cas32)   \
+            X(cas32_race) X(fault_read) X(fault_write) X(fault_exec) X(fault_bus)                  \
+                X(fault_noncanonical) X(fault_kernel) X(fault_traps) X(fault_arith) X(fault_int80) \
+                    X(fault_again) X(interrupt) X(interrupt_sticky) X(interrupt_regs)              \
+                        X(interrupt_random) X(interrupt_fpu) X(fork) X(fork_shared) X(fork_fpu)    \
+                            X(fork_chain) X(fork_threaded) X(clone) X(clone_many) X(clone_exit)    \
+                                X(discard) X(exec) X(exec_threaded) X(exec_many) X(killed_running) \
+                                    X(killed_stopped) X(killed_others) X(put_spinning)             \
+                                        X(put_other_thread) X(many_spaces) X(host_accounting)      \
+                                            X(vdso) X(facts) X(crowded_top) X(gone_after_shutdown) \
+                                                X(map_file_race) X(killed_mapping)                 \
+                                                    X(killed_mapping_many) X(killed_making)        \
+                                                        X(random) X(scribble)
 #define CASE(name)         void case_##name(void)
 #define CASE_DECLARE(name) CASE(name);
 CASES(CASE_DECLARE)
