@@ -1,11 +1,13 @@
 /*
  * The dentry cache: find, insert, move, drop. The hash holds a reference of each dentry in it, so a
  * count of 1 says "cached and unused"; what the cache holds beyond its limit goes oldest first, a
- * second chance given to what was found meanwhile. Printing of paths is path.c, walking is namei.c.
+ * second chance given to what was found meanwhile. Looking without the lock is dcache_look.c,
+ * printing of paths path.c, walking namei.c.
  *
  * Locks: dcache_lock (rank DENTRY) around every look at tree and hash; dentry_lookup takes the
  * directory's inode lock before it. References are dropped outside the lock, since the last one
- * calls into the filesystem.
+ * calls into the filesystem. Whatever a lockless look goes by is changed between change_begin and
+ * change_end.
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -29,25 +31,73 @@ static void clear_flags(struct dentry *d, uint32_t flags)
     WRITE_ONCE(d->flags, d->flags & ~flags);
 }
 
-static uint32_t name_hash(const struct dentry *parent, const char *name, uint32_t size)
+/* Under dcache_lock, or nobody else has d. Nests not. */
+static void change_begin(struct dentry *d)
+{
+    WRITE_ONCE(d->seq, d->seq | 1);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static void change_end(struct dentry *d)
+{
+    BUG_ON(!(d->seq & 1));
+    store_release(&d->seq, d->seq + 1);
+}
+
+uint32_t dcache_hash(const struct dentry *parent, const char *name, uint32_t size)
 {
     return (uint32_t)hash_bytes(name, size, (uint64_t)(uintptr_t)parent);
 }
 
+/* Free ones are kept, with their seq odd, for lockless looks may still be at them. */
+static struct dentry *take_free(void)
+{
+    struct vfs_state *v = vfs_state();
+    struct dentry *d = NULL;
+    uint32_t seq;
+
+    dcache_lock();
+    if (!list_empty(&v->free_dentries)) {
+        d = list_first(&v->free_dentries, struct dentry, lru);
+        list_del(&d->lru);
+    }
+    dcache_unlock();
+    if (!d)
+        return slab_alloc(&dentry_slab);
+    seq = d->seq;
+    memset((char *)d + sizeof(d->ref), 0, sizeof(*d) - sizeof(d->ref));
+    d->seq = seq;
+    return d;
+}
+
+static void free_dentry(struct dentry *d)
+{
+    if (d->name != d->inline_name)
+        kfree(d->name);
+    dcache_lock();
+    change_begin(d);
+    list_add_tail(&vfs_state()->free_dentries, &d->lru);
+    dcache_unlock();
+}
+
+/* seq is odd. */
 static struct dentry *alloc_dentry(const char *name, uint32_t size)
 {
-    struct dentry *d = slab_alloc(&dentry_slab);
+    struct dentry *d;
+    char *long_name = NULL;
 
-    if (!d)
-        return NULL;
-    d->name = d->inline_name;
     if (size >= DENTRY_INLINE_NAME) {
-        d->name = kmalloc(size + 1);
-        if (!d->name) {
-            slab_free(&dentry_slab, d);
+        long_name = kmalloc(size + 1);
+        if (!long_name)
             return NULL;
-        }
     }
+    d = take_free();
+    if (!d) {
+        kfree(long_name);
+        return NULL;
+    }
+    change_begin(d);
+    d->name = long_name ? long_name : d->inline_name;
     memcpy(d->name, name, size);
     d->name_size = size;
     ref_init(&d->ref);
@@ -59,19 +109,34 @@ static struct dentry *alloc_dentry(const char *name, uint32_t size)
     return d;
 }
 
-static void free_dentry(struct dentry *d)
+/* What walks want to know of an inode without looking into it. */
+static uint32_t inode_dentry_flags(const struct inode *inode)
 {
-    if (d->name != d->inline_name)
-        kfree(d->name);
-    slab_free(&dentry_slab, d);
+    if (mode_is_lnk(inode->mode))
+        return DENTRY_SYMLINK;
+    if (!mode_is_dir(inode->mode) || inode_ops_of(inode)->permission ||
+        (inode->sb->flags & SB_NO_DCACHE) ||
+        (inode->sb->flags & (SB_REVALIDATE | SB_TIMED)) == SB_REVALIDATE)
+        return 0;
+    return DENTRY_PLAIN_DIR;
+}
+
+/* Between change_begin and change_end; pairs with walk_step, which looks without the lock. */
+static void set_inode(struct dentry *d, struct inode *inode)
+{
+    if (inode)
+        set_flags(d, inode_dentry_flags(inode));
+    store_release(&d->inode, inode);
 }
 
 struct dentry *dentry_alloc_root(struct inode *inode)
 {
     struct dentry *d = alloc_dentry("", 0);
 
-    if (d)
-        d->inode = inode_get(inode);
+    if (!d)
+        return NULL;
+    set_inode(d, inode_get(inode));
+    change_end(d);
     return d;
 }
 
@@ -82,7 +147,8 @@ struct dentry *dentry_alloc_unlinked(const char *name, struct inode *inode)
     if (!d)
         return NULL;
     d->flags = DENTRY_UNLINKED;
-    d->inode = inode;
+    set_inode(d, inode);
+    change_end(d);
     return d;
 }
 
@@ -118,6 +184,7 @@ void dentry_put(struct dentry *d)
         BUG_ON(d->flags & DENTRY_HASHED);
         dcache_lock();
         list_del(&d->sibling);
+        change_begin(d); /* before the inode goes */
         dcache_unlock();
         if (d->inode)
             inode_put(d->inode);
@@ -137,7 +204,7 @@ static struct list *bucket_of(uint32_t hash)
 
 struct dentry *dcache_find_locked(struct dentry *parent, const char *name, uint32_t size)
 {
-    uint32_t hash = name_hash(parent, name, size);
+    uint32_t hash = dcache_hash(parent, name, size);
     struct list *head = bucket_of(hash);
     struct dentry *d;
 
@@ -145,8 +212,7 @@ struct dentry *dcache_find_locked(struct dentry *parent, const char *name, uint3
         if (d->hash != hash || d->parent != parent || d->name_size != size ||
             memcmp(d->name, name, size) != 0)
             continue;
-        if (!(d->flags & DENTRY_REFERENCED))
-            set_flags(d, DENTRY_REFERENCED);
+        dcache_mark_used(d);
         return d;
     }
     return NULL;
@@ -157,7 +223,7 @@ static void hash_insert(struct dentry *d)
 {
     struct vfs_state *v = vfs_state();
 
-    d->hash = name_hash(d->parent, d->name, d->name_size);
+    d->hash = dcache_hash(d->parent, d->name, d->name_size);
     list_add(bucket_of(d->hash), &d->hash_node);
     list_add_tail(&v->lru, &d->lru);
     set_flags(d, DENTRY_HASHED);
@@ -170,6 +236,8 @@ static bool hash_remove(struct dentry *d)
 {
     if (!(d->flags & DENTRY_HASHED))
         return false;
+    change_begin(d);
+    change_end(d);
     list_del(&d->hash_node);
     list_del(&d->lru);
     clear_flags(d, DENTRY_HASHED);
@@ -207,8 +275,8 @@ static void shrink_locked(struct list *victims)
     for (int i = 0; i < SHRINK_SCAN && v->cached > DCACHE_LIMIT; i++) {
         struct dentry *d = list_first(&v->lru, struct dentry, lru);
 
-        if (READ_ONCE(d->ref.count) > 1 || d->mounts || (d->flags & DENTRY_REFERENCED)) {
-            clear_flags(d, DENTRY_REFERENCED);
+        if (READ_ONCE(d->ref.count) > 1 || d->mounts || READ_ONCE(d->used)) {
+            WRITE_ONCE(d->used, 0);
             list_del(&d->lru);
             list_add_tail(&v->lru, &d->lru);
             continue;
@@ -227,11 +295,15 @@ static void attach(struct dentry *parent, struct dentry *d)
     list_init(&victims);
     dcache_lock();
     d->parent = dentry_get(parent);
+    d->seen = vfs_tick();
     list_add_tail(&parent->children, &d->sibling);
+    if (parent->inode->sb->flags & SB_TIMED)
+        set_flags(d, DENTRY_TIMED);
     if (parent->inode->sb->flags & SB_NO_DCACHE)
         set_flags(d, DENTRY_NO_CACHE);
     else
         hash_insert(d);
+    change_end(d);
     shrink_locked(&victims);
     dcache_unlock();
     put_all(&victims);
@@ -255,7 +327,12 @@ static bool still_right(struct inode *dir, struct dentry *d)
         return true;
     if (dir->sb->flags & SB_NO_DCACHE)
         return false;
-    return !inode_ops_of(dir)->revalidate || inode_ops_of(dir)->revalidate(dir, d->name, d->inode);
+    if ((d->flags & DENTRY_TIMED) && vfs_is_recent(READ_ONCE(d->seen)))
+        return true;
+    if (inode_ops_of(dir)->revalidate && !inode_ops_of(dir)->revalidate(dir, d->name, d->inode))
+        return false;
+    WRITE_ONCE(d->seen, vfs_tick());
+    return true;
 }
 
 int dentry_lookup_locked(struct dentry *parent, const char *name, uint32_t size,
@@ -285,7 +362,7 @@ int dentry_lookup_locked(struct dentry *parent, const char *name, uint32_t size,
         free_dentry(d);
         return err;
     }
-    d->inode = inode;
+    set_inode(d, inode);
     attach(parent, d);
     *out = d;
     return 0;
@@ -316,8 +393,10 @@ void dentry_instantiate(struct dentry *d, struct inode *inode)
 {
     dcache_lock();
     BUG_ON(d->inode);
-    /* Pairs with walk_step, which looks without the lock. */
-    store_release(&d->inode, inode);
+    change_begin(d);
+    set_inode(d, inode);
+    WRITE_ONCE(d->seen, vfs_tick());
+    change_end(d);
     dcache_unlock();
 }
 
@@ -343,6 +422,7 @@ void dentry_move(struct dentry *d, struct dentry *target, char *name)
     drop_target = hash_remove(target);
     set_flags(target, DENTRY_UNLINKED);
     was_hashed = hash_remove(d);
+    change_begin(d);
     dentry_get(target->parent);
     set_parent_locked(d, target->parent);
     if (name) {
@@ -354,6 +434,7 @@ void dentry_move(struct dentry *d, struct dentry *target, char *name)
     d->name_size = target->name_size;
     if (was_hashed)
         hash_insert(d);
+    change_end(d);
     dcache_unlock();
     kfree(old_name);
     if (was_hashed)
@@ -387,6 +468,8 @@ void dentry_exchange(struct dentry *a, struct dentry *b)
     dcache_lock();
     a_hashed = hash_remove(a);
     b_hashed = hash_remove(b);
+    change_begin(a);
+    change_begin(b);
     set_parent_locked(a, b->parent); /* each parent keeps one child, so their counts stay */
     set_parent_locked(b, a_parent);
     swap_names(a, b);
@@ -394,6 +477,8 @@ void dentry_exchange(struct dentry *a, struct dentry *b)
         hash_insert(a);
     if (b_hashed)
         hash_insert(b);
+    change_end(a);
+    change_end(b);
     dcache_unlock();
     if (a_hashed)
         dentry_put(a);
@@ -445,5 +530,11 @@ void dcache_destroy(struct vfs_state *v)
 
         (void)hash_remove(d);
         dentry_put(d);
+    }
+    while (!list_empty(&v->free_dentries)) {
+        struct dentry *d = list_first(&v->free_dentries, struct dentry, lru);
+
+        list_del(&d->lru);
+        slab_free(&dentry_slab, d);
     }
 }

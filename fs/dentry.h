@@ -4,7 +4,9 @@
  * up to a limit, least recently used first out.
  *
  * struct dentry: counted; a child holds its parent; paths (open files, cwd, mounts) hold dentries.
- * Lock: the global dentry lock (rank DENTRY) guards tree and hash.
+ * Lock: the global dentry lock (rank DENTRY) guards tree and hash; walks in the cache look without
+ * it (dcache_step). For them seq is odd while the dentry is free or changing and another number
+ * after, and a dentry's memory is only ever used for dentries.
  */
 #pragma once
 
@@ -26,6 +28,9 @@ struct dentry {
     uint32_t hash;
     uint32_t flags;  /* DENTRY_* */
     uint32_t mounts; /* mounts on it, any namespace */
+    uint32_t used;   /* found since the cache last looked for something to drop: no lock */
+    uint32_t seq;
+    uint32_t seen; /* vfs_tick when the filesystem was last asked: SB_TIMED */
     struct list hash_node, children, sibling, lru;
     char inline_name[DENTRY_INLINE_NAME];
 };
@@ -33,7 +38,10 @@ enum {
     DENTRY_HASHED = 1, /* in the hash, which holds a reference */
     DENTRY_UNLINKED = 2,
     DENTRY_NO_CACHE = 4,
-    DENTRY_REFERENCED = 8, /* found since the cache last looked for something to drop */
+    /* Set with the inode: */
+    DENTRY_PLAIN_DIR = 8, /* the mode bits say who may search it, and names in it may be cached */
+    DENTRY_SYMLINK = 16,
+    DENTRY_TIMED = 32, /* its directory's names are SB_TIMED */
 };
 
 static inline bool dentry_is_unlinked(const struct dentry *d)

@@ -72,7 +72,23 @@ enum sb_flags {
     SB_NO_DCACHE = 2, /* names must be looked up each time (proc) */
     SB_REVALIDATE =
         4, /* ask ops->revalidate before trusting a cached dentry (volumes shared with the host) */
+    SB_TIMED = 8, /* with it: but not again within VFS_TRUST_TICKS */
 };
+
+/* Time as caches need it, without a call: some 25 ms a tick, wrapping after years. */
+static inline uint32_t vfs_tick(void)
+{
+    return (uint32_t)(__builtin_ia32_rdtsc() >> 26);
+}
+
+/* 2^31 cycles: between half a second and one on the processors of today. */
+#define VFS_TRUST_TICKS 32
+
+/* Was it seen (a vfs_tick) so short a time ago that SB_TIMED trusts it? */
+static inline bool vfs_is_recent(uint32_t seen)
+{
+    return vfs_tick() - seen < VFS_TRUST_TICKS;
+}
 
 struct superblock {
     struct ref ref;     /* mounts and owners; at 0 the cached dentries and root are let go */

@@ -2,10 +2,10 @@
  * The path walk: component by component from a start, through symlinks, magic links, ".." and
  * mounts. Source: path_resolution(7), openat2(2).
  *
- * walk_fast goes as far as the cache knows the way, under one hold of dcache_lock and with no
- * reference counting in between; the slow step does one component with everything that may come
- * with it. Locks: dcache_lock and mount_lock (fast), the directory's inode lock when the filesystem
- * must be asked (dentry_lookup).
+ * walk_fast goes as far as the cache knows the way, without locks and with no reference counting in
+ * between; the slow step does one component with everything that may come with it. Locks: the
+ * directory's inode lock when the filesystem must be asked (dentry_lookup), mount_lock where a
+ * mount is crossed.
  */
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -30,7 +30,8 @@ int walk_begin(struct walk *w, const struct vfs_ctx *ctx, const struct path *bas
     w->ctx = ctx;
     w->flags = flags;
     w->root = flags & WALK_SCOPED ? *base : ctx->root;
-    w->cur = path_get(absolute ? &w->root : base);
+    w->cur = absolute ? w->root : *base;
+    w->borrowed = true;
     w->links = 0;
     w->depth = 1;
     w->last = LAST_ROOT;
@@ -39,9 +40,24 @@ int walk_begin(struct walk *w, const struct vfs_ctx *ctx, const struct path *bas
     return 0;
 }
 
+/* From here on cur has references. */
+static void own_cur(struct walk *w)
+{
+    if (w->borrowed)
+        w->cur = path_get(&w->cur);
+    w->borrowed = false;
+}
+
+static void drop_cur(struct walk *w)
+{
+    if (!w->borrowed)
+        path_put(&w->cur);
+    w->borrowed = false;
+}
+
 void walk_end(struct walk *w)
 {
-    path_put(&w->cur);
+    drop_cur(w);
     while (w->depth > 0)
         kfree(w->strings[--w->depth].owned);
 }
@@ -107,61 +123,81 @@ static bool is_dotdot(const struct walk *w)
     return w->name_size == 2 && w->name[0] == '.' && w->name[1] == '.';
 }
 
-/* Under dcache_lock: a directory that needs no one's leave but the mode bits', with names that may
- * be trusted. */
-static bool plain_dir(const struct inode *dir, const struct cred *cred)
+/* cur becomes the dentry that at is of, in the same mount. */
+static bool move_to(struct walk *w, const struct dcache_look *at)
 {
-    return mode_is_dir(dir->mode) && !(dir->sb->flags & (SB_NO_DCACHE | SB_REVALIDATE)) &&
-           !inode_ops_of(dir)->permission && inode_mode_permission(dir, MAY_EXEC, cred) == 0;
+    if (at->dentry == w->cur.dentry)
+        return true;
+    if (!dcache_pin(at))
+        return false;
+    if (w->borrowed)
+        mount_get(w->cur.mount);
+    else
+        dentry_put(w->cur.dentry);
+    w->borrowed = false;
+    w->cur.dentry = at->dentry;
+    return true;
 }
 
-/* The topmost mount on p becomes p; borrowed, with mount_lock held. */
-static void descend_locked(struct path *p)
+/* May the cache alone answer for the component that w is at? */
+static bool is_easy(struct walk *w, const struct dcache_look *at, bool to_parent)
 {
-    struct mount *m;
-
-    while (p->dentry->mounts && (m = mount_lookup_locked(p->mount, p->dentry)) != NULL)
-        *p = (struct path){m, m->root};
+    return !is_dotdot(w) && w->name_size <= VFS_NAME_MAX && (at->flags & DENTRY_PLAIN_DIR) &&
+           !(to_parent && is_last(w)) && dcache_may_search(at, w->ctx->cred);
 }
 
-TSA(no_thread_safety_analysis) static void walk_fast(struct walk *w, bool to_parent)
+enum cached { CACHED_END, CACHED_MOUNT, CACHED_STRING };
+
+/*
+ * As far as the cache and the string on top go, but for symlinks and "..". CACHED_MOUNT: to a mount
+ * that is to be crossed; CACHED_STRING: the string is used up and another lies beneath it; -ENOENT:
+ * a name is known to be absent.
+ */
+static int walk_cached(struct walk *w, bool to_parent)
 {
-    struct mutex *mounts = &vfs_state()->mount_lock;
-    struct path at = w->cur, old;
-    bool mounts_locked = false;
+    struct walk_string *top = &w->strings[w->depth - 1];
+    const char *start = top->pos;
+    struct dcache_look at, child;
+    bool mounts = false;
 
-    if (w->flags & (WALK_SCOPED | WALK_NO_XDEV))
-        return;
-    dcache_lock();
-    while (next_component(w) && !(to_parent && is_last(w)) &&
-           plain_dir(at.dentry->inode, w->ctx->cred)) {
-        struct dentry *child;
-
-        if (is_dot(w)) {
-            eat(w);
-            continue;
+    if (!dcache_begin(&at, w->cur.dentry))
+        return CACHED_END;
+    while (!mounts && *(top->pos = skip_slashes(top->pos)) && next_component(w) &&
+           is_easy(w, &at, to_parent)) {
+        if (!is_dot(w)) {
+            if (!dcache_step(&at, w->name, w->name_size, &child))
+                break;
+            if (!child.inode)
+                return -ENOENT;
+            if (child.flags & DENTRY_SYMLINK)
+                break;
+            at = child;
+            mounts = child.mounts > 0;
         }
-        if (is_dotdot(w) || w->name_size > VFS_NAME_MAX)
-            break;
-        child = dcache_find_locked(at.dentry, w->name, w->name_size);
-        if (!child || !child->inode || mode_is_lnk(child->inode->mode))
-            break;
         (void)is_last(w);
-        at.dentry = child;
-        if (child->mounts && !mounts_locked) {
-            mutex_lock(mounts);
-            mounts_locked = true;
-        }
-        if (child->mounts)
-            descend_locked(&at);
         eat(w);
     }
-    old = w->cur;
-    w->cur = path_get(&at);
-    if (mounts_locked)
-        mutex_unlock(mounts);
-    dcache_unlock();
-    path_put(&old);
+    if (!move_to(w, &at)) {
+        top->pos = start;
+        return CACHED_END;
+    }
+    if (mounts)
+        return CACHED_MOUNT;
+    return !*top->pos && w->depth > 1 ? CACHED_STRING : CACHED_END;
+}
+
+static int walk_fast(struct walk *w, bool to_parent)
+{
+    int how = CACHED_STRING;
+
+    if (w->flags & (WALK_SCOPED | WALK_NO_XDEV))
+        return 0;
+    while (how > CACHED_END && next_component(w)) {
+        how = walk_cached(w, to_parent);
+        if (how == CACHED_MOUNT)
+            mount_descend(&w->cur);
+    }
+    return MIN(how, 0);
 }
 
 static int walk_dotdot(struct walk *w)
@@ -203,7 +239,7 @@ static int follow_magic(struct walk *w, struct inode *link)
         path_put(&target);
         return -EXDEV;
     }
-    path_put(&w->cur);
+    drop_cur(w);
     w->cur = target;
     return 0;
 }
@@ -234,8 +270,9 @@ static int follow_text(struct walk *w, struct inode *link)
             return -EXDEV;
         if ((w->flags & WALK_NO_XDEV) && w->cur.mount != w->root.mount)
             return -EXDEV;
-        path_put(&w->cur);
-        w->cur = path_get(&w->root);
+        drop_cur(w);
+        w->cur = w->root;
+        w->borrowed = true;
     }
     BUG_ON(w->depth >= ARRAY_SIZE(w->strings));
     w->strings[w->depth++] = (struct walk_string){.pos = target, .owned = target};
@@ -288,6 +325,7 @@ static int walk_step(struct walk *w, bool follow)
     eat(w);
     if (is_dot(w))
         return 0;
+    own_cur(w);
     if (is_dotdot(w))
         return walk_dotdot(w);
     err = dentry_lookup(w->cur.dentry, w->name, w->name_size, &child);
@@ -314,11 +352,14 @@ static int walk_all(struct walk *w)
 {
     for (;;) {
         bool last;
-        int err;
+        int err = walk_fast(w, false);
 
-        walk_fast(w, false);
-        if (!next_component(w))
+        if (err < 0)
+            return err;
+        if (!next_component(w)) {
+            own_cur(w);
             return 0;
+        }
         last = is_last(w);
         err = walk_step(w, !last || (w->flags & WALK_FOLLOW) || w->trailing);
         if (err < 0)
@@ -329,9 +370,11 @@ static int walk_all(struct walk *w)
 int walk_to_parent(struct walk *w)
 {
     for (;;) {
-        int err;
+        int err = walk_fast(w, true);
 
-        walk_fast(w, true);
+        if (err < 0)
+            return err;
+        own_cur(w);
         if (!next_component(w)) {
             w->last = LAST_ROOT;
             return 0;

@@ -30,6 +30,7 @@ int vfs_init(void)
     mutex_init(&v->blocked_lock, RANK_FILELOCK);
     mutex_init(&v->memfd_lock, RANK_RENAME);
     list_init(&v->lru);
+    list_init(&v->free_dentries);
     list_init(&v->blocked);
     v->next_anon_ino = 1;
     v->next_dev_minor = 20;

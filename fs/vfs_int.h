@@ -35,6 +35,7 @@ struct vfs_state {
     struct list *buckets;
     struct list lru; /* hashed dentries, oldest first */
     uint32_t cached;
+    struct list free_dentries; /* dentry.lru: never anything else again */
 
     struct mutex mount_lock; /* rank MOUNT: the mount trees, namespaces' lists, chrdevs */
     struct chrdev_range chrdevs[CHRDEV_MAX];
@@ -90,6 +91,31 @@ static inline void dcache_unlock(void) TSA(release_capability(vfs_state()->dcach
     mutex_unlock(&vfs_state()->dcache_lock);
 }
 
+uint32_t dcache_hash(const struct dentry *parent, const char *name, uint32_t size);
+static inline void dcache_mark_used(struct dentry *d)
+{
+    if (!READ_ONCE(d->used))
+        WRITE_ONCE(d->used, 1);
+}
+/*
+ * A look at a dentry without lock or reference: true of the moment when dcache_begin or dcache_step
+ * returned it, and afterwards as long as a dcache_pin of it succeeds.
+ */
+struct dcache_look {
+    struct dentry *dentry;
+    struct inode *inode; /* NULL: negative. Not to be looked into but through the calls here. */
+    uint32_t seq, flags, mounts;
+};
+/* At a dentry that the caller holds. False: not now (it is being changed). */
+bool dcache_begin(struct dcache_look *at, struct dentry *d);
+/* May cred search it, a directory with DENTRY_PLAIN_DIR? False also when it changes meanwhile. */
+bool dcache_may_search(const struct dcache_look *at, const struct cred *cred);
+/* The child of at, false when it is not cached, to be asked for, or something changed meanwhile. */
+bool dcache_step(const struct dcache_look *at, const char *name, uint32_t size,
+                 struct dcache_look *out);
+/* A reference; false when something changed meanwhile. */
+bool dcache_pin(const struct dcache_look *at) MUST_CHECK;
+
 /* The cached child, borrowed: good until dcache_unlock. May be negative. */
 struct dentry *dcache_find_locked(struct dentry *parent, const char *name, uint32_t size);
 /*
@@ -144,7 +170,8 @@ struct walk_string {
 struct walk {
     const struct vfs_ctx *ctx;
     struct path root; /* borrowed */
-    struct path cur;  /* references */
+    struct path cur;  /* references, unless borrowed */
+    bool borrowed;    /* cur is the start, which the caller holds */
     uint32_t flags;
     uint32_t links;      /* symlinks followed */
     uint32_t depth;      /* strings in use */

@@ -150,7 +150,7 @@ int cmd_do(const struct global_options *global, int argc, char **argv, struct cl
     config.rootfs_fd = open_directory(o.rootfs ? o.rootfs : "/", err);
     if (config.rootfs_fd < 0)
         return -1;
-    config.root_overlay = true;
+    config.root_overlay = config.root_live = true;
     config.mounts = o.mounts;
     config.mount_count = o.mount_count;
     config.argv = (const char *const *)argv + first;

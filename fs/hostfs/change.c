@@ -144,6 +144,8 @@ static int remove_name(struct inode *dir, const char *name, struct inode *victim
         victim->nlink = 0;
     else if (victim->nlink > 0)
         victim->nlink--;
+    if (victim->nlink == 0)
+        hostfs_handle_forget(hostfs_inode(victim));
     refresh_dir(dir);
     return 0;
 }
@@ -183,6 +185,8 @@ int hostfs_rename(struct inode *old_dir, const char *old_name, struct inode *mov
         hostfs_set_name(hostfs_inode(replaced), od, old_name);
     else if (replaced && replaced->nlink > 0)
         replaced->nlink--;
+    if (replaced && replaced->nlink == 0)
+        hostfs_handle_forget(hostfs_inode(replaced));
     refresh_dir(old_dir);
     refresh_dir(new_dir);
     return 0;

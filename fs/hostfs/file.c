@@ -1,46 +1,67 @@
 /*
- * hostfs: open files and directories. Data moves by pread and pwrite on a host descriptor per open
- * file; no locks of hostfs's own.
+ * hostfs: open files and directories. Data moves by pread and pwrite on a host descriptor that
+ * files opened for reading share. Takes a directory's inode lock while it is read.
  */
 #include "fs/hostfs/hostfs_int.h"
 #include "fs/uio_host.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 
-/* private_data holds the host descriptor + 1. */
 static int host_fd(struct file *f)
 {
-    return (int)(intptr_t)f->private_data - 1;
+    const struct hostfs_handle *h = f->private_data;
+
+    return h->fd;
+}
+
+/* Directories are read through the descriptor that names are looked up with; the open file pins
+ * it. */
+static int open_dir(struct hostfs_inode *dir, struct file *file)
+{
+    int fd = hostfs_dir_pin(dir);
+
+    if (fd < 0)
+        return fd;
+    if (dir->path_only) {
+        hostfs_dir_unpin(dir);
+        return -EACCES;
+    }
+    file->private_data = dir;
+    return 0;
 }
 
 int hostfs_file_open(struct inode *inode, struct file *file)
 {
     uint32_t type = inode->mode & LX_S_IFMT;
-    int flags = LX_O_RDONLY;
-    struct host_stat st;
-    int64_t fd;
+    struct hostfs_handle *h;
+    int err;
 
-    if (type != LX_S_IFREG && type != LX_S_IFDIR)
-        return 0;
-    if (file->mode & FMODE_WRITE)
-        flags = LX_O_RDWR;
     if (type == LX_S_IFDIR)
-        flags = LX_O_RDONLY | LX_O_DIRECTORY;
-    fd = hostfs_open_host(hostfs_inode(inode), flags);
-    if (fd == -EACCES && flags == LX_O_RDWR)
-        fd = hostfs_open_host(hostfs_inode(inode), LX_O_WRONLY);
-    if (fd < 0)
-        return (int)fd;
-    if (hostfs_of(inode)->fresh && host_fstat((int)fd, &st) == 0)
-        hostfs_refresh(hostfs_inode(inode), &st);
-    file->private_data = (void *)(intptr_t)(fd + 1);
-    return 0;
+        return open_dir(hostfs_inode(inode), file);
+    if (type != LX_S_IFREG)
+        return 0;
+    err = hostfs_handle_get(hostfs_inode(inode), file->mode & FMODE_WRITE, &h);
+    if (err == 0)
+        file->private_data = h;
+    return err;
+}
+
+/* Is pos at or past the end, as far as can be said without asking? (Some hosts' files with a size
+ * of 0 have contents.) */
+static bool known_end(struct inode *inode, uint64_t pos)
+{
+    uint64_t size = READ_ONCE(inode->size);
+
+    return size > 0 && pos >= size && hostfs_trusts(hostfs_inode(inode));
 }
 
 static int64_t hostfs_read(struct file *f, struct uio *uio, int64_t *pos)
 {
-    int64_t n = uio_host_pread(uio, host_fd(f), uio->left, *pos);
+    int64_t n;
 
+    if (known_end(f->inode, (uint64_t)*pos))
+        return 0;
+    n = uio_host_pread(uio, host_fd(f), uio->left, *pos);
     if (n > 0)
         *pos += n;
     return n;
@@ -109,8 +130,18 @@ static int hostfs_fallocate(struct file *f, int mode, int64_t offset, int64_t si
 
 static void hostfs_release(struct file *f)
 {
+    hostfs_handle_put(f->private_data);
+}
+
+static void hostfs_dir_release(struct file *f)
+{
     if (f->private_data)
-        host_close(host_fd(f));
+        hostfs_dir_unpin(f->private_data);
+}
+
+static int hostfs_dir_fsync(struct file *f, bool data_only)
+{
+    return (int)host_fsync(hostfs_inode(f->inode)->fd, data_only);
 }
 
 /* Host linux_dirent64 records. */
@@ -142,21 +173,24 @@ static bool fill_from(const char *buf, int64_t n, struct dir_filler *df, uint64_
 
 static int hostfs_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
 {
+    struct hostfs_inode *dir = hostfs_inode(f->inode);
     char *buf AUTO_KFREE = NULL;
     int64_t n;
 
-    if (hostfs_inode(f->inode)->sealed)
+    if (dir->sealed)
         return 0;
-    n = host_lseek(host_fd(f), (int64_t)*pos, LX_SEEK_SET);
     buf = kmalloc(DIR_BUFFER);
     if (!buf)
         return -ENOMEM;
+    mutex_lock(&dir->inode.lock); /* the descriptor's position is all readers' */
+    n = host_lseek(dir->fd, (int64_t)*pos, LX_SEEK_SET);
     while (n >= 0) {
-        n = host_getdents(host_fd(f), buf, DIR_BUFFER);
+        n = host_getdents(dir->fd, buf, DIR_BUFFER);
         if (n == 0 || (n > 0 && !fill_from(buf, n, df, pos)))
-            return 0;
+            break;
     }
-    return (int)n;
+    mutex_unlock(&dir->inode.lock);
+    return n < 0 ? (int)n : 0;
 }
 
 DEFINE_OPS(file_ops, hostfs_file_ops) = {
@@ -172,6 +206,6 @@ DEFINE_OPS(file_ops, hostfs_file_ops) = {
 DEFINE_OPS(file_ops, hostfs_dir_ops) = {
     .llseek = generic_dir_llseek,
     .readdir = hostfs_readdir,
-    .fsync = hostfs_fsync,
-    .release = hostfs_release,
+    .fsync = hostfs_dir_fsync,
+    .release = hostfs_dir_release,
 };

@@ -219,15 +219,9 @@ static int stream_setattr(struct inode *inode, const struct setattr *attr)
     return (int)host_ftruncate(((struct host_stream *)inode)->fd, (int64_t)attr->size);
 }
 
-static int stream_open(struct inode *inode, struct file *file)
-{
-    return 0;
-}
-
 DEFINE_OPS(inode_ops, host_stream_inode_ops) = {
     .getattr = stream_getattr,
     .setattr = stream_setattr,
-    .open = stream_open,
 };
 
 static void stream_free_inode(struct inode *inode)

@@ -10,10 +10,20 @@
 
 #include "fs/inode.h"
 
+/*
+ * What is believed of names and attributes seen before. The contents of files are the host's own in
+ * every case. A descriptor of a file that was read is kept for its next open, but under
+ * HOSTFS_SHARED.
+ */
+enum hostfs_cache {
+    HOSTFS_EXCLUSIVE, /* nobody but the guest changes the tree: what was seen once is trusted */
+    HOSTFS_TIMED,     /* the host may: what was seen within the last second (VFS_TRUST_TICKS) is */
+    HOSTFS_SHARED,    /* the host may: it is asked on each walk */
+};
+
 struct hostfs_options {
-    bool readonly;   /* every change is -EROFS */
-    /* the host may change it behind us: ask it on each walk. Off: what was seen once is trusted */
-    bool revalidate;
+    bool readonly; /* every change is -EROFS */
+    enum hostfs_cache cache;
     /* And on each stat and open: for a file that is mounted itself, so that no walk passes it. A
      * file the host puts in its place is what opens get from then on. */
     bool fresh;

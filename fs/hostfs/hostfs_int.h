@@ -5,7 +5,12 @@
  * one. A directory may hold an open host descriptor; at most HOSTFS_MAX_DIRS are open at once,
  * least recently used closed first, reopened through the parent. The parent is held by a reference.
  *
- * hostfs.lock (rank OBJ) guards the hash, the directory descriptors and every (parent, name).
+ * struct hostfs_handle: a host descriptor of a regular file, counted; holders are open files and,
+ * for reading only, the inode, which keeps one for its next open (HOSTFS_MAX_FILES at most, second
+ * chance). As long as it is held the host cannot give its inode number to another file.
+ *
+ * hostfs.lock (rank OBJ) guards the hash, the directory descriptors, every (parent, name) and the
+ * list of kept handles; inode.lock the inode's own kept handle.
  */
 #pragma once
 
@@ -16,14 +21,31 @@
 #include "sentry/base/list.h"
 
 #define HOSTFS_BUCKETS 1024
-#define HOSTFS_MAX_DIRS 512
+#define HOSTFS_MAX_DIRS  512
+#define HOSTFS_MAX_FILES 2048
+#define HOSTFS_KEEP_SIZE (16UL << 20) /* larger files are not kept: the host may want the space */
 
 struct hostfs {
     struct mutex lock;
     bool readonly, fresh;
+    enum hostfs_cache cache;
     struct list buckets[HOSTFS_BUCKETS];
     struct list open_dirs; /* hostfs_inode.lru, least recently used first; never the root */
     uint32_t open_dir_count;
+    struct list kept_files; /* hostfs_inode.lru of those with a handle, oldest first */
+    uint32_t kept_count;
+};
+
+struct hostfs_handle {
+    struct ref ref;
+    int32_t fd;
+};
+
+/* What a symlink says, as long as its ctime is this. */
+struct hostfs_target {
+    int64_t ctime_ns;
+    uint32_t size;
+    char text[];
 };
 
 struct hostfs_inode {
@@ -34,7 +56,12 @@ struct hostfs_inode {
     char *name;
     int32_t fd;    /* directories: open descriptor or -1 */
     uint32_t pins; /* users of fd right now */
-    bool sealed; /* a kernel interface of the host's (proc, sysfs ...): shown empty */
+    bool path_only; /* fd may not be read: O_PATH */
+    bool sealed;    /* a kernel interface of the host's (proc, sysfs ...): shown empty */
+    bool handle_used;             /* since it was last looked at for closing */
+    uint32_t seen;                /* vfs_tick of the last refresh */
+    struct hostfs_handle *handle; /* regular files: kept, or NULL */
+    struct hostfs_target *target; /* symlinks: set once, then there for good */
     uint64_t blocks;
     uint32_t blksize;
 };
@@ -72,6 +99,18 @@ bool hostfs_is_interface(const struct hostfs_inode *dir, int fd, const char *nam
 void hostfs_refresh(struct hostfs_inode *hi, const struct host_stat *st);
 void hostfs_set_name(struct hostfs_inode *hi, struct hostfs_inode *parent, const char *name);
 void hostfs_free_inode(struct inode *inode);
+
+/* May attributes seen before be believed now? */
+bool hostfs_trusts(const struct hostfs_inode *hi);
+
+/* handle.c: a host descriptor of a regular file's contents, kept or opened by name. */
+int hostfs_handle_get(struct hostfs_inode *hi, bool for_writing,
+                      struct hostfs_handle **out) MUST_CHECK;
+void hostfs_handle_put(struct hostfs_handle *h);
+/* The inode (locked, or nobody else's) keeps none any more. */
+void hostfs_handle_forget(struct hostfs_inode *hi);
+/* Makes room when the host has no more descriptors for us. */
+void hostfs_forget_handles(struct hostfs *fs);
 
 /* A host descriptor of the inode's contents; flags O_RDONLY or O_RDWR... of the host. */
 int64_t hostfs_open_host(struct hostfs_inode *hi, int flags) MUST_CHECK;

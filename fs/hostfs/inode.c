@@ -9,6 +9,7 @@
 
 /* Host flag values are the guest's: both are x86-64 Linux. */
 #define DIR_FLAGS (LX_O_PATH | LX_O_DIRECTORY | LX_O_NOFOLLOW)
+#define DIR_READ  (LX_O_RDONLY | LX_O_DIRECTORY | LX_O_NOFOLLOW)
 
 void hostfs_dir_forget(struct hostfs *fs, struct hostfs_inode *dir)
 {
@@ -46,13 +47,14 @@ static int pin_locked(struct hostfs *fs, struct hostfs_inode *dir)
     return dir->fd;
 }
 
-static int publish_fd(struct hostfs *fs, struct hostfs_inode *dir, int fd)
+static int publish_fd(struct hostfs *fs, struct hostfs_inode *dir, int fd, bool path_only)
 {
     mutex_lock(&fs->lock);
     if (dir->fd >= 0) { /* another thread opened it meanwhile */
         host_close(fd);
     } else {
         dir->fd = fd;
+        dir->path_only = path_only;
         list_add_tail(&fs->open_dirs, &dir->lru);
         if (++fs->open_dir_count > HOSTFS_MAX_DIRS)
             evict_one_locked(fs);
@@ -69,6 +71,7 @@ int hostfs_dir_pin(struct hostfs_inode *dir)
 {
     struct hostfs *fs = hostfs_of(&dir->inode);
     struct hostfs_inode *parent;
+    bool path_only = false;
     char *name;
     int fd, parent_fd;
 
@@ -80,10 +83,14 @@ int hostfs_dir_pin(struct hostfs_inode *dir)
     fd = hostfs_locate(dir, &parent, &parent_fd, &name);
     if (fd < 0)
         return fd;
-    fd = (int)host_open_beneath(parent_fd, name, DIR_FLAGS, 0);
+    fd = (int)host_open_beneath(parent_fd, name, DIR_READ, 0);
+    if (fd == -EACCES) {
+        path_only = true;
+        fd = (int)host_open_beneath(parent_fd, name, DIR_FLAGS, 0);
+    }
     hostfs_dir_unpin(parent);
     kfree(name);
-    return fd < 0 ? fd : publish_fd(fs, dir, fd);
+    return fd < 0 ? fd : publish_fd(fs, dir, fd, path_only);
 }
 
 void hostfs_dir_unpin(struct hostfs_inode *dir)
@@ -206,19 +213,55 @@ static bool hostfs_revalidate(struct inode *dir, const char *name, struct inode 
     return true;
 }
 
+/* Remembers what the whole of a symlink is. A failure costs a host call next time. */
+static void keep_target(struct hostfs_inode *hi, int64_t ctime_ns, const char *text, size_t size)
+{
+    struct hostfs_target *t, *none = NULL;
+
+    if (READ_ONCE(hi->target) || hostfs_of(&hi->inode)->cache == HOSTFS_SHARED)
+        return;
+    t = kmalloc(sizeof(*t) + size);
+    if (!t)
+        return;
+    t->ctime_ns = ctime_ns;
+    t->size = (uint32_t)size;
+    memcpy(t->text, text, size);
+    if (!__atomic_compare_exchange_n(&hi->target, &none, t, false, __ATOMIC_RELEASE,
+                                     __ATOMIC_RELAXED))
+        kfree(t);
+}
+
 static int64_t hostfs_readlink(struct inode *inode, char *buf, size_t size)
 {
-    struct hostfs_inode *parent;
+    struct hostfs_inode *hi = hostfs_inode(inode), *parent;
+    const struct hostfs_target *known = load_acquire(&hi->target);
+    int64_t r, ctime_ns = READ_ONCE(inode->ctime_ns);
     char *name;
     int fd;
-    int64_t r = hostfs_locate(hostfs_inode(inode), &parent, &fd, &name);
 
+    if (known && known->ctime_ns == ctime_ns) {
+        r = (int64_t)MIN((size_t)known->size, size);
+        memcpy(buf, known->text, (size_t)r);
+        return r;
+    }
+    r = hostfs_locate(hi, &parent, &fd, &name);
     if (r < 0)
         return r;
     r = host_readlinkat(fd, name, buf, size);
     hostfs_dir_unpin(parent);
     kfree(name);
+    if (r >= 0 && (size_t)r < size)
+        keep_target(hi, ctime_ns, buf, (size_t)r);
     return r;
+}
+
+bool hostfs_trusts(const struct hostfs_inode *hi)
+{
+    const struct hostfs *fs = hostfs_of(&hi->inode);
+
+    if (fs->fresh || fs->cache == HOSTFS_SHARED)
+        return false;
+    return fs->cache == HOSTFS_EXCLUSIVE || vfs_is_recent(READ_ONCE(hi->seen));
 }
 
 /* By name; what was seen last stands where the name is another file's or nobody's now. */
@@ -236,13 +279,16 @@ static void refresh_by_name(struct hostfs_inode *hi)
     kfree(name);
     if (r == 0 && st.ino == hi->inode.ino && st.dev == hi->host_dev)
         hostfs_refresh(hi, &st);
+    else
+        WRITE_ONCE(hi->seen, vfs_tick()); /* not to be asked again at once */
 }
 
 static int hostfs_getattr(struct inode *inode, struct kstat *out)
 {
     struct hostfs_inode *hi = hostfs_inode(inode);
+    const struct hostfs *fs = hostfs_of(inode);
 
-    if (hostfs_of(inode)->fresh)
+    if (fs->fresh || (fs->cache == HOSTFS_TIMED && hi->parent && !hostfs_trusts(hi)))
         refresh_by_name(hi);
     *out = (struct kstat){
         .dev = hi->host_dev,
@@ -270,14 +316,6 @@ int64_t hostfs_open_host(struct hostfs_inode *hi, int flags)
     int fd;
     int64_t r;
 
-    if (!hi->parent) {
-        fd = hostfs_dir_pin(hi);
-        if (fd < 0)
-            return fd;
-        r = host_open_beneath(fd, ".", flags, 0);
-        hostfs_dir_unpin(hi);
-        return r;
-    }
     r = hostfs_locate(hi, &parent, &fd, &name);
     if (r < 0)
         return r;

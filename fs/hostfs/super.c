@@ -29,6 +29,7 @@ void hostfs_refresh(struct hostfs_inode *hi, const struct host_stat *st)
     inode->ctime_ns = st->ctime_ns;
     hi->blocks = st->blocks;
     hi->blksize = st->blksize;
+    WRITE_ONCE(hi->seen, vfs_tick());
 }
 
 static void set_name_locked(struct hostfs_inode *hi, struct hostfs_inode *parent, char *name,
@@ -142,6 +143,8 @@ void hostfs_free_inode(struct inode *inode)
     list_del(&hi->hash_node);
     hostfs_dir_forget(fs, hi);
     mutex_unlock(&fs->lock);
+    hostfs_handle_forget(hi);
+    kfree(hi->target);
     kfree(hi->name);
     slab_free(&hostfs_inode_slab, hi);
     if (parent)
@@ -178,6 +181,17 @@ DEFINE_OPS(sb_ops, hostfs_sb_ops) = {
     .statfs = hostfs_statfs,
 };
 
+/* The one to read it through, if the host lets us; root_fd may be O_PATH. */
+static void set_root_fd(struct hostfs_inode *root, int root_fd)
+{
+    int64_t fd = host_open_beneath(root_fd, ".", LX_O_RDONLY | LX_O_DIRECTORY, 0);
+
+    root->path_only = fd < 0;
+    root->fd = fd < 0 ? root_fd : (int32_t)fd;
+    if (fd >= 0)
+        (void)host_close(root_fd);
+}
+
 int hostfs_create(int root_fd, const struct hostfs_options *options, struct superblock **out)
 {
     struct host_stat st;
@@ -199,17 +213,21 @@ int hostfs_create(int root_fd, const struct hostfs_options *options, struct supe
     mutex_init(&fs->lock, RANK_OBJ);
     fs->readonly = options->readonly;
     fs->fresh = options->fresh;
+    fs->cache = options->cache;
     for (unsigned i = 0; i < HOSTFS_BUCKETS; i++)
         list_init(&fs->buckets[i]);
     list_init(&fs->open_dirs);
-    sb->flags = (options->readonly ? SB_RDONLY : 0) | (options->revalidate ? SB_REVALIDATE : 0);
+    list_init(&fs->kept_files);
+    sb->flags = (options->readonly ? SB_RDONLY : 0) |
+                (options->cache != HOSTFS_EXCLUSIVE ? SB_REVALIDATE : 0) |
+                (options->cache == HOSTFS_TIMED ? SB_TIMED : 0);
     root = new_inode(sb, &st);
     if (!root) {
         host_close(root_fd);
         sb_put(sb);
         return -ENOMEM;
     }
-    root->fd = root_fd;
+    set_root_fd(root, root_fd);
     mutex_lock(&fs->lock);
     list_add(bucket_of(fs, st.dev, st.ino), &root->hash_node);
     mutex_unlock(&fs->lock);

@@ -53,3 +53,23 @@ int ovl_lookup(struct inode *dir, const char *name, struct inode **out)
         return -ENOENT;
     return ovl_inode_for(od, name, upper, lower, out);
 }
+
+/* Of a lower tree that the host may change: does it still have what name was found to be? What is
+ * in upper alone, or was copied up, no longer depends on it. */
+bool ovl_revalidate(struct inode *dir, const char *name, struct inode *cached)
+{
+    struct ovl_inode *od = ovl_inode(dir), *oi = cached ? ovl_inode(cached) : NULL;
+    struct inode *upper;
+
+    if (od->opaque || (oi && (!oi->lower || (ovl_upper(oi) && !mode_is_dir(cached->mode)))))
+        return true;
+    if (!oi && ovl_real_lookup(ovl_upper(od), name, &upper) == 0) {
+        inode_put(upper);
+        return true; /* a whiteout: absent whatever lower has */
+    }
+    if (!inode_ops_of(od->lower)->revalidate(od->lower, name, oi ? oi->lower : NULL))
+        return false;
+    if (oi && !ovl_upper(oi))
+        ovl_refresh(oi);
+    return true;
+}

@@ -1,5 +1,6 @@
 /*
- * overlay: a changeable tree (upper, in memory) over one that never changes (lower). Names removed
+ * overlay: a changeable tree (upper, in memory) over one that the guest never changes (lower; where
+ * its superblock has SB_REVALIDATE the host may, and is asked as hostfs.h says). Names removed
  * from lower are hidden by whiteouts (character device 0:0 in upper); directories made over hidden
  * ones are opaque (xattr trusted.overlay.opaque = "y"). What is changed is copied up first. Source:
  * Documentation/filesystems/overlayfs.rst.

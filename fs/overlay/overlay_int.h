@@ -82,6 +82,7 @@ int ovl_open_real(struct inode *real, uint32_t flags, const struct cred *cred,
 
 /* lookup.c */
 int ovl_lookup(struct inode *dir, const char *name, struct inode **out);
+bool ovl_revalidate(struct inode *dir, const char *name, struct inode *cached);
 /* One name in a real directory (NULL: -ENOENT), whiteouts included. */
 int ovl_real_lookup(struct inode *dir, const char *name, struct inode **out) MUST_CHECK;
 bool ovl_lower_has(struct ovl_inode *dir, const char *name);

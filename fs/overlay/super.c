@@ -187,6 +187,8 @@ static int ovl_getattr(struct inode *inode, struct kstat *out)
 
     if (r < 0)
         return r;
+    if (out->ctime_ns != inode->ctime_ns && !ovl_upper(oi))
+        ovl_refresh(oi); /* the host has just been asked */
     out->dev = inode->sb->dev;
     out->ino = inode->ino;
     if (mode_is_dir(out->mode) && ovl_upper(oi) && oi->lower && !oi->opaque)
@@ -322,6 +324,7 @@ static int ovl_removexattr(struct inode *inode, const char *name)
 
 DEFINE_OPS(inode_ops, ovl_inode_ops) = {
     .lookup = ovl_lookup,
+    .revalidate = ovl_revalidate,
     .create = ovl_create,
     .mkdir = ovl_mkdir,
     .symlink = ovl_symlink,
@@ -358,6 +361,7 @@ int overlay_create(struct superblock *upper, struct superblock *lower, struct su
     }
     sb_init(sb, &ovl_sb_ops, vfs_alloc_dev());
     sb->data = o;
+    sb->flags = lower->flags & (SB_REVALIDATE | SB_TIMED);
     o->upper = sb_get(upper);
     o->lower = sb_get(lower);
     mutex_init(&o->copyup_lock, RANK_COPYUP);

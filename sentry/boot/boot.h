@@ -37,6 +37,7 @@ struct boot_config {
     int rootfs_fd;
     bool root_readonly; /* the guest may not change it */
     bool root_overlay;  /* changes stay in memory */
+    bool root_live;     /* the host goes on changing it: fs/hostfs/hostfs.h, HOSTFS_TIMED */
     const struct boot_mount *mounts;
     size_t mount_count;
 

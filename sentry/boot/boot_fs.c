@@ -44,7 +44,8 @@ static int overlay_over(struct superblock **sb)
 int boot_fs_create(struct boot *b)
 {
     const struct boot_config *c = b->config;
-    struct hostfs_options options = {.readonly = c->root_readonly || c->root_overlay};
+    struct hostfs_options options = {.readonly = c->root_readonly || c->root_overlay,
+                                      .cache = c->root_live ? HOSTFS_TIMED : HOSTFS_EXCLUSIVE};
     struct superblock *sb = NULL;
     int r = hostfs_create(c->rootfs_fd, &options, &sb);
 
@@ -89,7 +90,7 @@ static int make_directories(struct boot *b, const char *path, bool last)
 static int superblock_for(struct boot *b, const struct boot_mount *m, struct superblock **out)
 {
     struct tmpfs_options tmpfs = {.mode = 01777, .size = half_of_memory()};
-    struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY, .revalidate = true};
+    struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY, .cache = HOSTFS_SHARED};
     int r;
 
     switch (m->type) {
@@ -115,7 +116,7 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
 static int find_file(struct boot *b, const struct boot_mount *m, struct path *out)
 {
     struct hostfs_options host = {
-        .readonly = m->flags & LX_MS_RDONLY, .revalidate = true, .fresh = true};
+        .readonly = m->flags & LX_MS_RDONLY, .cache = HOSTFS_SHARED, .fresh = true};
     struct vfs_ctx ctx = b->ctx;
     struct superblock *sb;
     struct mount *hidden;
