@@ -21,6 +21,9 @@ struct net_mib_row {
     uint32_t offset; /* in struct net_mib */
 };
 
+struct net_stack;
+const struct net_mib *net_mib_of(const struct net_stack *s);
+
 /* In the order of mib.def. */
 const struct net_mib_row *net_mib_rows(uint32_t *out_count);
 
