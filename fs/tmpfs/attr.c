@@ -11,9 +11,6 @@
 
 int tmpfs_getattr(struct inode *inode, struct kstat *out)
 {
-    struct tmpfs_inode *ti = tmpfs_inode(inode);
-    struct host_stat st;
-
     *out = (struct kstat){
         .dev = inode->sb->dev,
         .ino = inode->ino,
@@ -23,15 +20,12 @@ int tmpfs_getattr(struct inode *inode, struct kstat *out)
         .uid = READ_ONCE(inode->uid),
         .gid = READ_ONCE(inode->gid),
         .blksize = PAGE_SIZE,
+        .blocks = tmpfs_pages_used(tmpfs_inode(inode)) * (PAGE_SIZE / 512),
         .atime_ns = READ_ONCE(inode->atime_ns),
         .mtime_ns = READ_ONCE(inode->mtime_ns),
         .ctime_ns = READ_ONCE(inode->ctime_ns),
         .btime_ns = inode->btime_ns,
     };
-    if (tmpfs_host_fd(ti) < 0)
-        out->blocks = READ_ONCE(ti->small_capacity) ? PAGE_SIZE / 512 : 0;
-    else if (host_fstat(tmpfs_host_fd(ti), &st) == 0)
-        out->blocks = st.blocks;
     return 0;
 }
 

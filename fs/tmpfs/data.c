@@ -44,7 +44,7 @@ int tmpfs_grow_small(struct tmpfs_inode *ti, uint64_t size)
         return 0;
     while (capacity < size)
         capacity *= 2;
-    err = set_charge(ti, 1);
+    err = set_charge(ti, pages_of(capacity));
     if (err < 0)
         return err;
     grown = kmalloc(capacity); /* zeroed */
@@ -89,22 +89,51 @@ int tmpfs_to_host(struct tmpfs_inode *ti)
     kfree(ti->small);
     ti->small = NULL;
     ti->small_capacity = 0;
+    ti->dense = true;
+    tmpfs_uncharge(tmpfs_of(&ti->inode), ti->charged - MIN(ti->charged, pages_of(ti->inode.size)));
+    ti->charged = MIN(ti->charged, pages_of(ti->inode.size));
     store_release(&ti->host_fd, (int32_t)fd);
     return 0;
 }
 
-void tmpfs_recharge(struct tmpfs_inode *ti, uint64_t reserved)
+uint32_t tmpfs_small_pages(uint64_t offset, uint64_t n)
 {
-    struct tmpfs *fs = tmpfs_of(&ti->inode);
+    uint32_t first = (uint32_t)(offset / PAGE_SIZE), end = (uint32_t)pages_of(offset + n);
+
+    return n ? (1U << end) - (1U << first) : 0;
+}
+
+uint64_t tmpfs_pages_used(struct tmpfs_inode *ti)
+{
+    uint32_t bits = READ_ONCE(ti->small_pages), count = 0;
     struct host_stat st;
 
-    if (host_fstat(ti->host_fd, &st) < 0) {
-        tmpfs_uncharge(fs, reserved);
-        return;
+    if (tmpfs_host_fd(ti) >= 0) {
+        if (READ_ONCE(ti->dense))
+            return pages_of(READ_ONCE(ti->inode.size));
+        return host_fstat(ti->host_fd, &st) == 0 ? st.blocks / 8 : 0;
     }
-    /* Pages the guest touched through mappings show up here: counted, even above the limit. */
-    __atomic_fetch_add(&fs->used_pages, st.blocks / 8 - ti->charged - reserved, __ATOMIC_RELAXED);
-    ti->charged = st.blocks / 8;
+    for (; bits; bits &= bits - 1)
+        count++;
+    return count;
+}
+
+void tmpfs_recharge(struct tmpfs_inode *ti, uint64_t reserved)
+{
+    uint64_t pages = pages_of(ti->inode.size);
+    struct host_stat st;
+
+    if (!ti->dense) {
+        if (host_fstat(ti->host_fd, &st) < 0) {
+            tmpfs_uncharge(tmpfs_of(&ti->inode), reserved);
+            return;
+        }
+        /* Pages the guest touched through mappings show up here: counted, even above the limit. */
+        pages = st.blocks / 8;
+    }
+    __atomic_fetch_add(&tmpfs_of(&ti->inode)->used_pages, pages - ti->charged - reserved,
+                       __ATOMIC_RELAXED);
+    ti->charged = pages;
 }
 
 /* How many pages of the range the host file lacks. */
@@ -140,6 +169,13 @@ int tmpfs_reserve(struct tmpfs_inode *ti, uint64_t offset, uint64_t *n, uint64_t
     uint64_t used, room, low = 0,
                          high = (PAGE_ALIGN_UP(offset + *n) - PAGE_ALIGN_DOWN(offset)) / PAGE_SIZE;
 
+    if (READ_ONCE(ti->dense)) {
+        uint64_t has = pages_of(READ_ONCE(ti->inode.size)), end = pages_of(offset + *n);
+
+        *out_pages = end > has ? end - has : 0;
+        if (tmpfs_charge(fs, *out_pages) == 0)
+            return 0;
+    }
     *out_pages = high;
     if (tmpfs_charge(fs, high) == 0)
         return 0;
@@ -165,10 +201,12 @@ static int resize_small(struct tmpfs_inode *ti, uint64_t size)
 {
     int err = 0;
 
-    if (size > ti->inode.size)
+    if (size > ti->inode.size) {
         err = tmpfs_grow_small(ti, size);
-    else if (ti->small)
+    } else if (ti->small) {
         memset(ti->small + size, 0, ti->inode.size - size);
+        ti->small_pages &= tmpfs_small_pages(0, size);
+    }
     if (err == 0 && size == 0) {
         kfree(ti->small);
         ti->small = NULL;
@@ -190,8 +228,13 @@ int tmpfs_resize(struct tmpfs_inode *ti, uint64_t size)
         err = tmpfs_to_host(ti);
         if (err == 0)
             err = host_error(host_ftruncate(ti->host_fd, (int64_t)size));
-        if (err == 0 && shrinks)
+        if (err < 0)
+            return err;
+        ti->inode.size = size;
+        if (shrinks)
             tmpfs_recharge(ti, 0);
+        else
+            ti->dense = false;
     }
     if (err < 0)
         return err;
@@ -222,6 +265,7 @@ static int fill_small(struct tmpfs_inode *ti, int host_fd, uint64_t offset, uint
             break;
         done += (uint64_t)r;
     }
+    ti->small_pages |= tmpfs_small_pages(0, size);
     return err;
 }
 
@@ -246,8 +290,12 @@ static int fill_large(struct tmpfs_inode *ti, int host_fd, uint64_t offset, uint
         done += (uint64_t)got;
     }
     bounce_put(buf);
-    if (err == 0)
+    if (err == 0 && done < size) {
+        ti->dense = false;
         err = host_error(host_ftruncate(ti->host_fd, (int64_t)size));
+    }
+    if (err == 0)
+        ti->inode.size = size;
     if (ti->host_fd >= 0)
         tmpfs_recharge(ti, 0);
     return err;

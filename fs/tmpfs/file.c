@@ -10,22 +10,29 @@
 #include "sentry/abi/mman.h"
 #include "sentry/base/string.h"
 
+/* Up to this much inline data passes through the stack, more through a bounce buffer. */
+#define STACK_COPY 1024
+
 static int64_t read_small(struct tmpfs_inode *ti, struct uio *uio, uint64_t pos)
 {
-    char data[TMPFS_INLINE];
-    uint64_t n = 0;
+    uint64_t n = MIN(uio->left, (uint64_t)TMPFS_INLINE);
+    char small[STACK_COPY], *data = n > sizeof(small) ? bounce_get() : small;
+    int64_t done = -EAGAIN;
     bool moved;
 
+    if (!data)
+        return -ENOMEM;
     mutex_lock(&ti->inode.lock);
     moved = ti->host_fd >= 0;
-    if (!moved && pos < ti->inode.size) {
-        n = MIN(ti->inode.size - pos, uio->left);
+    n = pos < ti->inode.size ? MIN(ti->inode.size - pos, n) : 0;
+    if (!moved && n)
         memcpy(data, ti->small + pos, n);
-    }
     mutex_unlock(&ti->inode.lock);
-    if (moved)
-        return -EAGAIN;
-    return n ? uio_put(uio, data, n) : 0;
+    if (!moved)
+        done = n ? uio_put(uio, data, n) : 0;
+    if (data != small)
+        bounce_put(data);
+    return done;
 }
 
 static int64_t tmpfs_read(struct file *f, struct uio *uio, int64_t *pos)
@@ -57,6 +64,7 @@ static int write_small(struct tmpfs_inode *ti, const char *data, uint64_t n, uin
     err = ti->host_fd >= 0 ? -EAGAIN : tmpfs_grow_small(ti, pos + n);
     if (err == 0) {
         memcpy(ti->small + pos, data, n);
+        ti->small_pages |= tmpfs_small_pages(pos, n);
         if (pos + n > ti->inode.size)
             ti->inode.size = pos + n;
         inode_touch(&ti->inode);
@@ -75,6 +83,7 @@ static void written(struct tmpfs_inode *ti, uint64_t end, uint32_t truncations, 
         struct host_stat st;
 
         /* The file was cut under the write: the host knows what came first. */
+        ti->dense = false;
         if (host_fstat(ti->host_fd, &st) == 0)
             inode->size = st.size;
     } else if (end > inode->size) {
@@ -96,6 +105,8 @@ static int64_t write_host(struct tmpfs_inode *ti, struct uio *uio, uint64_t n, u
     mutex_lock(&ti->inode.lock);
     err = tmpfs_to_host(ti);
     truncations = ti->truncations;
+    if (pos > ti->inode.size)
+        ti->dense = false;
     mutex_unlock(&ti->inode.lock);
     if (err == 0 && tmpfs_of(&ti->inode)->max_pages)
         err = tmpfs_reserve(ti, pos, &n, &reserved);
@@ -118,25 +129,39 @@ static int check_write_seals(const struct tmpfs_inode *ti, uint64_t end)
     return (seals & LX_F_SEAL_GROW) && end > ti->inode.size ? -EPERM : 0;
 }
 
+/* -EAGAIN: the data has moved to the host. */
+static int64_t write_inline(struct tmpfs_inode *ti, struct uio *uio, uint64_t n, uint64_t pos)
+{
+    char small[STACK_COPY], *data = n > sizeof(small) ? bounce_get() : small;
+    int64_t got;
+    int err;
+
+    if (!data)
+        return -ENOMEM;
+    got = uio_take(uio, data, n);
+    if (got > 0) {
+        err = write_small(ti, data, (uint64_t)got, pos);
+        if (err < 0) {
+            uio_revert(uio, (uint64_t)got);
+            got = err;
+        }
+    }
+    if (data != small)
+        bounce_put(data);
+    return got;
+}
+
 static int64_t write_locked(struct tmpfs_inode *ti, struct uio *uio, uint64_t n, uint64_t pos)
 {
-    int64_t got;
     int err = check_write_seals(ti, pos + n);
 
     if (err < 0)
         return err;
     if (tmpfs_host_fd(ti) < 0 && pos + n <= TMPFS_INLINE) {
-        char data[TMPFS_INLINE];
+        int64_t done = write_inline(ti, uio, n, pos);
 
-        got = uio_take(uio, data, n);
-        if (got <= 0)
-            return got;
-        err = write_small(ti, data, (uint64_t)got, pos);
-        if (err == 0)
-            return got;
-        uio_revert(uio, (uint64_t)got);
-        if (err != -EAGAIN)
-            return err;
+        if (done != -EAGAIN)
+            return done;
     }
     return write_host(ti, uio, n, pos);
 }
@@ -212,6 +237,7 @@ static int allocate(struct tmpfs_inode *ti, int mode, uint64_t offset, uint64_t 
     if (grows && (ti->seals & LX_F_SEAL_GROW))
         return -EPERM;
     err = tmpfs_to_host(ti);
+    ti->dense = false;
     if (err == 0 && tmpfs_of(inode)->max_pages)
         err = tmpfs_reserve(ti, offset, &n, &reserved);
     if (err < 0)
@@ -231,10 +257,16 @@ static int punch_hole(struct tmpfs_inode *ti, uint64_t offset, uint64_t size)
     if (ti->seals & (LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE))
         return -EPERM;
     if (ti->host_fd < 0) {
+        uint64_t end = MIN(offset + size, (uint64_t)TMPFS_INLINE);
+        uint64_t from = PAGE_ALIGN_UP(offset), to = PAGE_ALIGN_DOWN(end);
+
         if (offset < inode->size && ti->small)
             memset(ti->small + offset, 0, MIN(size, inode->size - offset));
+        if (from < to)
+            ti->small_pages &= ~tmpfs_small_pages(from, to - from);
         return 0;
     }
+    ti->dense = false;
     r = host_fallocate(ti->host_fd, LX_FALLOC_FL_PUNCH_HOLE | LX_FALLOC_FL_KEEP_SIZE,
                        (int64_t)offset, (int64_t)size);
     tmpfs_recharge(ti, 0);

@@ -11,7 +11,7 @@
 #include "fs/vfs_int.h"
 #include "sentry/base/rbtree.h"
 
-#define TMPFS_INLINE      4096U
+#define TMPFS_INLINE      32768U /* most files are smaller, and so need no host call */
 #define TMPFS_DIRENT_SIZE 20         /* what an entry adds to a directory's st_size */
 #define TMPFS_XATTR_MAX   (1U << 20) /* bytes an inode */
 
@@ -56,6 +56,9 @@ struct tmpfs_inode {
     struct mutex write_lock; /* rank FILEWRITE: one write at a time */
     char *small; /* kmalloc; at least inode.size bytes while host_fd < 0, zero behind it */
     uint32_t small_capacity;
+    uint32_t small_pages; /* a bit per page of it that was written: what stat counts */
+    /* The memfd has no holes and nothing behind its end: what is charged is known from the size. */
+    bool dense;
     int32_t host_fd;      /* -1: none; set once, under lock, read without */
     uint32_t seals;       /* LX_F_SEAL_* */
     uint32_t truncations; /* grows with each change of size by truncation */
@@ -101,10 +104,15 @@ int tmpfs_to_host(struct tmpfs_inode *ti) MUST_CHECK;
 int tmpfs_resize(struct tmpfs_inode *ti, uint64_t size) MUST_CHECK; /* locked; seals are checked */
 int tmpfs_grow_small(struct tmpfs_inode *ti,
                      uint64_t size) MUST_CHECK; /* locked; host_fd < 0 and size <= TMPFS_INLINE */
-/* Sets what is charged to what the host file now occupies. Locked. */
+/* Sets what is charged to what the host file now occupies: for a dense one without asking. Locked.
+ */
 void tmpfs_recharge(struct tmpfs_inode *ti, uint64_t reserved);
+/* The pages that [offset, offset + n) of inline data lies in. */
+uint32_t tmpfs_small_pages(uint64_t offset, uint64_t n);
+/* Pages that stat shows. */
+uint64_t tmpfs_pages_used(struct tmpfs_inode *ti);
 /* Reserves pages for writing n bytes at offset; fewer bytes when the space ends: *n, at least 1.
- * -ENOSPC. */
+ * A write behind the end leaves a hole: no longer dense. -ENOSPC. */
 int tmpfs_reserve(struct tmpfs_inode *ti, uint64_t offset, uint64_t *n,
                   uint64_t *out_pages) MUST_CHECK;
 void tmpfs_free_data(struct tmpfs_inode *ti);
