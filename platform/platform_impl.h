@@ -9,6 +9,7 @@
 struct platform_config {
     bool unsafe_mpk; /* --unsafe-mpk was given */
     bool debug;
+    bool no_patch; /* --patch=off */
 };
 
 struct platform_ops {

@@ -67,6 +67,7 @@ void ctx_drop(struct platform_ctx *ctx)
 {
     struct platform_as *as = ctx->as;
 
+    patched_count(ctx->by_patch, ctx->by_trap);
     slot_give(as, ctx->index, true);
     free(ctx);
     as_release(as);

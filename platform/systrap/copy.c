@@ -168,6 +168,8 @@ static int as_copy(struct platform_as *as, uint64_t nr, void *local, uint64_t gu
             *done = 0;
         return (int)r;
     }
+    if (nr == SYS_process_vm_readv && r > 0)
+        patched_read_back(as, local, guest, (size_t)r);
     return finish(r < 0 ? 0 : (size_t)r, n, done);
 }
 

@@ -57,6 +57,21 @@ static int map_fd(struct platform_ctx *ctx, const uint64_t args[6], int fd, bool
     return placed(r, args[0]);
 }
 
+int memory_map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
+                    uint64_t offset)
+{
+    const uint64_t args[6] = {addr,   size, (uint64_t)prot, MAP_FIXED | MAP_PRIVATE, (uint64_t)-1,
+                              offset};
+
+    return map_fd(ctx, args, fd, false);
+}
+
+/* A mapping that may be patched: code of a file that the guest cannot write. */
+static bool is_text(int prot, uint32_t flags, int fd)
+{
+    return fd >= 0 && (prot & PROT_EXEC) && !(prot & PROT_WRITE) && !(flags & PLATFORM_MAP_SHARED);
+}
+
 int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
                 int fd, uint64_t offset)
 {
@@ -72,20 +87,42 @@ int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot
     host |= fd < 0 ? MAP_ANONYMOUS : 0;
 
     const uint64_t args[6] = {addr, size, (uint64_t)prot, host, (uint64_t)-1, fd < 0 ? 0 : offset};
+    int err;
 
-    if (fd >= 0)
-        return map_fd(ctx, args, fd, slow);
-    return placed(channel_call(ctx, SYS_mmap, args, slow), addr);
+    patched_lock(ctx->as);
+    err = patched_release(ctx, addr, size);
+    if (!err && fd >= 0)
+        err = map_fd(ctx, args, fd, slow);
+    else if (!err)
+        err = placed(channel_call(ctx, SYS_mmap, args, slow), addr);
+    if (!err && is_text(prot, flags, fd))
+        patched_mapped(ctx, addr, size, prot, fd, offset);
+    patched_unlock(ctx->as);
+    return err;
 }
 
 int systrap_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size)
 {
-    return simple(ctx, SYS_munmap, addr, size, 0);
+    int err;
+
+    patched_lock(ctx->as);
+    err = patched_release(ctx, addr, size);
+    if (!err)
+        err = simple(ctx, SYS_munmap, addr, size, 0);
+    patched_unlock(ctx->as);
+    return err;
 }
 
 int systrap_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot)
 {
-    return simple(ctx, SYS_mprotect, addr, size, (uint64_t)prot);
+    int err;
+
+    patched_lock(ctx->as);
+    err = patched_protect(ctx, addr, size, prot);
+    if (!err)
+        err = simple(ctx, SYS_mprotect, addr, size, (uint64_t)prot);
+    patched_unlock(ctx->as);
+    return err;
 }
 
 int systrap_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
@@ -102,8 +139,16 @@ int systrap_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size
         flags |= MREMAP_DONTUNMAP;
 
     const uint64_t args[6] = {old_addr, old_size, new_size, flags, new_addr};
+    int err;
 
-    return placed(channel_call(ctx, SYS_mremap, args, false), new_addr);
+    patched_lock(ctx->as);
+    err = patched_put_back(ctx, old_addr, MAX(old_size, PAGE_SIZE));
+    if (!err)
+        err = patched_release(ctx, new_addr, new_size);
+    if (!err)
+        err = placed(channel_call(ctx, SYS_mremap, args, false), new_addr);
+    patched_unlock(ctx->as);
+    return err;
 }
 
 int systrap_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice)

@@ -180,7 +180,11 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
         slot_bit_set(as->used, ctx->index);
         slot_bit_set(as->stacked, ctx->index);
         __atomic_store_n(&ctx->slot->turn, TURN_STUB, __ATOMIC_SEQ_CST);
-        err = fork_into(parent, as, fds);
+        patched_lock(parent->as);
+        err = patched_fork(parent->as, as);
+        if (!err)
+            err = fork_into(parent, as, fds);
+        patched_unlock(parent->as);
     }
     host_close(fds[0]);
     host_close(fds[1]);

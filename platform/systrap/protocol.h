@@ -29,6 +29,8 @@
 #define THREAD_SIZE        64
 #define ZONE_STACKS_SIZE   (ZONE_SLOTS * STACK_STRIDE)
 #define ZONE_SIZE          (ZONE_STACKS_OFFSET + ZONE_STACKS_SIZE)
+/* With patching the stacks are aligned to their size: an address is in them by its upper bits. */
+#define STACKS_BITS 28
 
 /* Offsets into struct stub_slot and struct stub_thread for the assembly; checked by assertions
  * below. */
@@ -54,6 +56,10 @@
 #define THREAD_KICKED 0
 #define THREAD_CS     8
 #define THREAD_SS     16
+#define THREAD_RSP    32
+#define THREAD_SLOT   40
+/* Flags that would trip the stub's code: trap, direction, nested task, alignment checks. */
+#define FLAGS_STRAY 0x44500
 
 #ifndef __ASSEMBLER__
 
@@ -96,6 +102,7 @@ enum stub_event {
     STUB_EV_SYSCALL32, /* int 0x80 and other ways of the 32-bit ABI */
     STUB_EV_FAULT,
     STUB_EV_INTERRUPTED,
+    STUB_EV_PATCHED, /* a system call from a patched site: no trap, nothing saved but registers */
 };
 
 struct stub_regs {
@@ -114,6 +121,7 @@ struct stub_slot {
     uint32_t command ALIGNED(64);
     uint32_t spin; /* how long the stub may spin for its turn, in TSC ticks */
     uint32_t set_bases;
+    uint32_t own_gs;     /* %gs is the stub's while the guest's base is 0 */
     uint32_t abandoned;  /* a new process that its maker does not know of: it ends itself */
     uint32_t sentry_cpu; /* where the serving thread is: no use in spinning on the same one */
     uint64_t arg[7];
@@ -133,17 +141,21 @@ struct stub_slot {
 
 /* At the top of each alternate stack; private to the process. */
 struct stub_thread {
-    uint32_t kicked; /* a kick came while the stub ran */
-    uint32_t unused;
-    uint64_t cs, ss; /* of the guest, at its last event */
+    uint32_t kicked;  /* a kick came while the stub ran */
+    uint32_t stepped; /* the guest's trap flag was set when it came in by a patched site */
+    uint64_t cs, ss;  /* of the guest, at its last event */
     uint64_t event_rip;
-    uint64_t spare[4];
+    uint64_t call_rsp;      /* of the guest, on its way in by a patched site */
+    struct stub_slot *slot; /* set while %gs is the stub's */
+    uint64_t spare[2];
 };
 
 /* The start of the blob: offsets from it. */
 struct stub_header {
     uint32_t magic, size;
     uint32_t start, signal, gate_ip, restorer;
+    uint32_t call_entry, call_check; /* where patched sites go; the word to set there */
+    uint64_t xfeatures;              /* set before the blob becomes read-only */
 };
 #define STUB_MAGIC 0x42555453
 
@@ -159,5 +171,8 @@ _Static_assert(sizeof(struct stub_slot) == SLOT_SIZE, "slot size");
 _Static_assert(offsetof(struct stub_slot, buffer) == SLOT_SIZE - STUB_BUFFER_SIZE, "buffer page");
 _Static_assert(offsetof(struct stub_thread, cs) == THREAD_CS, "THREAD_ offsets");
 _Static_assert(sizeof(struct stub_thread) == THREAD_SIZE, "thread size");
+_Static_assert(offsetof(struct stub_thread, call_rsp) == THREAD_RSP, "THREAD_ offsets");
+_Static_assert(offsetof(struct stub_thread, slot) == THREAD_SLOT, "THREAD_ offsets");
+_Static_assert(ZONE_STACKS_SIZE == 1UL << STACKS_BITS, "size of the stacks");
 
 #endif

@@ -41,6 +41,8 @@ void as_release(struct platform_as *as)
     pthread_rwlock_destroy(&as->life);
     pthread_mutex_destroy(&as->fd_lock);
     pthread_mutex_destroy(&as->lock);
+    pthread_mutex_destroy(&as->patch_lock);
+    free(as->patched);
     free(as);
 }
 
@@ -83,6 +85,7 @@ int as_alloc(struct platform_as **out, int fds[2])
     pthread_rwlock_init(&as->life, NULL);
     pthread_mutex_init(&as->fd_lock, NULL);
     pthread_mutex_init(&as->lock, NULL);
+    pthread_mutex_init(&as->patch_lock, NULL);
     as->reaped = true; /* no process yet */
     fds[0] = make_slots(as);
     if (fds[0] < 0) {

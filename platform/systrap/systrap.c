@@ -111,7 +111,6 @@ static int init(const struct platform_config *config, struct platform_facts *fac
 {
     int err;
 
-    (void)config;
     if (!find_fpu())
         return -ENODEV;
     systrap.cores = host_cpu_count();
@@ -120,11 +119,14 @@ static int init(const struct platform_config *config, struct platform_facts *fac
         return -EINVAL;
     systrap.ticks_per_us = measure_ticks();
     systrap.proc = open_proc();
+    systrap.patching = !config->no_patch && patched_possible();
     err = zygote_find_layout();
     if (!err)
         err = process_init(); /* which may choose another layout */
     if (err)
         return err;
+    if (systrap.patching && patched_init(zygote_call_entry()))
+        systrap.patching = false;
     facts->name = "systrap";
     facts->user_min = 0x10000;
     facts->user_max = systrap.user_max;
@@ -187,6 +189,7 @@ static void write_registers(struct platform_ctx *ctx, const struct cpu_regs *reg
     struct stub_slot *slot = ctx->slot;
 
     memcpy(&slot->regs, regs, sizeof(slot->regs));
+    slot->own_gs = systrap.patching;
     slot->set_bases =
         !ctx->bases_known || regs->fs_base != ctx->fs_base || regs->gs_base != ctx->gs_base;
 }
@@ -224,11 +227,17 @@ static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
     uint32_t kind = READ_ONCE(slot->event);
 
     read_registers(ctx, regs);
-    ctx->exact = kind != STUB_EV_SYSCALL;
+    ctx->exact = kind != STUB_EV_SYSCALL && kind != STUB_EV_PATCHED;
     memset(event, 0, sizeof(*event));
     switch (kind) {
+    case STUB_EV_PATCHED:
+        event->kind = PEV_SYSCALL;
+        ctx->by_patch++;
+        return true;
     case STUB_EV_SYSCALL:
         event->kind = PEV_SYSCALL;
+        ctx->by_trap++;
+        patched_trap(ctx, regs->rip);
         return true;
     case STUB_EV_SYSCALL32:
         regs->rip -= 2;
@@ -241,10 +250,12 @@ static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
         event->addr = READ_ONCE(slot->addr);
         event->trapno = READ_ONCE(slot->trapno);
         event->err = READ_ONCE(slot->err);
+        patched_fixup(ctx, regs);
         if (known_fault((uint32_t)event->signo))
             return true;
         break;
     case STUB_EV_INTERRUPTED:
+        patched_fixup(ctx, regs);
         event->kind = PEV_INTERRUPTED;
         return atomic_exchange(&ctx->interrupt, 0);
     }
@@ -304,6 +315,7 @@ static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
 
 static void shutdown(void)
 {
+    patched_shutdown();
     process_shutdown();
 }
 

@@ -7,8 +7,8 @@
  * the process is reaped. lock guards the slots. struct platform_ctx: one host thread of it, owned
  * by one kernel thread; only interrupt and in_guest are shared.
  *
- * Locks, outermost first: fork lock (process.c), as.fd_lock, as.life, table lock (process.c),
- * as.lock.
+ * Locks, outermost first: as.patch_lock, fork lock (process.c), as.fd_lock, as.life, table lock
+ * (process.c), as.lock.
  */
 #pragma once
 
@@ -37,6 +37,9 @@ struct platform_as {
     struct stub_slot *slots;
     uint64_t used[ZONE_SLOTS / 64];    /* slots that belong to a context */
     uint64_t stacked[ZONE_SLOTS / 64]; /* slots whose stack was mapped once */
+
+    pthread_mutex_t patch_lock;
+    struct patched_maps *patched; /* patched.c; NULL: none yet */
 };
 
 #define CPU_WORDS 16 /* host CPU masks: 1024 CPUs */
@@ -71,6 +74,8 @@ struct platform_ctx {
     atomic_uint interrupt; /* a request not yet answered */
     atomic_uint in_guest;  /* the owner is in switch: a request needs a kick */
 
+    uint64_t by_patch, by_trap; /* calls not yet counted in */
+
     struct wait_policy wait;
     bool owned; /* it has run: */
     pthread_t owner;
@@ -86,6 +91,7 @@ struct systrap_globals {
     uint32_t fpu_size;
     uint64_t ticks_per_us;
     unsigned cores;
+    bool patching; /* call sites are patched; settled when the layout is found */
     int proc;                 /* /proc, for counters of guest processes; -1: none */
     uint64_t cpus[CPU_WORDS]; /* the cores the sentry was given */
 };
@@ -135,6 +141,8 @@ void kits_drop(void);
  * through as. */
 pid_t zygote_spawn(int memfd, int socket);
 int zygote_find_layout(void);
+/* Where patched call sites go, once the layout is final. */
+uint64_t zygote_call_entry(void);
 /* The socket's number in the zygote. */
 #define ZYGOTE_SOCKET 3
 
@@ -224,6 +232,38 @@ int systrap_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size
 int systrap_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice);
 int systrap_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags);
 int systrap_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec);
+
+/* Private file pages at addr in ctx's AS; the caller holds patch_lock. */
+int memory_map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
+                    uint64_t offset) MUST_CHECK;
+
+/* patched.c. The functions that take a ctx, a range and say so want patch_lock held. */
+struct patch_stats;
+/* Can this host do it at all? */
+bool patched_possible(void);
+int patched_init(uint64_t entry) MUST_CHECK;
+void patched_shutdown(void);
+void patched_lock(struct platform_as *as);
+void patched_unlock(struct platform_as *as);
+/* Locked: a private executable mapping of fd that is not writable was made. */
+void patched_mapped(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
+                    uint64_t offset);
+/* Locked: the guest is about to replace or unmap the range. */
+int patched_release(struct platform_ctx *ctx, uint64_t addr, uint64_t size) MUST_CHECK;
+/* Locked: or to move it: the file's own pages are in it afterwards. */
+int patched_put_back(struct platform_ctx *ctx, uint64_t addr, uint64_t size) MUST_CHECK;
+/* Locked: or to give it prot. */
+int patched_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot) MUST_CHECK;
+/* Locked from: a fork's new AS has the same. */
+int patched_fork(struct platform_as *from, struct platform_as *to) MUST_CHECK;
+/* A call trapped at the instruction before rip. By the owner, between switches. */
+void patched_trap(struct platform_ctx *ctx, uint64_t rip);
+/* The guest was stopped elsewhere than at a call: out of a piece, to the code it stands for. */
+void patched_fixup(struct platform_ctx *ctx, struct cpu_regs *regs);
+/* The file's own bytes in n bytes that were read at addr. */
+void patched_read_back(struct platform_as *as, void *dst, uint64_t addr, size_t n);
+void patched_count(uint64_t patched, uint64_t trapped);
+void patched_stats(struct patch_stats *out);
 
 /* copy.c */
 int systrap_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);

@@ -37,6 +37,20 @@ extern const unsigned int __rseq_size __attribute__((weak));
 
 /* ---- where things are ---- */
 
+/* The same with the stacks aligned to their size. */
+static bool place_for_patching(uint64_t low, uint64_t high, uint64_t random)
+{
+    uint64_t size = ZONE_STACKS_SIZE;
+    uint64_t first = (low + ZONE_STACKS_OFFSET + size - 1) / size;
+    uint64_t last = (high + ZONE_STACKS_OFFSET) / size;
+
+    if (first > last)
+        return false;
+    systrap.zone = (first + random % (last - first + 1)) * size - ZONE_STACKS_OFFSET;
+    systrap.user_max = systrap.zone - ZONE_ALIGN;
+    return true;
+}
+
 /* A free place for the zone above the vDSO, at random; the sentry's own stack may be there and is
  * no obstacle. */
 int zygote_find_layout(void)
@@ -55,11 +69,19 @@ int zygote_find_layout(void)
     }
     if (host_getrandom(&random, sizeof(random)) != sizeof(random))
         return -EIO;
+    if (systrap.patching && place_for_patching(low, high, random))
+        return 0;
+    systrap.patching = false;
     systrap.zone = (low + random % (high - low + 1)) & ~(ZONE_ALIGN - 1UL);
     if (systrap.zone < low)
         systrap.zone += ZONE_ALIGN;
     systrap.user_max = systrap.zone - ZONE_ALIGN;
     return 0;
+}
+
+uint64_t zygote_call_entry(void)
+{
+    return systrap.zone + ((const struct stub_header *)stub_blob)->call_entry;
 }
 
 /* ---- in the child ---- */
@@ -105,14 +127,15 @@ static void build_zone(const struct stub_header *header)
 {
     uint64_t zone = systrap.zone, stack = zone + ZONE_STACKS_OFFSET + STACK_GUARD;
     uint64_t blob_size = header->size;
+    int32_t check = -(int32_t)((zone + ZONE_STACKS_OFFSET) >> STACKS_BITS);
     int64_t r;
 
     r = host_syscall(SYS_mmap, zone, ZONE_TEXT_SIZE, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
     must(r, 2);
     memcpy((void *)zone, stub_blob, blob_size);
-    memcpy((char *)zone + sizeof(struct stub_header), &systrap.xfeatures,
-           sizeof(systrap.xfeatures));
+    ((struct stub_header *)zone)->xfeatures = systrap.xfeatures;
+    memcpy((char *)zone + header->call_check, &check, sizeof(check));
     must(call(SYS_mprotect, zone, ZONE_TEXT_SIZE, PROT_READ | PROT_EXEC, 0), 2);
     r = host_syscall(SYS_mmap, zone + ZONE_SHARED_OFFSET, ZONE_SHARED_SIZE, PROT_READ | PROT_WRITE,
                      MAP_SHARED | MAP_FIXED_NOREPLACE, ZYGOTE_SOCKET + 1, 0);

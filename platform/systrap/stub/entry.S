@@ -45,6 +45,8 @@ stub_header:
     .long stub_signal - stub_header
     .long stub_gate_ip - stub_header
     .long stub_restorer - stub_header
+    .long stub_call_entry - stub_header
+    .long stub_call_check - stub_header
 .globl stub_xfeatures
 .hidden stub_xfeatures
 stub_xfeatures: /* patched before the blob becomes read-only */

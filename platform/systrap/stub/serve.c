@@ -10,6 +10,7 @@
 
 #define STUB_EFAULT 14
 #define STUB_ENOSYS 38
+#define EFLAGS_TF   0x100UL
 
 /* Hands the turn to the sentry, which sees everything written before. */
 void stub_post(struct stub_slot *slot)
@@ -61,14 +62,23 @@ static void wait_turn(struct stub_slot *slot)
     }
 }
 
+static void set_bases(struct stub_slot *slot, struct stub_thread *self)
+{
+    uint64_t gs = slot->regs.gs_base;
+
+    self->slot = slot;
+    if (!gs && slot->own_gs)
+        gs = (uint64_t)self;
+    __asm__ volatile("wrfsbase %0" ::"r"(slot->regs.fs_base));
+    __asm__ volatile("wrgsbase %0" ::"r"(gs));
+}
+
 static NORETURN void resume(struct stub_slot *slot, bool full)
 {
     struct stub_thread *self = stub_self();
 
-    if (slot->set_bases) {
-        __asm__ volatile("wrfsbase %0" ::"r"(slot->regs.fs_base));
-        __asm__ volatile("wrgsbase %0" ::"r"(slot->regs.gs_base));
-    }
+    if (slot->set_bases)
+        set_bases(slot, self);
     slot->resume_tsc = stub_tsc();
     if (!full && self->cs == 0x33)
         stub_resume(slot, self);
@@ -78,6 +88,29 @@ static NORETURN void resume(struct stub_slot *slot, bool full)
         self->ss = 0x2b;
     }
     stub_resume_full(slot, self);
+}
+
+/* The way in by a patched site, with the thread's stack empty. */
+void stub_called(struct stub_slot *slot, struct stub_thread *self, uint64_t flags)
+{
+    uint64_t fs;
+
+    if (unlikely(self->stepped)) {
+        flags |= EFLAGS_TF;
+        self->stepped = 0;
+    }
+    __asm__ volatile("rdfsbase %0" : "=r"(fs));
+    slot->regs.fs_base = fs;
+    slot->regs.gs_base = 0;
+    slot->regs.rflags = slot->regs.r11 = flags;
+    self->cs = 0x33;
+    self->ss = 0x2b;
+    self->event_rip = slot->regs.rip;
+    slot->event = STUB_EV_PATCHED;
+    slot->event_tsc = stub_tsc_cpu(&slot->cpu);
+    stub_post(slot);
+    stub_serve(slot);
+    __builtin_unreachable();
 }
 
 /* A resume given up because of a kick that came just before: the registers are still in the slot.

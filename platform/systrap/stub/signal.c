@@ -14,6 +14,7 @@
 
 #define EFLAGS_NT 0x4000UL
 #define EFLAGS_AC 0x40000UL
+#define EFLAGS_TF 0x100UL
 
 void stub_signal(int signo, siginfo_t *info, struct ucontext *uc);
 
@@ -29,7 +30,7 @@ static void report_bases(struct stub_slot *slot)
     __asm__ volatile("rdfsbase %0" : "=r"(fs));
     __asm__ volatile("rdgsbase %0" : "=r"(gs));
     slot->regs.fs_base = fs;
-    slot->regs.gs_base = gs;
+    slot->regs.gs_base = gs == (uint64_t)stub_self() ? 0 : gs;
 }
 
 /* The guest's vector state is made live again while the sentry already works on the event. */
@@ -52,7 +53,10 @@ static NORETURN void nested(int signo, struct sigcontext_64 *sc, const siginfo_t
         slot->event = STUB_EV_INTERRUPTED;
         event_done(slot, sc);
     }
-    if (signo == SIGSYS) {
+    if (signo == SIGTRAP && rip >= (uint64_t)stub_call_entry && rip < (uint64_t)stub_call_end) {
+        sc->flags &= ~EFLAGS_TF;
+        stub_self()->stepped = 1;
+    } else if (signo == SIGSYS) {
         sc->ax = -38;
     } else if (info->si_code <= 0) { /* sent by someone: a kick */
         stub_self()->kicked = 1;
@@ -96,12 +100,15 @@ void stub_signal(int signo, siginfo_t *info, struct ucontext *uc)
     struct sigcontext_64 *sc = (struct sigcontext_64 *)&uc->uc_mcontext;
     struct stub_slot *slot;
     struct stub_thread *self;
+    bool called = false;
 
     /* Guest flags that would trip this code: alignment checks, and nested task (iretq would fault).
      */
     if (sc->flags & (EFLAGS_NT | EFLAGS_AC))
         __asm__ volatile("pushq $2; popfq" ::: "memory", "cc");
-    if (in_stub(sc->ip) && sc->ip != (uint64_t)stub_boot_ip)
+    if (sc->ip == (uint64_t)stub_call_trap && signo == SIGILL)
+        called = true;
+    else if (in_stub(sc->ip) && sc->ip != (uint64_t)stub_boot_ip)
         nested(signo, sc, info);
     slot = stub_slot_at(stub_index());
     self = stub_self();
@@ -110,7 +117,12 @@ void stub_signal(int signo, siginfo_t *info, struct ucontext *uc)
     self->event_rip = sc->ip;
     report_registers(slot, sc);
     report_bases(slot);
-    if (signo == SIGSYS && info->si_code > 0) {
+    if (called) { /* by a patched site, without our %gs */
+        slot->regs.rip = slot->regs.rcx;
+        slot->regs.r11 = slot->regs.rflags;
+        self->event_rip = slot->regs.rip;
+        slot->event = STUB_EV_PATCHED;
+    } else if (signo == SIGSYS && info->si_code > 0) {
         slot->event = info->si_arch == AUDIT_ARCH_X86_64 ? STUB_EV_SYSCALL : STUB_EV_SYSCALL32;
     } else if (info->si_code <= 0) {
         self->kicked = 0;

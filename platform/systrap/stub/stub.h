@@ -5,6 +5,7 @@
 #include "platform/systrap/protocol.h"
 
 extern const char stub_header[], stub_boot_ip[], stub_exit_start[], stub_exit_end[];
+extern const char stub_call_entry[], stub_call_trap[], stub_call_end[];
 extern const char stub_copy_insn[], stub_copy_fixup[], stub_load_insn[], stub_cas_insn[],
     stub_word_fixup[];
 extern const uint64_t stub_xfeatures;
@@ -19,6 +20,8 @@ size_t stub_copy(void *dst, const void *src, size_t n);
 int stub_load32(uint64_t addr, uint32_t *out);
 int stub_cas32(uint64_t addr, uint32_t expected, uint32_t desired, uint32_t *old);
 
+/* call.S; serve.c: */
+NORETURN void stub_called(struct stub_slot *slot, struct stub_thread *thread, uint64_t flags);
 /* serve.c */
 NORETURN void stub_serve(struct stub_slot *slot);
 NORETURN void stub_kicked(struct stub_slot *slot, struct stub_thread *thread);

@@ -1,0 +1,391 @@
+/*
+ * The worker thread and the helper process. The helper is a copy of this process that maps its own
+ * image, embedded in this program, and gives up everything else (helper/main.c); it gets bytes of
+ * files over a socket and answers plans. Its arena is a memfd, so that the worker can throw its
+ * pages away after each job. No locks: everything here is the worker's once it runs.
+ */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "platform/host/host.h"
+#include "platform/patch/build.h"
+#include "platform/patch/helper/arena.h"
+#include "platform/patch/patch.h"
+#include "platform/patch/wire.h"
+
+#define ANSWER_SECONDS 20
+/* What a job may read: the tables are read once, the text once, headers a few times. */
+#define READ_BUDGET(size) (4 * (size) + (64UL << 20))
+#define SEGMENT_MAX       (96UL << 20)
+
+extern const char patch_helper[], patch_helper_end[];
+/* The C library's registration with the host, which would write to memory that is gone. */
+#define RSEQ_SIG 0x53053053
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+
+static struct {
+    struct patch_table *table;
+    uint64_t entry;
+    int socket, arena;
+    pthread_t thread;
+    bool running;
+} worker = {.socket = -1, .arena = -1};
+
+/* ---- the helper's start; the child's code makes raw calls only ---- */
+
+/* Where the embedded image is in this program's file; 0: not to be found. */
+static uint64_t image_offset(void)
+{
+    const Elf64_Ehdr *e = (const Elf64_Ehdr *)__ehdr_start;
+    const Elf64_Phdr *p = (const Elf64_Phdr *)(__ehdr_start + e->e_phoff);
+    uint64_t at = (uint64_t)(patch_helper - __ehdr_start);
+
+    for (unsigned i = 0; i < e->e_phnum; i++) {
+        if (p[i].p_type == PT_LOAD && at >= p[i].p_vaddr && at < p[i].p_vaddr + p[i].p_filesz)
+            return at - p[i].p_vaddr + p[i].p_offset;
+    }
+    return 0;
+}
+
+static NORETURN void fail(void)
+{
+    for (;;)
+        host_syscall(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+}
+
+static void map(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
+{
+    if (size && host_mmap((void *)addr, size, prot, flags | MAP_FIXED_NOREPLACE, fd, offset) !=
+                    (int64_t)addr)
+        fail();
+}
+
+static NORETURN void child(int program, uint64_t offset, int arena, int socket)
+{
+    const struct helper_header *h = (const struct helper_header *)patch_helper;
+    uint64_t size = (uint64_t)(patch_helper_end - patch_helper), none = 0;
+    uint64_t image_end = (size + PAGE_SIZE - 1) & PAGE_MASK;
+
+    host_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&none, 0, 8, 0, 0);
+    if (&__rseq_size && __rseq_size)
+        host_syscall(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, 32,
+                     1, RSEQ_SIG, 0, 0);
+    map(HELPER_BASE, h->data, PROT_READ | PROT_EXEC, MAP_PRIVATE, program, offset);
+    map(HELPER_BASE + h->data, image_end - h->data, PROT_READ | PROT_WRITE, MAP_PRIVATE, program,
+        offset + h->data);
+    /* The file goes on behind the image. */
+    memset((char *)HELPER_BASE + size, 0, image_end - size);
+    map(HELPER_BASE + image_end, h->end - image_end, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    map(ARENA_BASE, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, arena, 0);
+    if (socket != HELPER_SOCKET &&
+        host_syscall(SYS_dup3, (uint64_t)socket, HELPER_SOCKET, 0, 0, 0, 0) < 0)
+        fail();
+    host_syscall(SYS_close_range, 0, HELPER_SOCKET - 1, 0, 0, 0, 0);
+    if (host_syscall(SYS_close_range, HELPER_SOCKET + 1, ~0U, 0, 0, 0, 0) < 0)
+        fail();
+    ((void (*)(void))(HELPER_BASE + h->start))();
+    fail();
+}
+
+static int start_helper(void)
+{
+    const struct helper_header *h = (const struct helper_header *)patch_helper;
+    uint64_t offset = image_offset();
+    struct timeval limit = {.tv_sec = ANSWER_SECONDS};
+    int program, pair[2], err = 0;
+    int64_t pid;
+
+    if (h->magic != HELPER_MAGIC || !offset || offset % PAGE_SIZE)
+        return -ENOEXEC;
+    program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (program < 0)
+        return -errno;
+    worker.arena = (int)host_memfd_create("patch", MFD_CLOEXEC);
+    if (worker.arena < 0 || host_ftruncate(worker.arena, ARENA_SIZE) < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        host_close(program);
+        return -EAGAIN;
+    }
+    pid = host_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+    if (pid == 0)
+        child(program, offset, worker.arena, pair[1]);
+    if (pid < 0)
+        err = (int)pid;
+    host_close(program);
+    host_close(pair[1]);
+    worker.socket = pair[0];
+    setsockopt(worker.socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setsockopt(worker.socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    return err;
+}
+
+/* ---- talking with it ---- */
+
+static int receive(void *to, size_t size)
+{
+    char *p = to;
+
+    while (size) {
+        ssize_t r = recv(worker.socket, p, size, 0);
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return -EPIPE;
+        p += r;
+        size -= (size_t)r;
+    }
+    return 0;
+}
+
+static int send_all(const void *from, size_t size)
+{
+    const char *p = from;
+
+    while (size) {
+        ssize_t r = send(worker.socket, p, size, MSG_NOSIGNAL);
+
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return -EPIPE;
+        p += r;
+        size -= (size_t)r;
+    }
+    return 0;
+}
+
+/* size bytes of the file at offset, zeroes where it has none. */
+static void read_file(int fd, uint64_t offset, uint8_t *to, size_t size)
+{
+    while (size) {
+        int64_t r = offset > INT64_MAX ? 0 : host_pread(fd, to, size, (int64_t)offset);
+
+        if (r == -EINTR)
+            continue;
+        if (r <= 0)
+            break;
+        to += r;
+        offset += (uint64_t)r;
+        size -= (size_t)r;
+    }
+    memset(to, 0, size);
+}
+
+static int give_bytes(const struct patch_file *f, const struct patch_message *m)
+{
+    uint8_t *buffer = malloc(PATCH_READ_MAX);
+    int err;
+
+    if (!buffer)
+        return -ENOMEM;
+    read_file(f->fd, m->a, buffer, m->b);
+    err = send_all(buffer, m->b);
+    free(buffer);
+    return err;
+}
+
+/* The helper's answer; -ENOENT when it found nothing to do, -EPIPE when it is of no more use. */
+static int ask(const struct patch_file *f, struct patch_site *sites, struct patch_message *m)
+{
+    struct patch_job job = {f->key.size, f->key.offset, f->key.length};
+    uint64_t budget = READ_BUDGET(f->key.size);
+    int err = send_all(&job, sizeof(job));
+
+    while (!err) {
+        err = receive(m, sizeof(*m));
+        if (err)
+            break;
+        if (m->kind == PATCH_NOTHING)
+            return -ENOENT;
+        if (m->kind == PATCH_RESULT)
+            return m->a <= PATCH_SITES_MAX && m->b <= UINT32_MAX
+                       ? receive(sites, m->a * sizeof(*sites))
+                       : -EPIPE;
+        if (m->kind != PATCH_READ || m->b > PATCH_READ_MAX || m->b > budget)
+            return -EPIPE;
+        budget -= m->b;
+        err = give_bytes(f, m);
+    }
+    return err;
+}
+
+/* ---- images ---- */
+
+static int store_runs(struct patch_file *f, const uint8_t *text)
+{
+    int fd = (int)host_memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int64_t err;
+
+    if (fd < 0)
+        return fd;
+    err = host_ftruncate(fd, (int64_t)f->key.length);
+    for (uint32_t i = 0; i < f->run_count && !err; i++) {
+        const struct patch_run *r = &f->run[i];
+
+        for (uint32_t done = 0; done < r->size && !err;) {
+            int64_t n = host_pwrite(fd, text + r->offset + done, r->size - done, r->offset + done);
+
+            if (n <= 0)
+                err = n ? n : -EIO;
+            else
+                done += (uint32_t)n;
+        }
+    }
+    if (!err)
+        err = host_fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+    if (err) {
+        host_close(fd);
+        return (int)err;
+    }
+    f->image = fd;
+    return 0;
+}
+
+static uint32_t count_syscalls(const uint8_t *text, uint32_t size)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i + 1 < size; i++)
+        count += text[i] == 0x0f && text[i + 1] == 0x05;
+    return count;
+}
+
+static int write_image(struct patch_file *f, struct patch_build *b, const struct patch_site *sites,
+                       const struct patch_message *m)
+{
+    struct patch_piece *pieces = malloc((2 * m->a + 1) * sizeof(*pieces)), *kept;
+    uint32_t before = count_syscalls(b->text, b->size);
+    int64_t written;
+    int err = -ENOMEM;
+
+    if (!pieces)
+        return -ENOMEM;
+    written = patch_write(b, sites, (uint32_t)m->a, (uint32_t)m->b, pieces, &f->piece_count);
+    if (written > 0)
+        kept = patch_pieces(worker.table, f->piece_count, &f->pieces_at);
+    if (written > 0 && kept) {
+        memcpy(kept, pieces, f->piece_count * sizeof(*kept));
+        f->sites = (uint32_t)written;
+        f->refused = before > f->sites ? before - f->sites : 0;
+        f->run_count = patch_runs(b->dirty, b->size / PAGE_SIZE, f->run);
+        err = store_runs(f, b->text);
+    } else if (written <= 0) {
+        err = -ENOENT;
+    }
+    free(pieces);
+    return err;
+}
+
+static int make_image(struct patch_file *f, const struct patch_site *sites,
+                      const struct patch_message *m)
+{
+    struct patch_build b = {.size = (uint32_t)f->key.length, .entry = worker.entry};
+    int err = -ENOMEM;
+
+    b.text = malloc(b.size);
+    b.dirty = calloc(b.size / PAGE_SIZE / 64 + 1, 8);
+    b.taken = calloc(b.size / 64 + 1, 8);
+    if (b.text && b.dirty && b.taken) {
+        read_file(f->fd, f->key.offset, b.text, b.size);
+        err = write_image(f, &b, sites, m);
+    }
+    free(b.text);
+    free(b.dirty);
+    free(b.taken);
+    return err;
+}
+
+/* The file is still the one that was mapped. */
+static bool unchanged(const struct patch_file *f)
+{
+    struct host_stat st;
+
+    return host_fstat(f->fd, &st) == 0 && st.size == f->key.size &&
+           st.mtime_ns == f->key.mtime_ns && st.ctime_ns == f->key.ctime_ns;
+}
+
+static int decide(struct patch_file *f, struct patch_site *sites)
+{
+    struct patch_message m;
+    int err;
+
+    if (worker.socket < 0 || f->key.length > SEGMENT_MAX)
+        return -ENOENT;
+    err = ask(f, sites, &m);
+    if (err == -EPIPE) {
+        host_close(worker.socket);
+        worker.socket = -1;
+    }
+    /* The arena's pages: the next job finds zeroes. */
+    if (host_ftruncate(worker.arena, 0) < 0 || host_ftruncate(worker.arena, ARENA_SIZE) < 0)
+        return -EIO;
+    if (!err)
+        err = make_image(f, sites, &m);
+    if (!err && !unchanged(f)) {
+        host_close(f->image);
+        err = -ESTALE;
+    }
+    return err;
+}
+
+static void *worker_main(void *arg)
+{
+    struct patch_site *sites = malloc(PATCH_SITES_MAX * sizeof(*sites));
+    struct patch_file *f;
+
+    (void)arg;
+    while (sites && (f = patch_next_job(worker.table))) {
+        bool ready = decide(f, sites) == 0;
+
+        if (!ready)
+            f->image = -1;
+        __atomic_store_n(&f->state, ready ? PATCH_READY : PATCH_LEFT, __ATOMIC_RELEASE);
+        if (!ready) {
+            host_close(f->fd);
+            f->fd = -1;
+        }
+    }
+    free(sites);
+    return NULL;
+}
+
+int patch_start(struct patch_table *t, uint64_t entry)
+{
+    int err;
+
+    worker.table = t;
+    worker.entry = entry;
+    err = start_helper();
+    if (!err && pthread_create(&worker.thread, NULL, worker_main, NULL))
+        err = -EAGAIN;
+    worker.running = !err;
+    return err;
+}
+
+void patch_stop(void)
+{
+    if (!worker.running)
+        return;
+    patch_table_stop(worker.table);
+    if (worker.socket >= 0)
+        shutdown(worker.socket, SHUT_RDWR);
+    pthread_join(worker.thread, NULL);
+    worker.running = false;
+}
