@@ -11,13 +11,13 @@
 #include "sentry/base/slab.h"
 
 #define PR_SET_PDEATHSIG_CALL 1
-#define PR_SET_PTRACER_CALL 0x59616d61
-#define PTRACER_ANY UINT64_MAX
-#define PR_DISPATCH 59 /* PR_SET_SYSCALL_USER_DISPATCH */
-#define DISPATCH_OFF 0
-#define DISPATCH_ON 1
-#define HOST_SIG_BLOCK 0
-#define HOST_SIGKILL 9
+#define PR_SET_PTRACER_CALL   0x59616d61
+#define PTRACER_ANY           UINT64_MAX
+#define PR_DISPATCH           59 /* PR_SET_SYSCALL_USER_DISPATCH */
+#define DISPATCH_OFF          0
+#define DISPATCH_ON           1
+#define HOST_SIG_BLOCK        0
+#define HOST_SIGKILL          9
 #define THREAD_FLAGS                                                                               \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 

@@ -94,11 +94,14 @@ int mpk_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, siz
 
 int mpk_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n, size_t *done)
 {
-    size_t allowed = clip(dst, n);
+    size_t allowed = clip(dst, n), left;
 
     if (unlikely(!direct(ctx)))
         return mpk_as_write(ctx->as, dst, src, n, done);
-    return finish(allowed - mpk_copy((void *)dst, src, allowed), n, done);
+    left = mpk_copy((void *)dst, src, allowed);
+    while (unlikely(left) && wx_make_writable(ctx, dst + allowed - left))
+        left = mpk_copy((void *)(dst + allowed - left), (const char *)src + allowed - left, left);
+    return finish(allowed - left, n, done);
 }
 
 static int check_word(const struct platform_ctx *ctx, uint64_t addr)
@@ -110,6 +113,16 @@ static int check_word(const struct platform_ctx *ctx, uint64_t addr)
     return is_dead(ctx->as) ? -ESRCH : 0;
 }
 
+static int cas_here(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
+                    uint32_t *old)
+{
+    while (mpk_cas((uint32_t *)addr, expected, desired, old)) {
+        if (!wx_make_writable(ctx, addr))
+            return -EFAULT;
+    }
+    return 0;
+}
+
 int mpk_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
               uint32_t *old)
 {
@@ -118,7 +131,7 @@ int mpk_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32
     if (err)
         return err;
     if (likely(mpk_ctx_is_here(ctx)))
-        return mpk_cas((uint32_t *)addr, expected, desired, old) ? -EFAULT : 0;
+        return cas_here(ctx, addr, expected, desired, old);
     ctx->args[0] = addr;
     ctx->args[1] = expected;
     ctx->args[2] = desired;

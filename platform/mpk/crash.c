@@ -10,9 +10,9 @@
 #include "sentry/base/fmt.h"
 #include "sentry/base/log.h"
 
-#define WORDS_MAX 2048
+#define WORDS_MAX  2048
 #define FRAMES_MAX 24
-#define LINE_SIZE 512
+#define LINE_SIZE  512
 
 static bool in_text(uint64_t addr)
 {

@@ -6,9 +6,9 @@
 
 #include "sentry/abi/errno.h"
 
-#define XSAVE_LEGACY 512
-#define XSAVE_HEADER 64
-#define FCW_DEFAULT 0x37f
+#define XSAVE_LEGACY  512
+#define XSAVE_HEADER  64
+#define FCW_DEFAULT   0x37f
 #define MXCSR_DEFAULT 0x1f80
 
 /* An image with no component in it: all of them get their initial values. */

@@ -11,7 +11,7 @@
  * thread of the task runs on it. state says where: in the kernel, or in (or on the way to) guest
  * code. request is written by any thread.
  *
- * Locks, outermost first: as.lock, state.lock.
+ * Locks, outermost first: as.wx.lock, as.lock, state.text_lock, state.lock.
  */
 #pragma once
 
@@ -27,6 +27,7 @@ int memcmp(const void *a, const void *b, size_t n) __asm__("cv_memcmp");
 
 #include "platform/host/host.h"
 #include "platform/mpk/offsets.h"
+#include "platform/mpk/wx.h"
 #include "platform/platform_impl.h"
 #include "sentry/base/list.h"
 #include "sentry/base/lock.h"
@@ -36,22 +37,26 @@ int memcmp(const void *a, const void *b, size_t n) __asm__("cv_memcmp");
  * The zone: private memory at one address in every guest process; a slot of each part per thread.
  * Scratch: the guest can write it; registers pass through it when the key is closed already.
  * Selectors: a byte each that the host reads to decide whether a system call is dispatched.
+ * Code: instructions the kernel has the guest execute there; the guest can read and not write them.
  * Signal stacks: protected; a slot's last bytes are its struct slot_head.
  */
-#define SLOTS 4096
-#define SCRATCH_SIZE 256UL
+#define SLOTS           4096
+#define SCRATCH_SIZE    256UL
 #define SELECTOR_STRIDE 64UL
-#define SCRATCH_TOTAL (SLOTS * SCRATCH_SIZE)
+#define SCRATCH_TOTAL   (SLOTS * SCRATCH_SIZE)
 #define SELECTORS_TOTAL (SLOTS * SELECTOR_STRIDE)
-#define ALT_TOTAL (SLOTS * (uint64_t)ALT_SIZE)
-#define ZONE_SIZE (SCRATCH_TOTAL + SELECTORS_TOTAL + ALT_TOTAL)
+/* Where instructions are done that cannot stay where they are: a slot for each thread. */
+#define CODE_SLOT  64UL
+#define CODE_TOTAL (SLOTS * CODE_SLOT)
+#define ALT_TOTAL  (SLOTS * (uint64_t)ALT_SIZE)
+#define ZONE_SIZE  (SCRATCH_TOTAL + SELECTORS_TOTAL + CODE_TOTAL + ALT_TOTAL)
 #define ZONE_ALIGN (2UL << 20)
 
 /* SIGURG: pends once however often it is sent, ignored where nobody listens */
-#define KICK_SIGNAL 23
-#define POOL_TARGET 2
-#define PID_BUCKETS 1024
-#define KEEP_MAX 16
+#define KICK_SIGNAL    23
+#define POOL_TARGET    2
+#define PID_BUCKETS    1024
+#define KEEP_MAX       16
 #define VDSO_PARTS_MAX 6
 
 struct slot_head {
@@ -84,7 +89,8 @@ struct mpk_ro {
     uint64_t image, text_start, text_end;
     int32_t sentry_pid;
     bool keyed;
-    bool yama; /* the host asks each process whom it lets read its memory */
+    uint64_t memfd_dev; /* the device of memory files */
+    bool yama;          /* the host asks each process whom it lets read its memory */
     uint32_t keep_count, vdso_count;
     struct mem_range keep[KEEP_MAX]; /* what stays mapped in guest processes, ascending */
     struct mem_range vdso[VDSO_PARTS_MAX];
@@ -99,8 +105,8 @@ enum { ZYGOTE_NONE, ZYGOTE_WANTED, ZYGOTE_RUNS, ZYGOTE_FAILED };
 struct mpk_state {
     struct mutex lock;
     struct list by_pid[PID_BUCKETS]; /* struct platform_as, with a live host process */
-    struct list ready;  /* those in the pool */
-    struct list stacks; /* struct kernel_stack, free */
+    struct list ready;               /* those in the pool */
+    struct list stacks;              /* struct kernel_stack, free */
     uint32_t ready_count, stack_count;
     uint32_t waiters;
     uint32_t need;   /* futex: changed when the pool wants filling */
@@ -109,6 +115,10 @@ struct mpk_state {
     uint32_t shutdown;
     int32_t make_error;
     int32_t zygote_pid;
+    struct mutex text_lock; /* guards the next three */
+    struct list texts;      /* struct mpk_text */
+    uint32_t text_count;
+    uint64_t text_bytes;
     uint64_t rseq_addr; /* the zygote inherits this registration with its parent; 0: none */
 };
 
@@ -123,6 +133,7 @@ struct platform_as {
     struct list contexts;
     struct platform_ctx *first; /* a pooled AS's context */
     uint64_t used[SLOTS / 64];
+    struct wx wx;
 };
 
 struct kernel_stack {
@@ -146,7 +157,7 @@ enum command {
 
 enum { REQUEST_INTERRUPT = 1, REQUEST_DOOM = 2 };
 
-#define EVENT_NONE ((enum platform_event_kind)-1)
+#define EVENT_NONE ((enum platform_event_kind) - 1)
 
 struct platform_ctx {
     uint64_t kernel_sp;
@@ -164,6 +175,10 @@ struct platform_ctx {
     bool leader;  /* its thread begins a process */
     bool started; /* under as.lock for the reaper */
     uint32_t cpu; /* last known */
+
+    /* An instruction done in the thread's code slot instead of at away_from; size 0: none. */
+    uint64_t away_from, away_saved;
+    uint8_t away_size, away_slot_size, away_register;
 
     uint32_t command; /* futex: enum command */
     uint32_t done;    /* futex: the command's result is there */
@@ -260,6 +275,9 @@ void mpk_reaped(int32_t pid, int32_t status);
 NORETURN void mpk_zygote_main(void *arg);
 
 /* memory.c */
+/* By a thread of ctx's process. */
+int64_t mpk_host_call(struct platform_ctx *ctx, uint64_t nr, uint64_t a, uint64_t b, uint64_t c,
+                      uint64_t d, uint64_t e, uint64_t f);
 int mpk_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
             int fd, uint64_t offset);
 int mpk_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size);

@@ -13,7 +13,7 @@
 
 #define THREAD_FLAGS                                                                               \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
-#define FIND_TRIES 1000
+#define FIND_TRIES    1000
 #define BROKEN_STATUS 134 /* as bug() has it */
 
 SLAB_TYPE(platform_as_slab, struct platform_as);
@@ -27,8 +27,10 @@ void mpk_as_hold(struct platform_as *as)
 
 void mpk_as_release(struct platform_as *as)
 {
-    if (__atomic_fetch_sub(&as->holds, 1, __ATOMIC_ACQ_REL) == 1)
+    if (__atomic_fetch_sub(&as->holds, 1, __ATOMIC_ACQ_REL) == 1) {
+        wx_free(&as->wx);
         slab_free(&platform_as_slab, as);
+    }
 }
 
 struct platform_as *mpk_as_new(struct platform_ctx **out_ctx)
@@ -42,6 +44,7 @@ struct platform_as *mpk_as_new(struct platform_ctx **out_ctx)
     list_init(&as->node);
     list_init(&as->contexts);
     list_init(&as->ready);
+    list_init(&as->wx.sites);
     *out_ctx = mpk_ctx_new(as);
     if (!*out_ctx) {
         slab_free(&platform_as_slab, as);
@@ -89,7 +92,7 @@ void mpk_as_put(struct platform_as *as)
         return;
     mutex_lock(&as->lock);
     as->doomed = 1;
-    list_for_each(ctx, &as->contexts, node)
+    list_for_each (ctx, &as->contexts, node)
         mpk_kick(ctx, REQUEST_DOOM);
     mutex_unlock(&as->lock);
     mpk_as_release(as);
@@ -155,7 +158,8 @@ int mpk_as_create(struct platform_as **out_as, struct platform_ctx **out_ctx)
 }
 
 /* In ctx's process; also by its waiting thread for another. The child is a child of the sentry. */
-static int fork_here(struct platform_as **out_as, struct platform_ctx **out_ctx)
+static int fork_here(struct platform_as *from, struct platform_as **out_as,
+                     struct platform_ctx **out_ctx)
 {
     struct platform_ctx *ctx;
     struct platform_as *as = mpk_as_new(&ctx);
@@ -164,8 +168,12 @@ static int fork_here(struct platform_as **out_as, struct platform_ctx **out_ctx)
 
     if (!as)
         return -ENOMEM;
-    pid = mpk_clone(CLONE_PARENT | CLONE_FILES, (char *)ctx->stack->base + KERNEL_STACK_SIZE, ctx,
-                    mpk_ctx_thread_main);
+    mutex_lock(&from->wx.lock);
+    pid = wx_copy_locked(&as->wx, &from->wx);
+    if (!pid)
+        pid = mpk_clone(CLONE_PARENT | CLONE_FILES, (char *)ctx->stack->base + KERNEL_STACK_SIZE,
+                        ctx, mpk_ctx_thread_main);
+    mutex_unlock(&from->wx.lock);
     err = mpk_as_born(as, ctx, pid);
     if (err)
         return err;
@@ -182,7 +190,7 @@ int mpk_as_fork(struct platform_ctx *ctx, struct platform_as **out_as,
     if (load_acquire(&ctx->as->dead))
         return -ESRCH;
     if (mpk_ctx_is_here(ctx))
-        return fork_here(out_as, out_ctx);
+        return fork_here(ctx->as, out_as, out_ctx);
     err = (int)mpk_ctx_command(ctx, COMMAND_FORK);
     if (!err) {
         *out_as = (struct platform_as *)ctx->args[0];
@@ -205,7 +213,7 @@ static struct platform_as *find(int32_t pid)
     struct platform_as *as, *found = NULL;
 
     mutex_lock(&state->lock);
-    list_for_each(as, bucket(pid), node) {
+    list_for_each (as, bucket(pid), node) {
         if (as->pid == pid) {
             found = as;
             list_del(&as->node);
@@ -256,7 +264,7 @@ void mpk_reaped(int32_t pid, int32_t status)
         return; /* not one of ours */
     mutex_lock(&as->lock);
     __atomic_store_n(&as->dead, 1, __ATOMIC_SEQ_CST);
-    list_for_each(ctx, &as->contexts, node)
+    list_for_each (ctx, &as->contexts, node)
         context_died(ctx, pid, status);
     mutex_unlock(&as->lock);
     if (as->first) {

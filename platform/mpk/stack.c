@@ -8,7 +8,7 @@
 #include "sentry/base/slab.h"
 
 #define STACK_ORDER 4
-#define SPARE_MAX 32
+#define SPARE_MAX   32
 
 _Static_assert(KERNEL_STACK_SIZE == PAGE_SIZE << STACK_ORDER, "order");
 
@@ -21,7 +21,7 @@ static struct kernel_stack *take_spare(void)
     struct kernel_stack *s, *found = NULL;
 
     mutex_lock(&state->lock);
-    list_for_each(s, &state->stacks, node) {
+    list_for_each (s, &state->stacks, node) {
         if (load_acquire(&s->leaving) == 0) {
             found = s;
             list_del(&s->node);

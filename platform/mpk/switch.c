@@ -11,14 +11,14 @@
 /* Host values. */
 enum { SIG_ILL = 4, SIG_TRAP = 5, SIG_BUS = 7, SIG_FPE = 8, SIG_SEGV = 11, SIG_SYS = 31 };
 enum { CODE_KERNEL = 0x80, CODE_MAPERR = 1, CODE_ACCERR = 2, CODE_PKUERR = 4 };
-#define CODE_DISPATCHED 2 /* SIGSYS by Syscall User Dispatch */
+#define CODE_DISPATCHED  2 /* SIGSYS by Syscall User Dispatch */
 #define HOST_SIG_UNBLOCK 1
-#define ARCH_X86_64 0xc000003eU
-#define TRAP_GP 13
-#define INT80_ERROR 0x402 /* the general protection error code of int 0x80 without a gate */
-#define INT80_SIZE 2
-#define USER_CS 0x33
-#define USER_SS 0x2b
+#define ARCH_X86_64      0xc000003eU
+#define TRAP_GP          13
+#define INT80_ERROR      0x402 /* the general protection error code of int 0x80 without a gate */
+#define INT80_SIZE       2
+#define USER_CS          0x33
+#define USER_SS          0x2b
 /* What user code can change: carry to overflow, NT, RF, AC, ID; and the ones always set. */
 #define RFLAGS_GUEST 0x254dd5UL
 #define RFLAGS_FIXED 0x202UL
@@ -250,6 +250,10 @@ void mpk_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_ev
         }
         read_bases(regs);
         unblock_kicks();
+        if (unlikely(ctx->away_size))
+            mpk_settle(ctx, regs, event);
+        if (event->kind == PEV_FAULT && (wx_fault(ctx, event) || mpk_emulate(ctx, regs, event)))
+            event->kind = EVENT_NONE;
         if (event->kind != EVENT_NONE)
             return;
     }

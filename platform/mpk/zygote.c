@@ -5,26 +5,26 @@
  */
 #include "platform/mpk/mpk.h"
 
-#include <linux/mman.h>
 #include <asm/unistd.h>
+#include <linux/mman.h>
 #include <linux/sched.h>
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/arena.h"
 #include "sentry/base/log.h"
 
-#define TASK_SIZE 0x7ffffffff000UL
+#define TASK_SIZE             0x7ffffffff000UL
 #define PR_SET_PDEATHSIG_CALL 1
-#define PR_SET_DUMPABLE_CALL 4
-#define HOST_SIGKILL 9
-#define HOST_SIG_SETMASK 2
-#define SIGNALS 64
+#define PR_SET_DUMPABLE_CALL  4
+#define HOST_SIGKILL          9
+#define HOST_SIG_SETMASK      2
+#define SIGNALS               64
 /* SA_SIGINFO, SA_ONSTACK, SA_NODEFER, SA_RESTORER */
-#define HANDLER_FLAGS (0x4UL | 0x08000000UL | 0x40000000UL | 0x04000000UL)
-#define HOST_SIG_IGN 1
-#define RSEQ_SIZE 32
+#define HANDLER_FLAGS   (0x4UL | 0x08000000UL | 0x40000000UL | 0x04000000UL)
+#define HOST_SIG_IGN    1
+#define RSEQ_SIZE       32
 #define RSEQ_UNREGISTER 1
-#define RSEQ_SIGNATURE 0x53053053
+#define RSEQ_SIGNATURE  0x53053053
 
 struct host_sigaction {
     uint64_t handler, flags, restorer, mask;
@@ -118,13 +118,16 @@ static void map_zone(void)
     must(host_syscall(__NR_mmap, mpk_ro.zone, ZONE_SIZE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, (uint64_t)-1, 0),
          "map its zone");
+    must(call(__NR_mprotect, mpk_ro.zone + SCRATCH_TOTAL + SELECTORS_TOTAL, CODE_TOTAL,
+              PROT_READ | PROT_WRITE | PROT_EXEC, 0, 0),
+         "have code of its own");
     /* Signal frames are few pages, often written after fork: no huge pages. */
     (void)call(__NR_madvise, mpk_ro.zone, ZONE_SIZE, MADV_NOHUGEPAGE, 0, 0);
 }
 
-static void protect(uint64_t start, uint64_t size, uint64_t key)
+static void protect(uint64_t start, uint64_t size, uint64_t prot, uint64_t key)
 {
-    must(call(__NR_pkey_mprotect, start, size, PROT_READ | PROT_WRITE, key, 0), "set a key");
+    must(call(__NR_pkey_mprotect, start, size, PROT_READ | prot, key, 0), "set a key");
 }
 
 /*
@@ -140,9 +143,10 @@ static void set_keys(void)
     must(call(__NR_pkey_alloc, 0, 0, 0, 0, 0) == KEY_READABLE ? 0 : -ENOSPC, "get its other key");
     __asm__ volatile("rdpkru" : "=a"(pkru), "=d"(high) : "c"(0));
     must(pkru == PKRU_OPEN ? 0 : -EINVAL, "open its keys only");
-    protect(PTR(ro_globals.arena), ro_globals.arena_size, KEY_PRIVATE);
-    protect(mpk_ro.alt_base, ALT_TOTAL, KEY_PRIVATE);
-    protect(selectors, SELECTORS_TOTAL, KEY_READABLE);
+    protect(PTR(ro_globals.arena), ro_globals.arena_size, PROT_WRITE, KEY_PRIVATE);
+    protect(mpk_ro.alt_base, ALT_TOTAL, PROT_WRITE, KEY_PRIVATE);
+    protect(selectors, SELECTORS_TOTAL, PROT_WRITE, KEY_READABLE);
+    protect(selectors + SELECTORS_TOTAL, CODE_TOTAL, PROT_WRITE | PROT_EXEC, KEY_READABLE);
 }
 
 static void fresh_registers(void)
@@ -163,8 +167,12 @@ static int make_one(struct mpk_state *state)
     if (!as)
         return -ENOMEM;
     as->first = ctx;
-    pid = mpk_clone(CLONE_PARENT | CLONE_FILES, (char *)ctx->stack->base + KERNEL_STACK_SIZE, ctx,
-                    mpk_ctx_thread_main);
+    pid = mpk_ro.vdso_count ? wx_add_clean(as, mpk_ro.facts.vdso_addr,
+                                           mpk_ro.facts.vdso_addr + mpk_ro.facts.vdso_size)
+                            : 0;
+    if (!pid)
+        pid = mpk_clone(CLONE_PARENT | CLONE_FILES, (char *)ctx->stack->base + KERNEL_STACK_SIZE,
+                        ctx, mpk_ctx_thread_main);
     err = mpk_as_born(as, ctx, pid);
     if (err)
         return err;

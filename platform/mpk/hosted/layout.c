@@ -20,11 +20,11 @@
 #include "sentry/base/arena.h"
 #include "sentry/base/sections.h"
 
-#define USER_MIN 0x10000UL
-#define USER_MAX_LEAST (1UL << 46)
-#define VDSO_GAP (2UL << 20) /* between the guest's vDSO and its range's end */
-#define XFEATURE_PKRU (1UL << XFEATURE_PKRU_BIT)
-#define XFEATURES_AMX (3UL << 17)
+#define USER_MIN                0x10000UL
+#define USER_MAX_LEAST          (1UL << 46)
+#define VDSO_GAP                (2UL << 20) /* between the guest's vDSO and its range's end */
+#define XFEATURE_PKRU           (1UL << XFEATURE_PKRU_BIT)
+#define XFEATURES_AMX           (3UL << 17)
 #define XSAVE_LEGACY_AND_HEADER 576
 
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -159,7 +159,7 @@ static int place_zone(void)
         return -errno;
     mpk_ro.zone = (PTR(p) + ZONE_ALIGN - 1) & ~(ZONE_ALIGN - 1);
     mpk_ro.alt_total = ALT_TOTAL;
-    mpk_ro.alt_base = mpk_ro.zone + SCRATCH_TOTAL + SELECTORS_TOTAL;
+    mpk_ro.alt_base = mpk_ro.zone + SCRATCH_TOTAL + SELECTORS_TOTAL + CODE_TOTAL;
     return keep(mpk_ro.zone, mpk_ro.zone + ZONE_SIZE);
 }
 

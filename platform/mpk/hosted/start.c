@@ -15,6 +15,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -28,7 +29,7 @@
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
 #define HWCAP2_FSGSBASE_BIT 2
-#define FRAME_MAX (ALT_SIZE / 2)
+#define FRAME_MAX           (ALT_SIZE / 2)
 /* The first Linux that delivers signals on a stack whose key is closed. */
 #define KEYS_MAJOR 6
 #define KEYS_MINOR 12
@@ -189,12 +190,14 @@ static int make_state(void)
         list_init(&state->by_pid[i]);
     list_init(&state->ready);
     list_init(&state->stacks);
+    list_init(&state->texts);
     mpk_ro.state = state;
     return 0;
 }
 
 static int init(const struct platform_config *config, struct platform_facts *facts)
 {
+    struct stat st;
     int err;
 
     (void)config;
@@ -202,8 +205,11 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     err = mpk_layout_find();
     if (!err)
         err = make_state();
+    if (!err && fstat(ro_globals.arena_fd, &st) < 0)
+        err = -errno;
     if (err)
         return err;
+    mpk_ro.memfd_dev = st.st_dev;
     mpk_ro.sentry_pid = (int32_t)getpid();
     mpk_ro.yama = access("/proc/sys/kernel/yama", F_OK) == 0;
     /* The vDSO is the guest's in guest processes: the kernel asks the host instead. */
