@@ -214,39 +214,35 @@ bool insn_decode(const uint8_t *p, size_t size, struct insn *out)
 
 /* ---- boundaries ---- */
 
-#define FARTHEST 64
-#define NEAREST  33
-#define AGREE    24 /* of FARTHEST - NEAREST + 1 */
+#define FARTHEST    128 /* SCAN_BEFORE */
+#define NEAREST     33
+#define VOTES_LEAST 32
 
-static bool walk(const uint8_t *p, size_t size, size_t from, size_t at, size_t *start)
+/* What is no instruction is skipped: padding, data. */
+static size_t walk(const uint8_t *p, size_t size, size_t from, size_t at)
 {
     struct insn insn;
 
-    while (from <= at) {
-        if (!insn_decode(p + from, size - from, &insn))
-            return false;
-        if (from + insn.size > at) {
-            *start = from;
-            return true;
-        }
-        from += insn.size;
+    for (;;) {
+        size_t step = insn_decode(p + from, size - from, &insn) ? insn.size : 1;
+
+        if (from + step > at)
+            return from;
+        from += step;
     }
-    return false;
 }
 
 bool insn_start_of(const uint8_t *p, size_t size, size_t at, size_t *out)
 {
     uint8_t votes[INSN_MAX] = {0};
-    size_t start;
+    unsigned count = 0;
 
-    if (at < FARTHEST)
-        return false;
-    for (size_t before = NEAREST; before <= FARTHEST; before++) {
-        if (walk(p, size, at - before, at, &start))
-            votes[at - start]++;
+    for (size_t before = NEAREST; before <= MIN(at, (size_t)FARTHEST); before++) {
+        votes[at - walk(p, size, at - before, at)]++;
+        count++;
     }
-    for (size_t back = 0; back < INSN_MAX; back++) {
-        if (votes[back] >= AGREE) {
+    for (size_t back = 0; back < INSN_MAX && count >= VOTES_LEAST; back++) {
+        if (votes[back] >= count * 3 / 4) {
             *out = at - back;
             return true;
         }

@@ -5,7 +5,7 @@
 
 #define SCAN_TAIL 2 /* bytes of a hit behind its first */
 /* What one wants to see around a hit to tell what it is. */
-#define SCAN_BEFORE 64
+#define SCAN_BEFORE 128
 #define SCAN_AFTER  32
 
 /*

@@ -91,6 +91,18 @@ static int write_full(int fd, const uint8_t *buf, size_t n, uint64_t offset)
     return 0;
 }
 
+/*
+ * As the C library has them in every process: restoring from the stack in the dynamic loader, and
+ * the end of pkey_set. Anything else may be data and is left to be seen: its page is held until
+ * somebody executes it.
+ */
+static bool is_familiar(const uint8_t *hit)
+{
+    if (hit[1] == 0x01)
+        return hit[3] == 0x31 && hit[4] == 0xc0 && hit[5] == 0xc3;
+    return (hit[2] & 0x3f) == 0x2c && hit[3] == 0x24;
+}
+
 /* Makes the hit a trap if it is meant, else its page is held. */
 static int settle_hit(struct mpk_text *text, uint64_t hit)
 {
@@ -101,7 +113,8 @@ static int settle_hit(struct mpk_text *text, uint64_t hit)
 
     if (got < 0)
         return (int)got;
-    if (scan_is_meant(around, (size_t)got, before))
+    if ((size_t)got >= before + 8 && is_familiar(around + before) &&
+        scan_is_meant(around, (size_t)got, before))
         return write_full(text->fd, &trap, 1, hit + 1);
     if (text->held_count && text->held[text->held_count - 1] == page)
         return 0;

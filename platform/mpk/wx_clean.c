@@ -18,7 +18,8 @@
 /* A page with what one needs to see on both sides of it. */
 struct window {
     uint8_t bytes[SCAN_BEFORE + PAGE_SIZE + SCAN_AFTER];
-    uint32_t before, after; /* how many of them are there */
+    uint32_t before; /* how many of the first SCAN_BEFORE are there */
+    bool clean_before;
 };
 
 static bool read_guest(struct platform_ctx *ctx, void *dst, uint64_t addr, size_t n)
@@ -206,30 +207,30 @@ int wx_clean(struct platform_ctx *ctx, uint64_t start, uint64_t end)
 
 /* ---- held pages ---- */
 
+/* Bytes beside the page that are not executable count as zeros, but for finding boundaries. */
 static bool read_window(struct platform_ctx *ctx, uint64_t page, struct window *w)
 {
     const struct wx *wx = &ctx->as->wx;
 
-    w->before = w->after = 0;
     cv_memset(w->bytes, 0, sizeof(w->bytes));
     if (!read_guest(ctx, w->bytes + SCAN_BEFORE, page, PAGE_SIZE))
         return false;
-    if (is_clean_at(wx, page - 1) && read_guest(ctx, w->bytes, page - SCAN_BEFORE, SCAN_BEFORE))
-        w->before = SCAN_BEFORE;
-    if (is_clean_at(wx, page + PAGE_SIZE) &&
-        read_guest(ctx, w->bytes + SCAN_BEFORE + PAGE_SIZE, page + PAGE_SIZE, SCAN_AFTER))
-        w->after = SCAN_AFTER;
+    w->before = read_guest(ctx, w->bytes, page - SCAN_BEFORE, SCAN_BEFORE) ? SCAN_BEFORE : 0;
+    w->clean_before = is_clean_at(wx, page - 1);
+    if (is_clean_at(wx, page + PAGE_SIZE))
+        (void)read_guest(ctx, w->bytes + SCAN_BEFORE + PAGE_SIZE, page + PAGE_SIZE, SCAN_AFTER);
     return true;
 }
 
 /* Hits that begin in the page or reach into it, as offsets from the page's beginning. */
 static size_t window_hits(const struct window *w, int32_t *out)
 {
-    uint32_t hits[HITS_MAX], skip = SCAN_BEFORE - SCAN_TAIL;
-    size_t found = scan_find(w->bytes + skip, SCAN_TAIL + PAGE_SIZE + SCAN_TAIL, hits, HITS_MAX);
+    uint32_t hits[HITS_MAX], tail = w->clean_before ? SCAN_TAIL : 0;
+    size_t found =
+        scan_find(w->bytes + SCAN_BEFORE - tail, tail + PAGE_SIZE + SCAN_TAIL, hits, HITS_MAX);
 
     for (size_t i = 0; i < MIN(found, (size_t)HITS_MAX); i++)
-        out[i] = (int32_t)hits[i] - SCAN_TAIL;
+        out[i] = (int32_t)(hits[i] - tail);
     return found;
 }
 
@@ -238,18 +239,18 @@ static bool write_trap(struct platform_ctx *ctx, const struct window *w, uint64_
                        int32_t offset)
 {
     static const uint8_t trap = SCAN_TRAP;
-    size_t at = (size_t)(SCAN_BEFORE + offset), start;
+    const uint8_t *p = w->bytes + SCAN_BEFORE - w->before;
+    size_t size = w->before + PAGE_SIZE + SCAN_AFTER, at = w->before + (size_t)offset, start;
     struct insn insn;
 
     if (offset < 0 || offset + 1 >= (int32_t)PAGE_SIZE)
         return false;
-    if (scan_is_meant(w->bytes, sizeof(w->bytes), at))
+    if (scan_is_meant(p, size, at))
         return mpk_copy((void *)(page + (uint64_t)offset + 1), &trap, 1) == 0;
-    if (!insn_start_of(w->bytes, sizeof(w->bytes), at, &start) || start < SCAN_BEFORE ||
-        !insn_decode(w->bytes + start, sizeof(w->bytes) - start, &insn) ||
-        start + insn.size > SCAN_BEFORE + PAGE_SIZE)
+    if (!insn_start_of(p, size, at, &start) || start < w->before ||
+        !insn_decode(p + start, size - start, &insn) || start + insn.size > w->before + PAGE_SIZE)
         return false;
-    return wx_site_add(ctx, page + start - SCAN_BEFORE, insn.size, page + (uint64_t)offset) == 0;
+    return wx_site_add(ctx, page + start - w->before, insn.size, page + (uint64_t)offset) == 0;
 }
 
 bool wx_fix_page(struct platform_ctx *ctx, uint64_t page)
