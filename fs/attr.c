@@ -191,19 +191,30 @@ int vfs_truncate_file(const struct vfs_ctx *ctx, struct file *f, uint64_t size)
     return vfs_setattr_nocheck(f->inode, &attr);
 }
 
+/* The time of a second ago at most: without a host call, which a clock may be. */
+static int64_t recent_ns(void)
+{
+    struct vfs_state *v = vfs_state();
+
+    if (!vfs_is_recent(load_acquire(&v->recent_tick)) || !READ_ONCE(v->recent_ns)) {
+        WRITE_ONCE(v->recent_ns, vfs_now_ns());
+        store_release(&v->recent_tick, vfs_tick());
+    }
+    return READ_ONCE(v->recent_ns);
+}
+
 void vfs_touch_atime(const struct path *path, struct inode *inode, uint32_t file_flags)
 {
     uint32_t flags = path->mount ? path->mount->flags : LX_MS_NOATIME;
-    int64_t atime = READ_ONCE(inode->atime_ns), now;
+    int64_t atime = READ_ONCE(inode->atime_ns);
 
     if ((file_flags & LX_O_NOATIME) || (flags & (LX_MS_NOATIME | LX_MS_RDONLY)) ||
         (inode->sb->flags & SB_RDONLY))
         return;
     if ((flags & LX_MS_NODIRATIME) && mode_is_dir(inode->mode))
         return;
-    now = vfs_now_ns();
     if (!(flags & LX_MS_STRICTATIME) && atime > READ_ONCE(inode->mtime_ns) &&
-        atime > READ_ONCE(inode->ctime_ns) && now - atime < RELATIME_NS)
+        atime > READ_ONCE(inode->ctime_ns) && recent_ns() - atime < RELATIME_NS)
         return;
-    WRITE_ONCE(inode->atime_ns, now);
+    WRITE_ONCE(inode->atime_ns, vfs_now_ns());
 }

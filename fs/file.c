@@ -83,6 +83,12 @@ void file_put(struct file *f)
     slab_free(&file_slab, f);
 }
 
+/* The only user of it is the caller: nobody can get at its position meanwhile. */
+static bool is_sole(struct file *f)
+{
+    return __atomic_load_n(&f->ref.count, __ATOMIC_ACQUIRE) == 1;
+}
+
 static bool has_position(const struct file *f)
 {
     return !(f->mode & FMODE_STREAM);
@@ -112,6 +118,8 @@ int64_t file_read(struct file *f, struct uio *uio, int64_t *pos)
         return -EINVAL;
     if (pos || !has_position(f))
         return read_at(f, uio, pos ? pos : &none);
+    if (is_sole(f))
+        return read_at(f, uio, &f->pos);
     mutex_lock(&f->pos_lock);
     n = read_at(f, uio, &f->pos);
     mutex_unlock(&f->pos_lock);
@@ -188,6 +196,8 @@ int64_t file_write(struct file *f, struct uio *uio, int64_t *pos, uint64_t fsize
         return -EINVAL;
     if (pos || !has_position(f))
         return write_at(f, uio, pos ? pos : &none, fsize_limit);
+    if (is_sole(f))
+        return write_at(f, uio, &f->pos, fsize_limit);
     mutex_lock(&f->pos_lock);
     n = write_at(f, uio, &f->pos, fsize_limit);
     mutex_unlock(&f->pos_lock);

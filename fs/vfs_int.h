@@ -52,6 +52,9 @@ struct vfs_state {
     uint64_t next_anon_ino;
     uint32_t next_dev_minor, next_mount_id;
 
+    int64_t recent_ns; /* what vfs_now_ns said at recent_tick: attr.c */
+    uint32_t recent_tick;
+
     struct mutex memfd_lock; /* rank RENAME: makes memfd_mount once */
     struct mount *memfd_mount;
 };

@@ -111,12 +111,26 @@ int64_t io_write(struct task *t, struct file *f, struct uio *uio, int64_t *pos, 
     return total ? total : r;
 }
 
-int at_path_get(struct task *t, int dirfd, uaddr_t name, bool allow_empty, struct at_path *out)
+int at_path_copy(struct task *t, uaddr_t name, bool allow_empty, struct at_path *p)
 {
+    int64_t size = copy_in_str(&t->us, p->small, name, sizeof(p->small));
     int err;
 
-    memset(out, 0, sizeof(*out));
-    err = task_copy_path(t, name, allow_empty, &out->name);
+    p->name = p->small;
+    if (unlikely(size == -ENAMETOOLONG)) {
+        err = task_copy_path(t, name, allow_empty, &p->big);
+        p->name = p->big;
+        return err;
+    }
+    if (size == 0 && !allow_empty)
+        return -ENOENT;
+    return size < 0 ? (int)size : 0;
+}
+
+int at_path_get(struct task *t, int dirfd, uaddr_t name, bool allow_empty, struct at_path *out)
+{
+    int err = at_path_copy(t, name, allow_empty, out);
+
     if (err)
         return err;
     err = task_at_base(t, dirfd, out->name, &out->base);
@@ -134,7 +148,7 @@ void at_path_put(struct at_path *p)
         task_vfs_put(&p->vfs);
     if (p->have_base)
         task_at_base_put(&p->base);
-    kfree(p->name);
+    kfree(p->big);
 }
 
 int at_path_walk(const struct at_path *p, uint32_t walk_flags, struct path *out)
@@ -144,7 +158,7 @@ int at_path_walk(const struct at_path *p, uint32_t walk_flags, struct path *out)
 
 int walk_at(struct task *t, int dirfd, uaddr_t name, uint32_t walk_flags, struct path *out)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     int err = at_path_get(t, dirfd, name, walk_flags & WALK_EMPTY, &p);
 
     return err ? err : at_path_walk(&p, walk_flags, out);

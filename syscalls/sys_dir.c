@@ -89,7 +89,7 @@ int64_t sys_getdents64(struct task *t, const struct syscall_args *a)
 
 static int64_t do_mkdir(struct task *t, int dirfd, uaddr_t name, uint32_t mode)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     int err = at_path_get(t, dirfd, name, false, &p);
 
     return err ? err : vfs_mkdir_at(&p.vfs.ctx, p.base.use, p.name, mode & 01777);
@@ -108,7 +108,7 @@ int64_t sys_mkdirat(struct task *t, const struct syscall_args *a)
 /* A device number as mknod(2) passes it: 12 bits of major, 20 of minor. */
 static int64_t do_mknod(struct task *t, int dirfd, uaddr_t name, uint32_t mode, uint32_t dev)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     uint32_t type = mode & LX_S_IFMT;
     int err;
 
@@ -135,7 +135,7 @@ int64_t sys_mknodat(struct task *t, const struct syscall_args *a)
 
 static int64_t do_symlink(struct task *t, uaddr_t target, int dirfd, uaddr_t name)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     char *to;
     int err = task_copy_path(t, target, false, &to);
 
@@ -161,7 +161,8 @@ int64_t sys_symlinkat(struct task *t, const struct syscall_args *a)
 static int64_t do_link(struct task *t, int olddir, uaddr_t old, int newdir, uaddr_t new,
                        uint32_t flags)
 {
-    AUTO_AT_PATH from = {0}, to = {0};
+    AUTO_AT_PATH(from);
+    AUTO_AT_PATH(to);
     int err;
 
     if (flags & ~(uint32_t)(LX_AT_SYMLINK_FOLLOW | LX_AT_EMPTY_PATH))
@@ -188,7 +189,7 @@ int64_t sys_linkat(struct task *t, const struct syscall_args *a)
 
 static int64_t do_unlink(struct task *t, int dirfd, uaddr_t name, bool dir)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     int err = at_path_get(t, dirfd, name, false, &p);
 
     if (err)
@@ -217,7 +218,8 @@ int64_t sys_unlinkat(struct task *t, const struct syscall_args *a)
 static int64_t do_rename(struct task *t, int olddir, uaddr_t old, int newdir, uaddr_t new,
                          uint32_t flags)
 {
-    AUTO_AT_PATH from = {0}, to = {0};
+    AUTO_AT_PATH(from);
+    AUTO_AT_PATH(to);
     int err;
 
     if (flags & ~(uint32_t)(LX_RENAME_NOREPLACE | LX_RENAME_EXCHANGE | LX_RENAME_WHITEOUT))
@@ -251,7 +253,7 @@ int64_t sys_renameat2(struct task *t, const struct syscall_args *a)
 
 static int64_t do_readlink(struct task *t, int dirfd, uaddr_t name, uaddr_t buf, int32_t size)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     AUTO_PATH path = {0};
     char *target;
     int64_t n;

@@ -38,7 +38,7 @@ static int wait_until_open(struct task *t, struct file *f)
 static int64_t do_open(struct task *t, int dirfd, uaddr_t name, uint32_t flags, uint32_t mode,
                        uint32_t resolve)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     struct file *f;
     int err = at_path_get(t, dirfd, name, false, &p);
 

@@ -13,7 +13,8 @@
 
 int64_t sys_read(struct task *t, const struct syscall_args *a)
 {
-    AUTO_FILE f = task_file(t, ARG_INT(0));
+    AUTO_FD_FILE fd = fd_file_get(t, ARG_INT(0));
+    struct file *f = fd.file;
     struct uio uio;
     int err;
 
@@ -25,7 +26,8 @@ int64_t sys_read(struct task *t, const struct syscall_args *a)
 
 int64_t sys_write(struct task *t, const struct syscall_args *a)
 {
-    AUTO_FILE f = task_file(t, ARG_INT(0));
+    AUTO_FD_FILE fd = fd_file_get(t, ARG_INT(0));
+    struct file *f = fd.file;
     struct uio uio;
     int err;
 
@@ -46,7 +48,8 @@ static int positioned_check(const struct file *f, uint32_t mode, int64_t pos)
 
 int64_t sys_pread64(struct task *t, const struct syscall_args *a)
 {
-    AUTO_FILE f = task_file(t, ARG_INT(0));
+    AUTO_FD_FILE fd = fd_file_get(t, ARG_INT(0));
+    struct file *f = fd.file;
     int64_t pos = ARG_I64(3);
     struct uio uio;
     int err;
@@ -61,7 +64,8 @@ int64_t sys_pread64(struct task *t, const struct syscall_args *a)
 
 int64_t sys_pwrite64(struct task *t, const struct syscall_args *a)
 {
-    AUTO_FILE f = task_file(t, ARG_INT(0));
+    AUTO_FD_FILE fd = fd_file_get(t, ARG_INT(0));
+    struct file *f = fd.file;
     int64_t pos = ARG_I64(3);
     struct uio uio;
     int err;
@@ -78,7 +82,8 @@ int64_t sys_pwrite64(struct task *t, const struct syscall_args *a)
 static int64_t read_vector(struct task *t, const struct syscall_args *a, bool positioned,
                            int64_t pos, uint32_t flags)
 {
-    AUTO_FILE f = task_file(t, ARG_INT(0));
+    AUTO_FD_FILE fd = fd_file_get(t, ARG_INT(0));
+    struct file *f = fd.file;
     CLEANUP(uio_cleanup) struct uio uio = {.count = 0};
     int err = 0;
 
@@ -110,7 +115,8 @@ static int sync_written(struct file *f, uint32_t flags)
 static int64_t write_vector(struct task *t, const struct syscall_args *a, bool positioned,
                             int64_t pos, uint32_t flags)
 {
-    AUTO_FILE f = task_file(t, ARG_INT(0));
+    AUTO_FD_FILE fd = fd_file_get(t, ARG_INT(0));
+    struct file *f = fd.file;
     CLEANUP(uio_cleanup) struct uio uio = {.count = 0};
     int64_t r;
     int err = 0;
@@ -167,7 +173,8 @@ int64_t sys_pwritev2(struct task *t, const struct syscall_args *a)
 
 int64_t sys_lseek(struct task *t, const struct syscall_args *a)
 {
-    AUTO_FILE f = task_file(t, ARG_INT(0));
+    AUTO_FD_FILE fd = fd_file_get(t, ARG_INT(0));
+    struct file *f = fd.file;
 
     if (!f)
         return -EBADF;

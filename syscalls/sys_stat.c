@@ -56,11 +56,11 @@ static int stat_fd(struct task *t, int fd, struct kstat *out, struct path *out_p
 static int stat_at(struct task *t, int dirfd, uaddr_t name, uint32_t at_flags, struct kstat *out,
                    struct path *out_path)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     struct path path;
     int err;
 
-    err = task_copy_path(t, name, at_flags & LX_AT_EMPTY_PATH, &p.name);
+    err = at_path_copy(t, name, at_flags & LX_AT_EMPTY_PATH, &p);
     if (err)
         return err;
     if (!p.name[0] && dirfd != LX_AT_FDCWD) {
@@ -219,25 +219,31 @@ int64_t sys_statx(struct task *t, const struct syscall_args *a)
     return copy_out_obj(&t->us, ARG_PTR(4), &x);
 }
 
-/* The caller with its real ids in place of the effective ones: what access(2) checks with. */
-static struct cred *real_cred(const struct cred *c)
+/* The caller with its real ids in place of the effective ones: what access(2) checks with. One
+ * reference; mostly c itself. */
+static const struct cred *real_cred(const struct cred *c)
 {
-    struct cred *r = cred_copy(c);
+    uint64_t caps = c->cap_effective;
+    struct cred *r;
 
+    if (!(c->securebits & 4)) /* SECBIT_NO_SETUID_FIXUP */
+        caps = c->uid ? 0 : c->cap_permitted;
+    if (c->fsuid == c->uid && c->fsgid == c->gid && c->cap_effective == caps)
+        return cred_get(c);
+    r = cred_copy(c);
     if (!r)
         return NULL;
     r->fsuid = r->uid;
     r->fsgid = r->gid;
-    if (!(r->securebits & 4)) /* SECBIT_NO_SETUID_FIXUP */
-        r->cap_effective = r->uid ? 0 : r->cap_permitted;
+    r->cap_effective = caps;
     return r;
 }
 
 static int64_t do_access(struct task *t, int dirfd, uaddr_t name, uint32_t mode, uint32_t flags)
 {
-    AUTO_AT_PATH p = {0};
+    AUTO_AT_PATH(p);
     AUTO_PATH path = {0};
-    struct cred *cred = NULL;
+    const struct cred *cred = NULL;
     struct vfs_ctx ctx;
     int err;
 

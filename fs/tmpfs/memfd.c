@@ -15,7 +15,8 @@
 #define MFD_EXEC        16U
 #define MFD_KNOWN       (LX_MFD_CLOEXEC | LX_MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)
 #define SEAL_EXEC       0x20U
-#define SEALS_DATA      (LX_F_SEAL_SHRINK | LX_F_SEAL_GROW | LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE)
+#define SEALS_DATA                                                                                 \
+    (LX_F_SEAL_SHRINK | LX_F_SEAL_GROW | LX_F_SEAL_WRITE | LX_F_SEAL_FUTURE_WRITE)
 #define SEALS_KNOWN     (SEALS_DATA | LX_F_SEAL_SEAL | SEAL_EXEC)
 #define NAME_MAX_SIZE   249
 
