@@ -16,7 +16,8 @@ struct tcp_ep;
 int tcp_create(struct net_stack *s, int family, struct waitq *waiters,
                struct tcp_ep **out) MUST_CHECK;
 /* close(2): sends FIN, or RST when data is unread or linger is 0; linger_ns as SO_LINGER
- * (UINT64_MAX: off). ep is the stack's from here on; waiters is never woken again. */
+ * (UINT64_MAX: off). ep is the stack's from here on; waiters is never woken again. To wait as
+ * SO_LINGER with a time does: tcp_shutdown for writing, wait until tcp_unacked is 0, then this. */
 void tcp_close(struct tcp_ep *ep, uint64_t linger_ns);
 struct net_ep *tcp_net_ep(struct tcp_ep *ep);
 
@@ -49,13 +50,17 @@ int64_t tcp_send(struct tcp_ep *ep, const struct pkt_frag *frags, uint32_t count
 int64_t tcp_peek(struct tcp_ep *ep, uint64_t offset, uint64_t max, struct pkt_frag *frags,
                  uint32_t frag_max, uint32_t *out_count) MUST_CHECK;
 void tcp_consumed(struct tcp_ep *ep, uint64_t n);
-/* MSG_OOB: -EINVAL, -EAGAIN. */
+/* MSG_OOB: 1; 0 at the end of the stream; -EINVAL, -EAGAIN. POLLPRI tells of a mark (SIGURG). */
 int tcp_recv_oob(struct tcp_ep *ep, uint8_t *out, bool peek) MUST_CHECK;
 bool tcp_at_mark(struct tcp_ep *ep);
 uint32_t tcp_unread(struct tcp_ep *ep);  /* SIOCINQ */
 uint32_t tcp_unsent(struct tcp_ep *ep);  /* SIOCOUTQNSD */
 uint32_t tcp_unacked(struct tcp_ep *ep); /* SIOCOUTQ */
 
+/* After the owner wrote to ep.opts (keepalive, buffers, addresses reuse, bound interface...). */
+void tcp_options_changed(struct tcp_ep *ep);
+/* TCP_INQ is on: recvmsg(2) adds a TCP_CM_INQ message with tcp_unread. */
+bool tcp_wants_inq(const struct tcp_ep *ep);
 /* Level IPPROTO_TCP, Linux's numbers and value forms; TCP_INFO is true. -ENOPROTOOPT for the rest.
  */
 int tcp_setsockopt(struct tcp_ep *ep, int name, const void *value, uint32_t size) MUST_CHECK;
