@@ -10,6 +10,7 @@ struct platform_config {
     bool unsafe_mpk; /* --unsafe-mpk was given */
     bool debug;
     bool no_patch; /* --patch=off */
+    bool patch_stats; /* count per site, and print at shutdown */
 };
 
 struct platform_ops {
@@ -46,6 +47,7 @@ struct platform_ops {
     int (*copy_in)(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
     int (*copy_out)(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                     size_t *done);
+    void *(*window)(struct platform_ctx *ctx, uint64_t addr, size_t n); /* NULL op: nowhere */
     int (*cas32)(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
                  uint32_t *old);
     int (*load32)(struct platform_ctx *ctx, uint64_t addr, uint32_t *out);

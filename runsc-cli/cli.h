@@ -1,33 +1,63 @@
 /* What all subcommands share: global options, the command table, the log. */
 #pragma once
 
-#include "runsc-cli/error.h"
+#include "runsc-cli/opts.h"
+
+#define RUNSC_VERSION    "0.1.0"
+#define OCI_SPEC_VERSION "1.2.0"
 
 struct global_options {
     const char *platform; /* default systrap */
     const char *root;     /* state directory */
     const char *log;      /* file, or NULL for stderr */
-    bool log_json, debug, strace, unsafe_mpk;
+    const char *log_format, *rootless, *criu;
+    const char *patch; /* "on" or "off" */
+    bool log_json, debug, strace, unsafe_mpk, systemd_cgroup, version, patch_stats;
 };
 
 struct command {
     const char *name;
-    const char *usage;   /* after "runsc [GLOBAL OPTIONS] " */
-    const char *summary; /* one line */
-    /* argv[0] is the command's name. The process's exit status, or -1 with *err. */
-    int (*run)(const struct global_options *global, int argc, char **argv, struct cli_error *err);
+    const char *args;       /* as in "ID [SIGNAL]" */
+    const char *summary;    /* one line */
+    const struct opt *opts; /* or NULL */
+    size_t opts_size;       /* of the struct they fill, zeroed before */
+    int min_args, max_args; /* words behind the options; max -1: any number */
+    int failure_status;     /* exit status of an error that has none of its own */
+    /* args: the words behind the options, NULL-terminated. The exit status, or -1 with *err. */
+    int (*run)(const struct global_options *global, void *opts, int argc, char **args,
+               struct cli_error *err);
 };
 
 extern const struct command commands[]; /* ended by a NULL name */
+extern const struct opt global_opts[];
 
-int cmd_do(const struct global_options *global, int argc, char **argv, struct cli_error *err);
-int cmd_run(const struct global_options *global, int argc, char **argv, struct cli_error *err);
-int cmd_spec(const struct global_options *global, int argc, char **argv, struct cli_error *err);
-int cmd_help(const struct global_options *global, int argc, char **argv, struct cli_error *err);
+#define DECLARE_COMMAND(name)                                                                      \
+    extern const struct opt name##_opts[];                                                         \
+    int cmd_##name(const struct global_options *global, void *opts, int argc, char **args,         \
+                   struct cli_error *err)
+DECLARE_COMMAND(run);
+#define RUN_ONLY_OPTIONS 3 /* the first of run_opts; create has the others */
+int cmd_create(const struct global_options *global, void *opts, int argc, char **args,
+               struct cli_error *err);
+DECLARE_COMMAND(start);
+DECLARE_COMMAND(state);
+DECLARE_COMMAND(kill);
+DECLARE_COMMAND(delete);
+DECLARE_COMMAND(list);
+DECLARE_COMMAND(exec);
+DECLARE_COMMAND(ps);
+DECLARE_COMMAND(pause);
+DECLARE_COMMAND(resume);
+DECLARE_COMMAND(events);
+DECLARE_COMMAND(update);
+DECLARE_COMMAND(wait);
+DECLARE_COMMAND(features);
+DECLARE_COMMAND(spec);
+DECLARE_COMMAND(do);
+int cmd_help(const struct global_options *global, void *opts, int argc, char **args,
+             struct cli_error *err);
+void help_command(const struct command *c);
 
-/*
- * One option of a getopt-like walk over argv: matches "--name VALUE", "--name=VALUE" and the
- * single-dash forms runc takes. Advances *index past what it used.
- */
-bool option_value(int argc, char **argv, int *index, const char *name, const char **value);
-bool option_flag(char **argv, int *index, const char *name);
+/* A line on standard error and in --log: level is "warning" or "error". */
+void cli_log(const struct global_options *g, const char *level, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);

@@ -6,6 +6,7 @@
 
 #include "sentry/abi/mount.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,17 +16,35 @@
 #include <unistd.h>
 
 #define MAX_VOLUMES 64
-#define MAX_ENV 4096
+#define MAX_ENV     4096
+#define MAX_FDS     1024
 
 struct do_options {
     const char *rootfs, *cwd;
+    struct string_list volumes, variables;
+    int64_t preserve_fds;
+};
+
+#define O(field) offsetof(struct do_options, field)
+const struct opt do_opts[] = {
+    {"rootfs", 0, OPT_STRING, O(rootfs), "DIR", "the root, instead of the host's"},
+    {"cwd", 0, OPT_STRING, O(cwd), "DIR", "working directory inside"},
+    {"volume", 0, OPT_LIST, O(volumes), "SRC[:DST[:ro]]",
+     "a host file or directory, not in the overlay"},
+    {"env", 0, OPT_LIST, O(variables), "K=V", "environment variable; any number"},
+    {"preserve-fds", 0, OPT_INT, O(preserve_fds), "N",
+     "pass descriptors 3 to 2+N only (default: all that are open)"},
+    {0},
+};
+
+struct do_setup {
     struct boot_mount mounts[MAX_VOLUMES + 8];
     size_t mount_count;
     const char *env[MAX_ENV];
     size_t env_count;
 };
 
-static void add_mount(struct do_options *o, enum boot_mount_type type, const char *source,
+static void add_mount(struct do_setup *o, enum boot_mount_type type, const char *source,
                       const char *destination, const char *options)
 {
     o->mounts[o->mount_count++] = (struct boot_mount){.type = type,
@@ -36,7 +55,7 @@ static void add_mount(struct do_options *o, enum boot_mount_type type, const cha
                                                       .options = options};
 }
 
-static void standard_mounts(struct do_options *o)
+static void standard_mounts(struct do_setup *o)
 {
     add_mount(o, BOOT_MOUNT_PROC, "proc", "/proc", NULL);
     add_mount(o, BOOT_MOUNT_SYSFS, "sysfs", "/sys", NULL);
@@ -49,7 +68,7 @@ static void standard_mounts(struct do_options *o)
 }
 
 /* SRC[:DST[:ro]] */
-static int add_volume(struct do_options *o, const char *arg, struct cli_error *err)
+static int add_volume(struct do_setup *o, const char *arg, struct cli_error *err)
 {
     char *source = strdup(arg), *destination, *mode;
     struct boot_mount *m;
@@ -76,7 +95,7 @@ static int add_volume(struct do_options *o, const char *arg, struct cli_error *e
     return 0;
 }
 
-static int set_env(struct do_options *o, const char *assignment, struct cli_error *err)
+static int set_env(struct do_setup *o, const char *assignment, struct cli_error *err)
 {
     const char *eq = strchr(assignment, '=');
 
@@ -94,34 +113,19 @@ static int set_env(struct do_options *o, const char *assignment, struct cli_erro
     return 0;
 }
 
-static int parse(struct do_options *o, int argc, char **argv, struct cli_error *err)
+static int apply_options(struct do_setup *s, const struct do_options *o, struct cli_error *err)
 {
-    const char *value;
-    int i = 1;
-
-    for (char **e = environ; *e && o->env_count + 1 < MAX_ENV; e++)
-        o->env[o->env_count++] = *e;
-    while (i < argc && argv[i][0] == '-') {
-        if (strcmp(argv[i], "--") == 0) {
-            i++;
-            break;
-        }
-        if (option_value(argc, argv, &i, "rootfs", &o->rootfs) ||
-            option_value(argc, argv, &i, "cwd", &o->cwd))
-            continue;
-        if (option_value(argc, argv, &i, "volume", &value)) {
-            if (add_volume(o, value, err) < 0)
-                return -1;
-        } else if (option_value(argc, argv, &i, "env", &value)) {
-            if (set_env(o, value, err) < 0)
-                return -1;
-        } else {
-            return fail(err, 1, "do: unknown option %s", argv[i]);
-        }
+    for (char **e = environ; *e && s->env_count + 1 < MAX_ENV; e++)
+        s->env[s->env_count++] = *e;
+    for (size_t i = 0; i < o->volumes.count; i++) {
+        if (add_volume(s, o->volumes.items[i], err) < 0)
+            return -1;
     }
-    if (i >= argc)
-        return fail(err, 1, "do: a command is missing (see runsc help do)");
-    return i;
+    for (size_t i = 0; i < o->variables.count; i++) {
+        if (set_env(s, o->variables.items[i], err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static uint32_t *own_groups(uint32_t *count)
@@ -133,31 +137,76 @@ static uint32_t *own_groups(uint32_t *count)
     return groups;
 }
 
-int cmd_do(const struct global_options *global, int argc, char **argv, struct cli_error *err)
+static void note_fd(const struct do_options *o, struct boot_process *p, int *fds, int fd)
 {
-    static struct do_options o;
-    struct boot_config config;
-    char cwd[4096];
-    mode_t mask;
-    int first;
+    int flags = fcntl(fd, F_GETFD);
 
-    standard_mounts(&o);
-    first = parse(&o, argc, argv, err);
-    if (first < 0 || sandbox_defaults(global, &config, err) < 0)
+    if (flags < 0 || fd >= MAX_FDS || (fd > 2 && (flags & FD_CLOEXEC)) ||
+        (o->preserve_fds > 0 && fd >= 3 + o->preserve_fds))
+        return;
+    fds[fd] = fd;
+    if ((size_t)fd >= p->fd_count)
+        p->fd_count = (size_t)fd + 1;
+}
+
+/*
+ * stdio, and what else the caller has left open for the command: descriptors without close-on-exec.
+ */
+static int inherited_fds(const struct do_options *o, struct boot_process *p, struct cli_error *err)
+{
+    int *fds = malloc(MAX_FDS * sizeof(*fds));
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *e;
+
+    if (!fds)
+        return fail(err, 1, "out of memory");
+    for (int i = 0; i < MAX_FDS; i++)
+        fds[i] = -1;
+    for (int i = 0; i < 3; i++)
+        note_fd(o, p, fds, i);
+    while (dir && (e = readdir(dir))) {
+        int fd = atoi(e->d_name);
+
+        if (fd > 2 && fd != dirfd(dir))
+            note_fd(o, p, fds, fd);
+    }
+    if (dir)
+        closedir(dir);
+    p->fds = fds;
+    return 0;
+}
+
+int cmd_do(const struct global_options *global, void *opts, int argc, char **args,
+           struct cli_error *err)
+{
+    const struct do_options *o = opts;
+    static struct do_setup setup;
+    struct boot_process *p;
+    static char cwd[4096];
+    struct sandbox s;
+    mode_t mask;
+
+    if (sandbox_defaults(global, &s, err) < 0 || inherited_fds(o, &s.config.init, err) < 0)
+        return -1;
+    standard_mounts(&setup);
+    if (apply_options(&setup, o, err) < 0)
         return -1;
     mask = umask(022);
-    config.umask = mask;
-    config.rootfs_fd = open_directory(o.rootfs ? o.rootfs : "/", err);
-    if (config.rootfs_fd < 0)
+    s.config.rootfs_fd = open_directory(o->rootfs ? o->rootfs : "/", err);
+    if (s.config.rootfs_fd < 0)
         return -1;
-    config.root_overlay = config.root_live = true;
-    config.mounts = o.mounts;
-    config.mount_count = o.mount_count;
-    config.argv = (const char *const *)argv + first;
-    config.envp = o.env;
-    config.groups = own_groups(&config.group_count);
-    config.cwd = o.cwd ? o.cwd : !o.rootfs && getcwd(cwd, sizeof(cwd)) ? cwd : "/";
-    config.hostname = "cvisor";
-    config.init_is_ordinary = true;
-    return sandbox_run_foreground(&config, err);
+    s.config.root_overlay = true;
+    s.config.mounts = setup.mounts;
+    s.config.mount_count = setup.mount_count;
+    s.config.hostname = "cvisor";
+    p = &s.config.init;
+    p->umask = mask;
+    p->argv = (const char *const *)args;
+    p->envp = setup.env;
+    p->groups = own_groups(&p->group_count);
+    p->cwd = o->cwd ? o->cwd : !o->rootfs && getcwd(cwd, sizeof(cwd)) ? cwd : "/";
+    p->ordinary = true;
+    /* In the background the terminal is not ours to set. */
+    p->tty_fd = isatty(0) && tcgetpgrp(0) == getpgrp() ? 0 : -1;
+    return sandbox_run_foreground(&s, err);
 }

@@ -9,10 +9,10 @@ static const struct {
     int nr;
     const char *name, *level, *note;
 } rows[] = {
-#define FULL "full"
-#define PARTIAL "partial"
+#define FULL                                    "full"
+#define PARTIAL                                 "partial"
 #define ROW(nr, name, level, flags, args, note) {nr, #name, level, note},
-#define NONE(nr, name, error, why) {nr, #name, "missing (" #error ")", why},
+#define NONE(nr, name, error, why)              {nr, #name, "missing (" #error ")", why},
 #include "syscalls/table.def"
 };
 
@@ -32,33 +32,37 @@ static int help_syscalls(void)
 
 static void help_all(void)
 {
-    puts("usage: runsc [GLOBAL OPTIONS] COMMAND [OPTIONS]\n\ncommands:");
+    puts("usage: runsc [GLOBAL OPTIONS] COMMAND [OPTIONS] [ARGS]\n\ncommands:");
     for (const struct command *c = commands; c->name; c++)
-        printf("  %-8s %s\n", c->name, c->summary);
-    puts("\nglobal options:\n"
-         "  --platform P        systrap (default), ptrace, mpk\n"
-         "  --strace            log every system call of the sandbox\n"
-         "  --debug             log more\n"
-         "  --log FILE          log there instead of standard error\n"
-         "  --log-format F      text (default) or json\n"
-         "  --root DIR          state directory (default /run/runsc)\n"
-         "  --unsafe-mpk        allow the mpk platform, which does not isolate yet\n"
-         "  --version, --help");
+        printf("   %-10s %s\n", c->name, c->summary);
+    puts("\nglobal options:");
+    opts_print(global_opts);
 }
 
-int cmd_help(const struct global_options *global, int argc, char **argv, struct cli_error *err)
+void help_command(const struct command *c)
 {
-    if (argc < 2) {
+    printf("usage: runsc [GLOBAL OPTIONS] %s%s %s\n\n%s\n", c->name, c->opts ? " [OPTIONS]" : "",
+           c->args, c->summary);
+    if (c->opts && c->opts->name) {
+        puts("\noptions:");
+        opts_print(c->opts);
+    }
+}
+
+int cmd_help(const struct global_options *global, void *opts, int argc, char **args,
+             struct cli_error *err)
+{
+    if (argc < 1) {
         help_all();
         return 0;
     }
-    if (strcmp(argv[1], "syscalls") == 0)
+    if (strcmp(args[0], "syscalls") == 0)
         return help_syscalls();
     for (const struct command *c = commands; c->name; c++) {
-        if (strcmp(argv[1], c->name) == 0) {
-            printf("usage: runsc [GLOBAL OPTIONS] %s\n\n%s\n", c->usage, c->summary);
+        if (strcmp(args[0], c->name) == 0) {
+            help_command(c);
             return 0;
         }
     }
-    return fail(err, 1, "no help on %s", argv[1]);
+    return fail(err, 1, "no help on %s", args[0]);
 }

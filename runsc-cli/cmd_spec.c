@@ -42,19 +42,28 @@ static const char sample[] =
     "\"uts\"}, {\"type\": \"mount\"}]}\n"
     "}\n";
 
-int cmd_spec(const struct global_options *global, int argc, char **argv, struct cli_error *err)
-{
-    const char *bundle = ".";
-    char path[PATH_MAX];
-    int i = 1, fd;
-    ssize_t n;
+struct spec_options {
+    const char *bundle;
+    bool rootless;
+};
 
-    while (i < argc) {
-        if (!option_value(argc, argv, &i, "bundle", &bundle) &&
-            !option_value(argc, argv, &i, "b", &bundle))
-            return fail(err, 1, "spec: unknown option %s", argv[i]);
-    }
-    snprintf(path, sizeof(path), "%s/config.json", bundle);
+const struct opt spec_opts[] = {
+    {"bundle", 'b', OPT_STRING, offsetof(struct spec_options, bundle), "DIR",
+     "where to (default: the current directory)"},
+    {"rootless", 0, OPT_FLAG, offsetof(struct spec_options, rootless), NULL,
+     "for an ordinary user: the same, since they get a user namespace in any case"},
+    {0},
+};
+
+int cmd_spec(const struct global_options *global, void *opts, int argc, char **args,
+             struct cli_error *err)
+{
+    const struct spec_options *o = opts;
+    char path[PATH_MAX];
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/config.json", o->bundle ? o->bundle : ".");
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST)
         return fail(err, 1, "File config.json exists. Remove it first");

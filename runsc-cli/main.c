@@ -4,89 +4,65 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION "0.1.0"
-#define SPEC_VERSION "1.2.0"
-
-const struct command commands[] = {
-    {"do", "do [--rootfs DIR] [--cwd D] [--volume SRC[:DST[:ro]]] [--env K=V] [--] CMD [ARGS...]",
-     "run a command on the host's own files, changes kept in memory", cmd_do},
-    {"run", "run [--bundle B] ID", "run a container from an OCI bundle in the foreground", cmd_run},
-    {"spec", "spec [--bundle B]", "write a sample config.json", cmd_spec},
-    {"help", "help [COMMAND | syscalls]", "show help", cmd_help},
-    {NULL, NULL, NULL, NULL},
+#define G(field) offsetof(struct global_options, field)
+const struct opt global_opts[] = {
+    {"platform", 0, OPT_STRING, G(platform), "P", "systrap (default), ptrace, mpk"},
+    {"strace", 0, OPT_FLAG, G(strace), NULL, "log every system call of the sandbox"},
+    {"debug", 0, OPT_FLAG, G(debug), NULL, "log more"},
+    {"log", 0, OPT_STRING, G(log), "FILE", "log there too, besides standard error"},
+    {"log-format", 0, OPT_STRING, G(log_format), "F", "text (default) or json"},
+    {"root", 0, OPT_STRING, G(root), "DIR", "state directory (default /run/runsc)"},
+    {"systemd-cgroup", 0, OPT_FLAG, G(systemd_cgroup), NULL,
+     "cgroups by systemd: refused where there is none"},
+    {"rootless", 0, OPT_STRING, G(rootless), "B",
+     "ignore that cgroups cannot be written: true, false, auto"},
+    {"unsafe-mpk", 0, OPT_FLAG, G(unsafe_mpk), NULL,
+     "allow the mpk platform, which does not isolate yet"},
+    {"patch", 0, OPT_STRING, G(patch), "on|off",
+     "rewrite system call sites into jumps (default on)"},
+    {"patch-stats", 0, OPT_FLAG, G(patch_stats), NULL,
+     "print at the end how many calls came by patched sites, how many by traps"},
+    {"criu", 0, OPT_STRING, G(criu), "PATH", NULL}, /* taken for runc's sake */
+    {"version", 'v', OPT_FLAG, G(version), NULL, "print the version"},
+    {0},
 };
 
-bool option_value(int argc, char **argv, int *index, const char *name, const char **value)
-{
-    const char *arg = argv[*index];
-    size_t n = strlen(name);
-
-    if (arg[0] != '-')
-        return false;
-    arg += arg[1] == '-' ? 2 : 1;
-    if (strncmp(arg, name, n) != 0)
-        return false;
-    if (arg[n] == '=') {
-        *value = arg + n + 1;
-        ++*index;
-        return true;
+#define COMMAND(name, args, size, min, max, status, summary)                                       \
+    {                                                                                              \
+#name, args, summary, name##_opts, size, min, max, status, cmd_##name                      \
     }
-    if (arg[n] != '\0' || *index + 1 >= argc)
-        return false;
-    *value = argv[*index + 1];
-    *index += 2;
-    return true;
-}
-
-bool option_flag(char **argv, int *index, const char *name)
-{
-    const char *arg = argv[*index];
-
-    if (arg[0] != '-')
-        return false;
-    arg += arg[1] == '-' ? 2 : 1;
-    if (strcmp(arg, name) != 0)
-        return false;
-    ++*index;
-    return true;
-}
+const struct command commands[] = {
+    COMMAND(do, "[--] CMD [ARGS...]", 512, 1, -1, 1,
+            "run a command on the host's own files, changes kept in memory"),
+    {"create", "ID", "create a container from a bundle", run_opts + RUN_ONLY_OPTIONS, 512, 1, 1, 1,
+     cmd_create},
+    COMMAND(start, "ID", 512, 1, 1, 1, "start the process of a created container"),
+    COMMAND(run, "ID", 512, 1, 1, 1, "create and start a container, and wait for its end"),
+    COMMAND(exec, "ID [CMD [ARGS...]]", 512, 1, -1, 255, "start another process in a container"),
+    COMMAND(state, "ID", 512, 1, 1, 1, "print a container's state as JSON"),
+    COMMAND(list, "", 512, 0, 0, 1, "list the containers under the state directory"),
+    COMMAND(ps, "ID [PS OPTIONS]", 512, 1, -1, 1, "list the processes in a container"),
+    COMMAND(kill, "ID [SIGNAL]", 512, 1, 2, 1, "send a signal (default TERM) to a container"),
+    COMMAND(delete, "ID", 512, 1, 1, 1, "delete what a stopped container left"),
+    COMMAND(wait, "ID", 512, 1, 1, 1, "wait for a container's end: its exit status"),
+    COMMAND(pause, "ID", 512, 1, 1, 1, "stop all processes of a container"),
+    COMMAND(resume, "ID", 512, 1, 1, 1, "let a paused container go on"),
+    COMMAND(events, "ID", 512, 1, 1, 1, "print statistics and events of a container"),
+    COMMAND(update, "ID", 512, 1, 1, 1, "change a container's resource limits"),
+    COMMAND(spec, "", 512, 0, 0, 1, "write a sample config.json"),
+    COMMAND(features, "", 512, 0, 0, 1, "print what this runtime can, as JSON"),
+    {"help", "[COMMAND | syscalls]", "show help", NULL, 0, 0, 1, 1, cmd_help},
+    {0},
+};
 
 static void print_version(void)
 {
-    printf("runsc version %s\nspec: %s\n", VERSION, SPEC_VERSION);
-}
-
-/* 1: an option was taken; 0: the command begins here; -1 error. */
-static int global_option(struct global_options *g, int argc, char **argv, int *i,
-                         struct cli_error *err)
-{
-    const char *value;
-
-    if (argv[*i][0] != '-')
-        return 0;
-    if (option_value(argc, argv, i, "platform", &g->platform) ||
-        option_value(argc, argv, i, "root", &g->root) ||
-        option_value(argc, argv, i, "log", &g->log))
-        return 1;
-    if (option_value(argc, argv, i, "log-format", &value)) {
-        if (strcmp(value, "json") != 0 && strcmp(value, "text") != 0)
-            return fail(err, 1, "invalid log-format %s (there are text and json)", value);
-        g->log_json = strcmp(value, "json") == 0;
-        return 1;
-    }
-    if (option_flag(argv, i, "debug"))
-        g->debug = true;
-    else if (option_flag(argv, i, "strace"))
-        g->strace = true;
-    else if (option_flag(argv, i, "unsafe-mpk"))
-        g->unsafe_mpk = true;
-    else
-        return fail(err, 1, "unknown option %s (see runsc help)", argv[*i]);
-    return 1;
+    printf("runsc version %s\nspec: %s\n", RUNSC_VERSION, OCI_SPEC_VERSION);
 }
 
 static void print_escaped(FILE *out, const char *s)
@@ -101,62 +77,123 @@ static void print_escaped(FILE *out, const char *s)
     }
 }
 
-/* On stderr always; into --log too, where clients look for it. */
-static void report(const struct global_options *g, const struct cli_error *err)
+/* Into --log too, where clients look for it. */
+static void report(const struct global_options *g, const char *level, const char *text)
 {
     FILE *log = g->log ? fopen(g->log, "ae") : NULL;
     char now[64];
     time_t t = time(NULL);
     struct tm tm;
 
-    fprintf(stderr, "runsc: %s\n", err->message);
+    if (strcmp(level, "error") == 0)
+        fprintf(stderr, "runsc: %s\n", text);
+    else if (!log)
+        fprintf(stderr, "runsc: %s: %s\n", level, text);
     if (!log)
         return;
     strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-    if (g->log_json) {
-        fputs("{\"level\":\"error\",\"msg\":\"", log);
-        print_escaped(log, err->message);
+    fprintf(log, g->log_json ? "{\"level\":\"%s\",\"msg\":\"" : "time=\"%s\" level=",
+            g->log_json ? level : now);
+    if (!g->log_json)
+        fprintf(log, "%s msg=\"", level);
+    print_escaped(log, text);
+    if (g->log_json)
         fprintf(log, "\",\"time\":\"%s\"}\n", now);
-    } else {
-        fprintf(log, "time=\"%s\" level=error msg=\"", now);
-        print_escaped(log, err->message);
+    else
         fputs("\"\n", log);
-    }
     fclose(log);
+}
+
+void cli_log(const struct global_options *g, const char *level, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    report(g, level, text);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (const struct command *c = commands; c->name; c++) {
+        if (strcmp(name, c->name) == 0)
+            return c;
+    }
+    return NULL;
 }
 
 static int run_command(const struct global_options *g, int argc, char **argv, struct cli_error *err)
 {
-    for (const struct command *c = commands; c->name; c++) {
-        if (strcmp(argv[0], c->name) == 0)
-            return c->run(g, argc, argv, err);
+    const struct command *c = find_command(argv[0]);
+    void *opts = c ? calloc(1, c->opts_size + 1) : NULL;
+    bool help = false;
+    int first;
+
+    if (!c)
+        return fail(err, 1, "unknown command %s (see runsc help)", argv[0]);
+    if (!opts)
+        return fail(err, 1, "out of memory");
+    err->status = c->failure_status;
+    first = opts_parse(c->opts, opts, argc, argv, &help, err);
+    if (help) {
+        help_command(c);
+        return 0;
     }
-    return fail(err, 1, "unknown command %s (see runsc help)", argv[0]);
+    if (first < 0)
+        return -1;
+    if (argc - first < c->min_args || (c->max_args >= 0 && argc - first > c->max_args))
+        return fail(err, c->failure_status,
+                    "\"runsc %s\" requires %s %d argument(s): runsc %s [OPTIONS] %s", c->name,
+                    c->min_args == c->max_args ? "exactly" : "at least", c->min_args, c->name,
+                    c->args);
+    return c->run(g, opts, argc - first, argv + first, err);
+}
+
+static const char *default_root(void)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char *path;
+
+    if (geteuid() == 0 || asprintf(&path, "%s/runsc", runtime && *runtime ? runtime : "/tmp") < 0)
+        return "/run/runsc";
+    return path;
+}
+
+static int check_global(struct global_options *g, struct cli_error *err)
+{
+    if (strcmp(g->log_format, "json") != 0 && strcmp(g->log_format, "text") != 0)
+        return fail(err, 1, "invalid log-format %s (there are text and json)", g->log_format);
+    if (strcmp(g->patch, "on") != 0 && strcmp(g->patch, "off") != 0)
+        return fail(err, 1, "invalid patch %s (there are on and off)", g->patch);
+    g->log_json = strcmp(g->log_format, "json") == 0;
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct global_options g = {.platform = "systrap", .root = "/run/runsc"};
+    struct global_options g = {.platform = "systrap",
+                               .patch = "on",
+                               .root = default_root(),
+                               .log_format = "text",
+                               .rootless = "auto"};
     struct cli_error err = {.status = 1};
-    int i = 1, r = 1;
+    bool help = false;
+    int i = opts_parse(global_opts, &g, argc, argv, &help, &err), r = i;
 
-    while (i < argc && r == 1) {
-        if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-v") == 0) {
-            print_version();
-            return 0;
-        }
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return cmd_help(&g, 1, argv, &err);
-        r = global_option(&g, argc, argv, &i, &err);
+    if (i >= 0 && g.version) {
+        print_version();
+        return 0;
     }
-    if (r >= 0 && i >= argc) {
-        cmd_help(&g, 1, argv, &err);
-        return 1;
+    if (i >= 0 && (help || i >= argc)) {
+        cmd_help(&g, NULL, 0, argv, &err);
+        return help ? 0 : 1;
     }
-    if (r >= 0)
+    if (i >= 0 && (r = check_global(&g, &err)) == 0)
         r = run_command(&g, argc - i, argv + i, &err);
     if (r < 0) {
-        report(&g, &err);
+        report(&g, "error", err.message);
         return err.status;
     }
     return r;

@@ -1,21 +1,27 @@
-/* Spawning the sentry and waiting for it. */
+/*
+ * Spawning the sentry: its clone, namespaces, id maps, the descriptors it keeps, and the steps it
+ * is led through.
+ */
 #include "runsc-cli/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+
+#define MAX_KEPT 4096
 
 #define ALL_CAPS 0x1ffffffffffULL
 
@@ -77,141 +83,109 @@ static void raise_own_limits(void)
     }
 }
 
-int sandbox_defaults(const struct global_options *global, struct boot_config *config,
-                     struct cli_error *err)
+static void default_process(struct boot_process *p)
 {
-    *config = (struct boot_config){
+    *p = (struct boot_process){
+        .cwd = "/", .uid = getuid(), .gid = getgid(), .umask = 022, .tty_fd = -1};
+    for (int i = 0; i < 5; i++)
+        p->caps[i] = getuid() == 0 && i != 2 && i != 4 ? ALL_CAPS : 0;
+    p->caps[3] = ALL_CAPS;
+    for (int i = 0; i < LX_RLIMIT_COUNT; i++) {
+        struct rlimit rl;
+
+        if (getrlimit(i, &rl) == 0)
+            p->rlimits[i] = (struct lx_rlimit){rl.rlim_cur, rl.rlim_max};
+    }
+}
+
+int sandbox_defaults(const struct global_options *global, struct sandbox *s, struct cli_error *err)
+{
+    *s = (struct sandbox){.sync_fd = -1, .error_fd = -1};
+    s->config = (struct boot_config){
         .platform = global->platform,
         .unsafe_mpk = global->unsafe_mpk,
+        .no_patch = strcmp(global->patch, "off") == 0,
+        .patch_stats = global->patch_stats,
         .debug = global->debug,
         .strace = global->strace,
         .log_json = global->log_json,
         .log_file = global->log,
         .error_fd = -1,
         .rootfs_fd = -1,
-        .cwd = "/",
-        .uid = getuid(),
-        .gid = getgid(),
-        .umask = 022,
+        .control_fd = -1,
+        .status_fd = -1,
+        .commit_fd = -1,
     };
-    config->log_fd = open_log(global, err);
-    if (config->log_fd < 0 && global->log)
+    s->config.log_fd = open_log(global, err);
+    if (s->config.log_fd < 0 && global->log)
         return -1;
-    for (int i = 0; i < 5; i++)
-        config->caps[i] = getuid() == 0 && i != 2 && i != 4 ? ALL_CAPS : 0;
-    config->caps[3] = ALL_CAPS;
-    for (int i = 0; i < LX_RLIMIT_COUNT; i++) {
-        struct rlimit rl;
-
-        if (getrlimit(i, &rl) == 0)
-            config->rlimits[i] = (struct lx_rlimit){rl.rlim_cur, rl.rlim_max};
-    }
-    for (int i = 0; i < 3; i++) {
-        config->stdio[i] = fcntl(i, F_GETFD) < 0 ? -1 : i;
-    }
-    /* In the background the terminal is not ours to set. */
-    config->tty = isatty(0) && tcgetpgrp(0) == getpgrp();
+    default_process(&s->config.init);
     raise_own_limits();
     return 0;
 }
 
-static int write_file(const char *path, const char *text)
+bool write_file(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+    int e = errno;
 
     if (fd >= 0)
         close(fd);
-    return n < 0 ? -1 : 0;
+    errno = e;
+    return n >= 0;
 }
 
-/* An ordinary user needs a user namespace, mapped to just themselves. */
-static int own_user_namespace(struct cli_error *err)
-{
-    char map[64];
-    uid_t uid = getuid();
-    gid_t gid = getgid();
+/* ---- the child's side ---- */
 
-    if (unshare(CLONE_NEWUSER) < 0)
-        return fail_errno(err, 1, errno, "cannot create a user namespace");
-    snprintf(map, sizeof(map), "%u %u 1", uid, uid);
-    if (write_file("/proc/self/uid_map", map) < 0)
-        return fail_errno(err, 1, errno, "cannot map the user id");
-    snprintf(map, sizeof(map), "%u %u 1", gid, gid);
-    if (write_file("/proc/self/setgroups", "deny") < 0 || write_file("/proc/self/gid_map", map) < 0)
-        return fail_errno(err, 1, errno, "cannot map the group id");
-    return 0;
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
 }
 
-/* The sentry is pid 1 of a namespace of its own: when it ends, every guest process ends with it. */
-static int own_namespaces(struct cli_error *err)
+/* Descriptors the configuration names, sorted, each once. */
+static size_t kept_fds(const struct sandbox *s, int error_fd, int sync_fd, int *list)
 {
-    if (geteuid() != 0 && own_user_namespace(err) < 0)
-        return -1;
-    if (unshare(CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS) < 0)
-        return fail_errno(err, 1, errno, "cannot create namespaces");
-    return 0;
-}
+    const struct boot_config *c = &s->config;
+    size_t n = 0, unique = 0;
+    const int single[] = {c->log_fd, c->rootfs_fd,   c->control_fd, c->status_fd,
+                          error_fd,  c->init.tty_fd, sync_fd};
 
-/*
- * Signals passed on to the sandbox: all that can be, but job control of ourselves and our child's
- * end.
- */
-static void forwarded_signals(sigset_t *set)
-{
-    static const int own[] = {SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGSEGV,
-                              SIGBUS,  SIGILL,  SIGFPE,  SIGABRT, SIGSYS,  SIGTRAP};
-
-    sigfillset(set);
-    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-        sigdelset(set, own[i]);
-}
-
-static int wait_forwarding(pid_t child, int signal_fd)
-{
-    struct signalfd_siginfo si;
-    int status;
-
-    while (waitpid(child, &status, WNOHANG) != child) {
-        if (read(signal_fd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo != SIGCHLD)
-            kill(child, (int)si.ssi_signo);
+    for (size_t i = 0; i < ARRAY_SIZE(single); i++)
+        list[n++] = single[i];
+    for (size_t i = 0; i < c->init.fd_count && n < MAX_KEPT; i++)
+        list[n++] = c->init.fds[i];
+    for (size_t i = 0; i < c->mount_count && n < MAX_KEPT; i++)
+        list[n++] = c->mounts[i].fd;
+    qsort(list, n, sizeof(*list), by_number);
+    for (size_t i = 0; i < n; i++) {
+        if (list[i] >= 0 && (unique == 0 || list[unique - 1] != list[i]))
+            list[unique++] = list[i];
     }
-    if (WIFSIGNALED(status))
-        return 128 + WTERMSIG(status);
-    return WEXITSTATUS(status);
+    return unique;
 }
 
-/* What boot wrote into its error pipe: nothing when init runs. */
-static int read_start_error(int fd, struct cli_error *err)
+/* Nothing else of the caller's stays open; 0 to 2 are never left free for other files. */
+static void close_others(const struct sandbox *s, int error_fd, int sync_fd)
 {
-    char text[1024];
-    ssize_t n, total = 0;
+    static int list[MAX_KEPT];
+    size_t n = kept_fds(s, error_fd, sync_fd, list), at = 0;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), next = 3;
 
-    while (total < (ssize_t)sizeof(text) - 1 &&
-           (n = read(fd, text + total, sizeof(text) - 1 - (size_t)total)) != 0) {
-        if (n < 0 && errno != EINTR)
-            break;
-        total += n > 0 ? n : 0;
+    for (int fd = 0; fd < 3; fd++) {
+        while (at < n && list[at] < fd)
+            at++;
+        if ((at == n || list[at] != fd) && fcntl(fd, F_GETFD) >= 0 && null >= 0)
+            dup2(null, fd);
     }
-    if (total == 0)
-        return 0;
-    text[total] = '\0';
-    return fail(err, text[0], "%s", text + 1);
-}
-
-/*
- * The guest's own line discipline does the editing: the host's terminal only carries bytes
- * meanwhile.
- */
-static bool terminal_raw(struct termios *saved)
-{
-    struct termios raw;
-
-    if (tcgetattr(0, saved) < 0)
-        return false;
-    raw = *saved;
-    cfmakeraw(&raw);
-    return tcsetattr(0, TCSADRAIN, &raw) == 0;
+    for (at = 0; at < n; at++) {
+        if (list[at] < 3)
+            continue;
+        if (list[at] > next)
+            syscall(SYS_close_range, next, list[at] - 1, 0);
+        next = list[at] + 1;
+    }
+    syscall(SYS_close_range, next, ~0U, 0);
 }
 
 /*
@@ -224,54 +198,317 @@ static void mount_own_proc(void)
         (void)!mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 }
 
-static NORETURN void become_sentry(struct boot_config *config, int error_fd, pid_t parent)
+/* An ordinary user maps just themselves; no privilege is needed for that. */
+static bool map_self(uid_t uid, gid_t gid)
 {
-    config->error_fd = error_fd;
-    setsid(); /* the terminal's signals go to the waiting process only */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    mount_own_proc();
-    if (getppid() != parent && getppid() != 0) /* 0: outside our pid namespace */
-        _exit(1);
-    _exit(boot_run(config));
+    char map[64];
+
+    snprintf(map, sizeof(map), "%u %u 1", uid, uid);
+    if (!write_file("/proc/self/uid_map", map))
+        return false;
+    snprintf(map, sizeof(map), "%u %u 1", gid, gid);
+    return write_file("/proc/self/setgroups", "deny") && write_file("/proc/self/gid_map", map);
 }
 
-int sandbox_run_foreground(struct boot_config *config, struct cli_error *err)
+static NORETURN void child_fails(int error_fd, const char *what)
 {
-    int pipe_fds[2], signal_fd, status;
-    sigset_t set;
-    pid_t child, self = getpid();
+    char text[256];
+    int n;
+
+    text[0] = 1;
+    n = snprintf(text + 1, sizeof(text) - 1, "%s: %s", what, strerror(errno));
+    (void)!write(error_fd, text, (size_t)n + 1);
+    _exit(1);
+}
+
+static void take_step(int sync_fd, char expected)
+{
+    char byte;
+    ssize_t n;
+
+    do
+        n = read(sync_fd, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    if (n != 1 || byte != expected)
+        _exit(1); /* the caller is gone */
+}
+
+static void adjust_oom_score(const struct sandbox *s)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", s->oom_score_adj);
+    if (s->set_oom_score_adj)
+        (void)!write_file("/proc/self/oom_score_adj", text);
+}
+
+static NORETURN void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid,
+                                   gid_t gid)
+{
+    struct boot_config *c = &s->config;
+
+    close_others(s, error_fd, sync_fd);
+    c->error_fd = error_fd;
+    setsid(); /* the terminal's signals go to the waiting process only */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (s->staged)
+        take_step(sync_fd, 'g');
+    if ((s->clone_flags & CLONE_NEWUSER) && s->uid_map_count == 0 && !map_self(uid, gid))
+        child_fails(error_fd, "cannot map the user's ids");
+    if (s->uid_map_count && (setgid(0) < 0 || setuid(0) < 0))
+        child_fails(error_fd, "cannot become root of the user namespace");
+    mount_own_proc();
+    adjust_oom_score(s);
+    if (s->own_terminal)
+        (void)!ioctl(c->init.tty_fd, TIOCSCTTY, 0);
+    if (s->staged) {
+        (void)!write(sync_fd, "n", 1);
+        take_step(sync_fd, 'b');
+        c->commit_fd = sync_fd;
+    }
+    _exit(boot_run(c));
+}
+
+/* ---- the caller's side ---- */
+
+static const struct {
+    const char *name;
+    int type;
+} joinable[3] = {{"net", CLONE_NEWNET}, {"uts", CLONE_NEWUTS}, {"ipc", CLONE_NEWIPC}};
+
+/* Enters the namespaces the child is to be born in; own[] keeps the way back. */
+static int join_namespaces(const struct sandbox *s, int own[3], struct cli_error *err)
+{
+    for (int i = 0; i < 3; i++) {
+        char self[64];
+        int fd;
+
+        own[i] = -1;
+        if (!s->join[i])
+            continue;
+        snprintf(self, sizeof(self), "/proc/self/ns/%s", joinable[i].name);
+        own[i] = open(self, O_RDONLY | O_CLOEXEC);
+        fd = open(s->join[i], O_RDONLY | O_CLOEXEC);
+        if (own[i] < 0 || fd < 0 || setns(fd, joinable[i].type) < 0)
+            return fail_errno(err, 1, errno, "cannot join the %s namespace %s", joinable[i].name,
+                              s->join[i]);
+        close(fd);
+    }
+    return 0;
+}
+
+static int leave_namespaces(const int own[3], struct cli_error *err)
+{
+    int r = 0;
+
+    for (int i = 0; i < 3; i++) {
+        if (own[i] < 0)
+            continue;
+        if (setns(own[i], joinable[i].type) < 0)
+            r = fail_errno(err, 1, errno, "cannot leave the %s namespace", joinable[i].name);
+        close(own[i]);
+    }
+    return r;
+}
+
+/* The sentry is pid 1 of a namespace of its own: when it ends, every guest process ends with it. */
+static uint32_t flags_for(const struct sandbox *s)
+{
+    uint32_t flags = CLONE_NEWPID | CLONE_NEWNS | s->clone_flags;
+
+    if (!s->join[1])
+        flags |= CLONE_NEWUTS;
+    if (!s->join[2])
+        flags |= CLONE_NEWIPC;
+    return flags;
+}
+
+static int write_maps(pid_t pid, const char *file, const struct id_map *maps, size_t count,
+                      struct cli_error *err)
+{
+    char path[64], *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    bool ok;
+
+    if (!f)
+        return fail(err, 1, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        fprintf(f, "%u %u %u\n", maps[i].inside, maps[i].outside, maps[i].size);
+    fclose(f);
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+    ok = write_file(path, text);
+    free(text);
+    return ok ? 0 : fail_errno(err, 1, errno, "cannot write %s", file);
+}
+
+static int map_ids(const struct sandbox *s, struct cli_error *err)
+{
+    if (s->uid_map_count == 0)
+        return 0;
+    if (write_maps(s->pid, "uid_map", s->uid_maps, s->uid_map_count, err) < 0)
+        return -1;
+    return write_maps(s->pid, "gid_map", s->gid_maps, s->gid_map_count, err);
+}
+
+static int make_channels(struct sandbox *s, int theirs[2], struct cli_error *err)
+{
+    int fds[2];
+
+    theirs[0] = theirs[1] = -1;
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return fail_errno(err, 1, errno, "pipe");
+    s->error_fd = fds[0];
+    theirs[0] = fds[1];
+    if (!s->staged)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return fail_errno(err, 1, errno, "socketpair");
+    s->sync_fd = fds[0];
+    theirs[1] = fds[1];
+    return 0;
+}
+
+int sandbox_spawn(struct sandbox *s, struct cli_error *err)
+{
+    int theirs[2], own[3], r;
+    uid_t uid = getuid();
+    gid_t gid = getgid();
+
+    if (geteuid() != 0)
+        s->clone_flags |= CLONE_NEWUSER;
+    if (make_channels(s, theirs, err) < 0)
+        return -1;
+    r = join_namespaces(s, own, err);
+    if (r == 0) {
+        s->pid = (pid_t)syscall(SYS_clone, flags_for(s) | SIGCHLD, 0, 0, 0, 0);
+        if (s->pid == 0)
+            become_sentry(s, theirs[0], theirs[1], uid, gid);
+        if (s->pid < 0)
+            r = fail_errno(err, 1, errno,
+                           errno == EAGAIN ? "cannot start the sandbox's process: no process "
+                                             "numbers are left, or a limit on them is reached"
+                                           : "cannot start the sandbox's process");
+    }
+    for (int i = 0; i < 2; i++) {
+        if (theirs[i] >= 0)
+            close(theirs[i]);
+    }
+    if (leave_namespaces(own, err) < 0)
+        r = -1;
+    if (r == 0)
+        r = map_ids(s, err);
+    return r;
+}
+
+/* What boot wrote into its error pipe: nothing when all is well. */
+static int read_start_error(struct sandbox *s, struct cli_error *err)
+{
+    char text[1024];
+    ssize_t n, total = 0;
+
+    while (total < (ssize_t)sizeof(text) - 1 &&
+           (n = read(s->error_fd, text + total, sizeof(text) - 1 - (size_t)total)) != 0) {
+        if (n < 0 && errno != EINTR)
+            break;
+        total += n > 0 ? n : 0;
+    }
+    close(s->error_fd);
+    s->error_fd = -1;
+    if (total == 0)
+        return 0;
+    text[total] = '\0';
+    return fail(err, text[0], "%s", text + 1);
+}
+
+int sandbox_enter(struct sandbox *s, struct cli_error *err)
+{
+    char byte;
+
+    if (write(s->sync_fd, "g", 1) != 1)
+        return fail(err, 1, "the sandbox's process ended at once");
+    if (read(s->sync_fd, &byte, 1) == 1)
+        return 0;
+    return read_start_error(s, err) < 0 ? -1 : fail(err, 1, "the sandbox's process ended at once");
+}
+
+int sandbox_boot(struct sandbox *s, struct cli_error *err)
+{
+    int status;
+
+    if (send(s->sync_fd, "b", 1, MSG_NOSIGNAL) != 1)
+        return fail(err, 1, "the sandbox's process ended before it was set up");
+    if (read_start_error(s, err) < 0)
+        return -1;
+    if (waitpid(s->pid, &status, WNOHANG) == s->pid) {
+        s->pid = 0;
+        return fail(err, 1, "the sandbox's process ended while it was set up (status %d)",
+                    exit_status_of(status));
+    }
+    return 0;
+}
+
+int sandbox_commit(struct sandbox *s, struct cli_error *err)
+{
+    char byte;
+
+    /* Its answer: it will not die with us any more. */
+    if (send(s->sync_fd, "c", 1, MSG_NOSIGNAL) != 1 || read(s->sync_fd, &byte, 1) != 1)
+        return fail(err, 1, "the sandbox's process ended while it was set up");
+    close(s->sync_fd);
+    s->sync_fd = -1;
+    return 0;
+}
+
+void sandbox_abandon(struct sandbox *s)
+{
+    if (s->pid <= 0)
+        return;
+    kill(s->pid, SIGKILL);
+    while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    s->pid = 0;
+}
+
+/*
+ * The guest's own line discipline does the editing: the host's terminal only carries bytes
+ * meanwhile.
+ */
+static bool terminal_raw(int fd, struct termios *saved)
+{
+    struct termios raw;
+
+    if (tcgetattr(fd, saved) < 0)
+        return false;
+    raw = *saved;
+    cfmakeraw(&raw);
+    return tcsetattr(fd, TCSADRAIN, &raw) == 0;
+}
+
+int sandbox_run_foreground(struct sandbox *s, struct cli_error *err)
+{
+    const struct boot_process *p = &s->config.init;
+    int signal_fd = sandbox_signals(err), status;
     struct termios saved;
     bool raw;
 
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return fail_errno(err, 1, errno, "pipe");
-    if (own_namespaces(err) < 0)
-        return -1;
-    forwarded_signals(&set);
-    sigaddset(&set, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
     if (signal_fd < 0)
-        return fail_errno(err, 1, errno, "signalfd");
-    raw = config->tty && terminal_raw(&saved);
-    child = fork();
-    if (child < 0)
-        return fail_errno(err, 1, errno, "cannot start the sandbox's process");
-    if (child == 0) {
-        close(pipe_fds[0]);
-        become_sentry(config, pipe_fds[1], self);
-    }
-    close(pipe_fds[1]);
-    /* so that the other ends of pipes see the sandbox's own closes */
-    for (int i = 0; i < 2 && !config->tty; i++)
-        close(i);
-    if (read_start_error(pipe_fds[0], err) < 0) {
-        waitpid(child, &status, 0);
-        status = -1;
-    } else {
-        status = wait_forwarding(child, signal_fd);
+        return -1;
+    raw = p->tty_fd >= 0 && terminal_raw(p->tty_fd, &saved);
+    status = sandbox_spawn(s, err);
+    if (status == 0) {
+        /* so that the other ends of pipes see the sandbox's own closes */
+        for (size_t i = 0; i < p->fd_count && p->tty_fd < 0; i++) {
+            if (p->fds[i] >= 0 && p->fds[i] != STDERR_FILENO)
+                close(p->fds[i]);
+        }
+        status = read_start_error(s, err);
+        if (status == 0)
+            status = sandbox_wait(s->pid, signal_fd);
+        else
+            waitpid(s->pid, NULL, 0);
     }
     if (raw)
-        tcsetattr(0, TCSADRAIN, &saved);
+        tcsetattr(p->tty_fd, TCSADRAIN, &saved);
     return status;
 }

@@ -1,24 +1,56 @@
 /*
- * Starting a sandbox: the process that becomes the sentry, its namespaces, and the wait for it in
- * the foreground. The caller's process stays outside: it forwards signals and hands the exit status
- * on.
+ * Starting a sandbox: the process that becomes the sentry, its namespaces, and the wait for it. The
+ * caller's process stays outside.
+ *
+ * sandbox_spawn clones it; with `staged` it then goes on step by step, so that cgroups and hooks
+ * find it at the right moment: sandbox_enter (its namespaces are made), sandbox_boot (the kernel
+ * runs, init is ready), sandbox_commit (from then on it outlives its parent).
  */
 #pragma once
 
 #include "runsc-cli/cli.h"
 #include "sentry/boot/boot.h"
 
-/*
- * Fills what follows from the global options and the host: platform, log, limits, full
- * capabilities, stdio, ids of the caller.
- */
-int sandbox_defaults(const struct global_options *global, struct boot_config *config,
-                     struct cli_error *err);
-/*
- * Starts it and waits: init's exit status (128+N for signal N), or -1 with *err when it did not
- * start.
- */
-int sandbox_run_foreground(struct boot_config *config, struct cli_error *err);
+#include <signal.h>
+#include <sys/types.h>
+
+#define MAX_ID_MAPS 340 /* the kernel's own limit */
+
+struct id_map {
+    uint32_t inside, outside, size;
+};
+
+struct sandbox {
+    struct boot_config config;
+    uint32_t clone_flags;               /* CLONE_NEW* besides the usual ones */
+    const char *join[3];                /* namespaces entered before: network, uts, ipc; or NULL */
+    struct id_map *uid_maps, *gid_maps; /* for CLONE_NEWUSER; none: the caller's own ids */
+    size_t uid_map_count, gid_map_count;
+    bool staged, own_terminal; /* own_terminal: init's tty becomes the sentry's controlling one */
+    int oom_score_adj;         /* of the host's processes */
+    bool set_oom_score_adj;
+
+    pid_t pid;
+    int sync_fd, error_fd;
+};
+
+/* What follows from the global options and the host: platform, log, limits, capabilities, ids. */
+int sandbox_defaults(const struct global_options *global, struct sandbox *s, struct cli_error *err);
+int sandbox_spawn(struct sandbox *s, struct cli_error *err);
+int sandbox_enter(struct sandbox *s, struct cli_error *err);
+int sandbox_boot(struct sandbox *s, struct cli_error *err);
+int sandbox_commit(struct sandbox *s, struct cli_error *err);
+/* Ends it, at whatever step it is, and waits for its end. */
+void sandbox_abandon(struct sandbox *s);
+
+/* Starts it and waits: init's exit status (128+N for signal N), or -1 with *err. */
+int sandbox_run_foreground(struct sandbox *s, struct cli_error *err);
+/* sandbox_wait.c: blocks the signals that are to be passed on; a signalfd of them. */
+int sandbox_signals(struct cli_error *err);
+/* Passes signals on until it ends: exit status, 128+N for signal N. */
+int sandbox_wait(pid_t child, int signal_fd);
+int exit_status_of(int wait_status);
+
 /* An O_PATH descriptor of a directory, or -1 with *err. */
 int open_directory(const char *path, struct cli_error *err);
 /*
@@ -26,3 +58,4 @@ int open_directory(const char *path, struct cli_error *err);
  * symlinks resolved. 0, or -1 with *err.
  */
 int open_bind_source(const char *path, struct boot_mount *m, struct cli_error *err);
+bool write_file(const char *path, const char *text);

@@ -1,17 +1,38 @@
 /*
- * An OCI bundle's config.json (runtime-spec 1.2) into a boot_config. What this version can't honour
- * is an error that names it, or a warning on the log where the spec lets a runtime go on.
+ * An OCI bundle's config.json (runtime-spec 1.2) into what starts a sandbox. What this version
+ * can't honour is an error that names it, or a warning on the log where the spec lets a runtime go
+ * on, or where clients ask for it always (seccomp).
  */
 #pragma once
 
+#include "runsc-cli/json.h"
 #include "runsc-cli/sandbox.h"
 
-struct spec {
-    void *json; /* owns every string below */
-    char *root_path;
-    bool terminal;
+struct spec_terminal {
+    bool wanted;
+    uint16_t rows, cols; /* 0: not said */
 };
 
-/* Reads BUNDLE/config.json over the defaults already in config. spec must outlive config's use. */
-int spec_load(const char *bundle, struct boot_config *config, struct spec *spec,
-              struct cli_error *err);
+struct spec {
+    json_object *json; /* owns the strings below and in what was filled */
+    char *root_path;   /* absolute */
+    struct spec_terminal terminal;
+    const char *cgroups_path;
+    json_object *resources, *hooks, *annotations; /* borrowed, or NULL */
+};
+
+/* Reads BUNDLE/config.json. bundle is absolute. */
+int spec_read(const char *bundle, struct spec *spec, struct cli_error *err);
+/* All of it into *s, over the defaults already there. spec must outlive s's use. */
+int spec_apply(const struct global_options *g, const char *bundle, struct spec *spec,
+               struct sandbox *s, struct cli_error *err);
+int spec_process(const struct global_options *g, json_object *process, struct boot_process *p,
+                 struct spec_terminal *terminal, struct cli_error *err);
+/* -1: there is none of that name ("CAP_..."). */
+int spec_capability(const char *name);
+
+/* Parts of spec_apply. */
+int spec_mounts(const struct global_options *g, json_object *json, const char *bundle,
+                struct boot_config *c, struct cli_error *err);
+int spec_linux(const struct global_options *g, struct spec *spec, struct sandbox *s,
+               struct cli_error *err);

@@ -206,8 +206,16 @@ int tty_create_host(struct kernel *k, struct host_io *io, int in_fd, int out_fd,
                                 .ops = ops_ref(&host_tty_waiter_ops)};
     list_init(&h->waiter.node);
     waitq_add(&h->ready, &h->waiter);
-    tty_state(k)->console = tty_get(&h->tty);
+    if (!tty_state(k)->console)
+        tty_state(k)->console = tty_get(&h->tty);
     pump_soon(h);
     *out = &h->tty;
     return 0;
+}
+
+void tty_release_host(struct tty *tty)
+{
+    if (tty_state(tty->k)->console != tty)
+        tty_unlist(tty);
+    tty_put(tty);
 }

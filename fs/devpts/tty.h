@@ -93,12 +93,15 @@ int tty_setup(struct kernel *k) MUST_CHECK;
 void tty_shutdown(struct kernel *k);
 
 /*
- * A terminal of the host, already in raw mode: becomes pts/0 (or the lowest free) and /dev/console.
+ * A terminal of the host, already in raw mode: becomes pts/0 (or the lowest free); the first one is
+ * /dev/console.
  * in_fd and out_fd may be the same number; both are taken over. Its input is read whether or not a
  * task reads, so that ^C works. One reference, for the caller.
  */
 int tty_create_host(struct kernel *k, struct host_io *io, int in_fd, int out_fd,
                     struct tty **out) MUST_CHECK;
+/* Drops tty_create_host's reference: the name goes now, the rest with the last open file. */
+void tty_release_host(struct tty *tty);
 /* An open file of tty that has no path, for stdio when the guest's tree has no node for it. flags:
  * access mode. */
 int tty_open_file(struct tty *tty, uint32_t flags, const struct cred *cred,

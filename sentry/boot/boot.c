@@ -7,14 +7,13 @@
 #include "fs/devpts/tty.h"
 #include "fs/hostfs/host_io.h"
 #include "fs/task/pidfd.h"
-#include "fs/task/pidfd.h"
 #include "platform/host/host.h"
 #include "platform/platform_impl.h"
 #include "sentry/base/arena.h"
 #include "sentry/base/log.h"
 #include "sentry/base/slab.h"
-#include "sentry/kernel/timer.h"
 #include "sentry/boot/crash.h"
+#include "sentry/kernel/timer.h"
 #include "syscalls/syscalls.h"
 
 #include <errno.h>
@@ -25,6 +24,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -51,7 +51,7 @@ const char *boot_error(int64_t r)
     return strerror((int)-r);
 }
 
-static int start_thread(void (*fn)(void *), void *arg)
+int boot_start_thread(void (*fn)(void *), void *arg)
 {
     pthread_attr_t attr;
     pthread_t thread;
@@ -70,7 +70,7 @@ static int start_thread(void (*fn)(void *), void *arg)
  * Where the arena may lie: above what every platform leaves to guests (mpk has it in their
  * processes), below where the host puts mappings and stacks by itself.
  */
-#define ARENA_LOW 0x704000000000ULL
+#define ARENA_LOW  0x704000000000ULL
 #define ARENA_HIGH 0x7dc000000000ULL
 #define ARENA_STEP (2ULL << 20)
 
@@ -105,7 +105,10 @@ static int start_memory(struct boot *b)
 
 static int start_platform(struct boot *b)
 {
-    struct platform_config pc = {.unsafe_mpk = b->config->unsafe_mpk, .debug = b->config->debug};
+    struct platform_config pc = {.unsafe_mpk = b->config->unsafe_mpk,
+                                 .debug = b->config->debug,
+                                 .no_patch = b->config->no_patch,
+                                 .patch_stats = b->config->patch_stats};
     const struct platform_ops *ops = platform_find(b->config->platform);
     char why[256] = "";
 
@@ -163,12 +166,31 @@ static int start_kernel(struct boot *b)
     b->kernel->strace = b->config->strace;
     if (b->config->hostname)
         snprintf(b->kernel->hostname, sizeof(b->kernel->hostname), "%s", b->config->hostname);
+    if (b->config->domainname)
+        snprintf(b->kernel->domainname, sizeof(b->kernel->domainname), "%s", b->config->domainname);
     return 0;
 }
 
 static void timer_thread(void *k)
 {
     timer_thread_main(k);
+}
+
+void boot_signal_init(struct boot *b, int signo)
+{
+    static const uint64_t harmless = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGCONT - 1) |
+                                     1ULL << (SIGURG - 1) | 1ULL << (SIGWINCH - 1) |
+                                     1ULL << (SIGSTOP - 1) | 1ULL << (SIGTSTP - 1) |
+                                     1ULL << (SIGTTIN - 1) | 1ULL << (SIGTTOU - 1);
+
+    if (load_acquire(&b->started)) {
+        (void)kernel_signal_init(b->kernel, signo);
+    } else if (b->config->control_fd >= 0 && signo > 0 && signo <= 64 &&
+               !(harmless >> (signo - 1) & 1)) {
+        b->end_status = signo;
+        store_release(&b->ended, 1);
+        unpark(&b->kernel->boot_parker);
+    }
 }
 
 /* Signals the CLI passes on, and those the terminal sends to us both. */
@@ -183,41 +205,124 @@ static void signal_thread(void *arg)
     for (;;) {
         int signo = sigwaitinfo(&set, &info);
 
-        if (signo == SIGWINCH && b->tty)
-            boot_tty_resize(b->tty);
+        if (signo == BOOT_PAUSE_SIGNAL && info.si_code == SI_QUEUE &&
+            (info.si_value.sival_int == BOOT_PAUSE_ON || info.si_value.sival_int == BOOT_PAUSE_OFF))
+            kernel_pause(b->kernel, info.si_value.sival_int == BOOT_PAUSE_ON);
+        else if (signo == SIGWINCH && b->tty)
+            boot_tty_resize(b->tty, b->config->init.tty_fd);
         else if (signo > 0)
-            (void)kernel_signal_init(b->kernel, signo);
+            boot_signal_init(b, signo);
     }
 }
 
 static int start_threads(struct boot *b)
 {
-    int r = start_thread(timer_thread, b->kernel);
+    int r = boot_start_thread(timer_thread, b->kernel);
 
     if (r == 0)
-        r = start_thread(host_io_thread, b->host_io);
+        r = boot_start_thread(host_io_thread, b->host_io);
     if (r == 0)
-        r = start_thread(signal_thread, b);
+        r = boot_start_thread(signal_thread, b);
     if (r < 0)
         return boot_fail(b, 1, "cannot start the kernel's threads: %s", boot_error(r));
     return 0;
 }
 
-static int wait_for_init(struct kernel *k)
+/* Init's wait status. */
+static int32_t wait_for_init(struct boot *b)
 {
-    int32_t status;
+    struct kernel *k = b->kernel;
 
-    while (!load_acquire(&k->init_done))
+    while (!load_acquire(&k->init_done) && !load_acquire(&b->ended)) {
         (void)!park(&k->boot_parker, PARK_FOREVER);
-    status = k->init_status;
+        if (b->control)
+            control_poke(b->control);
+    }
+    return load_acquire(&k->init_done) ? k->init_status : b->end_status;
+}
+
+static int exit_status_of(int32_t status)
+{
     return (status & 0x7f) ? 128 + (status & 0x7f) : (status >> 8) & 0xff;
+}
+
+static int start_init(struct boot *b)
+{
+    struct boot_failure why;
+
+    store_release(&b->started, 1);
+    if (boot_start_process(b, &b->config->init, b->tty, NULL, NULL, &why) < 0)
+        return boot_fail(b, why.status, "%s", why.text);
+    return 0;
+}
+
+/* Ready to start it when told so: what can be known to be wrong with it is told now. */
+static int prepare_init(struct boot *b)
+{
+    struct boot_failure why;
+    char *program;
+
+    if (boot_find_program(b, &b->config->init, &program, &why) < 0)
+        return boot_fail(b, why.status, "%s", why.text);
+    free(program);
+    if (control_create(b) < 0)
+        return boot_fail(b, 1, "cannot start the control server: out of memory");
+    control_publish(b, CONTROL_CREATED, 0);
+    return 0;
+}
+
+/* The CLI has written down that the sandbox exists, or it is gone, and so are we. */
+static int wait_for_commit(struct boot *b)
+{
+    char byte;
+
+    while (read(b->config->commit_fd, &byte, 1) != 1) {
+        if (errno != EINTR)
+            return 1;
+    }
+    prctl(PR_SET_PDEATHSIG, 0);
+    if (write(b->config->commit_fd, "k", 1) != 1)
+        return 1;
+    close(b->config->commit_fd);
+    return control_serve(b) < 0 ? 1 : 0;
+}
+
+static int start_tty(struct boot *b)
+{
+    int r = b->config->init.tty_fd < 0 ? 0 : boot_tty_create(b, b->config->init.tty_fd, &b->tty);
+
+    return r < 0 ? boot_fail(b, 1, "cannot use the terminal: %s", boot_error(r)) : 0;
+}
+
+/* Where the sandbox's process locks itself in: everything it needs of the host is open by now. */
+static int lock_in(struct boot *b)
+{
+    return 0;
+}
+
+static int start_sandbox(struct boot *b)
+{
+    int status;
+
+    if ((status = start_memory(b)) || (status = start_platform(b)))
+        return status;
+    status = vfs_init() < 0 ? boot_fail(b, 1, "out of memory") : 0;
+    /* From here on ro_globals is what its name says. */
+    if (!status && ro_globals_seal() < 0)
+        status = boot_fail(b, 1, "cannot seal read-only data");
+    if (status || (status = start_kernel(b)) || (status = boot_fs_create(b)) ||
+        (status = boot_fs_mounts(b)) || (status = boot_paths_setup(b)) || (status = start_tty(b)) ||
+        (status = start_threads(b)) || (status = lock_in(b)))
+        return status;
+    return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }
 
 int boot_run(const struct boot_config *config)
 {
     struct boot b = {.config = config};
+    int32_t status;
     sigset_t all;
-    int status;
+    int r;
 
     sigfillset(&all);
     sigdelset(&all, SIGSEGV);
@@ -227,20 +332,15 @@ int boot_run(const struct boot_config *config)
     sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     crash_install();
-    if ((status = start_memory(&b)) || (status = start_platform(&b)))
-        return status;
-    status = vfs_init() < 0 ? boot_fail(&b, 1, "out of memory") : 0;
-    /* From here on ro_globals is what its name says. */
-    if (!status && ro_globals_seal() < 0)
-        status = boot_fail(&b, 1, "cannot seal read-only data");
-    if (status || (status = start_kernel(&b)) || (status = boot_fs_create(&b)) ||
-        (status = boot_fs_mounts(&b)) || (status = boot_tty_create(&b)) ||
-        (status = start_threads(&b)) || (status = boot_start_init(&b))) {
-        platform_shutdown();
-        return status;
-    }
+    r = start_sandbox(&b);
     close(config->error_fd);
-    status = wait_for_init(b.kernel);
+    if (r == 0 && config->control_fd >= 0)
+        r = wait_for_commit(&b);
+    if (r == 0) {
+        status = wait_for_init(&b);
+        control_publish(&b, CONTROL_STOPPED, status);
+        r = exit_status_of(status);
+    }
     platform_shutdown();
-    return status;
+    return r;
 }

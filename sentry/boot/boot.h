@@ -27,12 +27,43 @@ struct boot_mount {
     const char *options;     /* tmpfs: "size=..,mode=.." or NULL */
 };
 
+/* A process to start in the sandbox: init, or one beside it. Strings are borrowed. */
+struct boot_process {
+    const char *const *argv, *const *envp; /* NULL-terminated */
+    const char *cwd;
+    uint32_t uid, gid, umask;
+    const uint32_t *groups;
+    uint32_t group_count;
+    uint64_t caps[5]; /* permitted effective inheritable bounding ambient */
+    bool no_new_privs;
+    struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
+    int32_t oom_score_adj, nice;
+    uint32_t personality, ioprio, sched_policy, sched_priority;
+    bool ordinary; /* as pid 1: no protection from signals (`do`) */
+    /* The host's descriptors that become its 0, 1, 2, ...; -1: closed. Taken over. */
+    const int *fds;
+    size_t fd_count;
+    /* A host terminal set to raw mode that becomes its controlling one, or -1. Not taken over. */
+    int tty_fd;
+};
+
+struct boot_pair {
+    const char *name, *value;
+};
+
+struct boot_device {
+    const char *path;
+    uint32_t mode; /* with LX_S_IFMT */
+    uint32_t major, minor, uid, gid;
+};
+
 struct boot_config {
     const char *platform;
     bool unsafe_mpk, debug, strace, log_json;
-    int log_fd;   /* -1: none */
+    bool no_patch, patch_stats;
+    int log_fd;    /* -1: none */
     bool log_file; /* log_fd is a file of its own: warnings go there too */
-    int error_fd; /* a start-up failure goes here: one status byte, then the message */
+    int error_fd;  /* a start-up failure goes here: one status byte, then the message */
 
     int rootfs_fd;
     bool root_readonly; /* the guest may not change it */
@@ -40,21 +71,32 @@ struct boot_config {
     bool root_live;     /* the host goes on changing it: fs/hostfs/hostfs.h, HOSTFS_TIMED */
     const struct boot_mount *mounts;
     size_t mount_count;
+    /* NULL-terminated, or NULL. Paths that are not there are passed over. */
+    const char *const *masked_paths, *const *readonly_paths;
+    const struct boot_device *devices;
+    size_t device_count;
+    const struct boot_pair *sysctls;
+    size_t sysctl_count;
 
-    const char *const *argv, *const *envp;
-    const char *cwd;
-    const char *hostname;
-    uint32_t uid, gid, umask;
-    const uint32_t *groups;
-    uint32_t group_count;
-    uint64_t caps[5]; /* permitted effective inheritable bounding ambient */
-    bool no_new_privs;
-    struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
-    bool init_is_ordinary; /* `do`: pid 1 gets no protection from signals */
-    int stdio[3];
-    /* stdin is a host terminal, set to raw mode: the guest gets a controlling terminal over it */
-    bool tty;
+    struct boot_process init;
+    const char *hostname, *domainname; /* NULL: the default */
+
+    /*
+     * A sandbox with a state directory: init is started by CONTROL_START only. A listening stream
+     * socket, the status file, and a socket to the CLI: a byte says that the state is written (it
+     * is answered by one), its end before that that the CLI is gone, and so the sandbox goes too.
+     * All -1 else.
+     */
+    int control_fd, status_fd, commit_fd;
 };
+
+/*
+ * Queued to the sentry with one of these values, this signal stops all guest tasks or lets them go
+ * on; any other signal is for init.
+ */
+#define BOOT_PAUSE_SIGNAL 64
+#define BOOT_PAUSE_ON     0x70617573
+#define BOOT_PAUSE_OFF    0x72657375
 
 /*
  * Runs the sandbox to its end. The exit status of init, 128+N for signal N; or after a start-up

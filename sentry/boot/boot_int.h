@@ -3,8 +3,10 @@
 
 #include "fs/vfs.h"
 #include "sentry/boot/boot.h"
+#include "sentry/boot/control.h"
 #include "sentry/kernel/kernel.h"
 
+struct control;
 struct host_io;
 struct tty;
 
@@ -14,19 +16,53 @@ struct boot {
     struct host_io *host_io;
     struct vfs_ctx ctx; /* root's view of the new tree */
     struct mount_ns *mount_ns;
-    struct tty *tty; /* over the host's terminal, or NULL */
+    struct tty *tty; /* init's: over the host's terminal, or NULL */
+    struct control *control;
+    uint32_t started;   /* init runs or ran; written by whoever starts it */
+    int32_t end_status; /* before it started: the wait status of a container killed by then */
+    uint32_t ended;     /* end_status counts */
 };
 
 /* Tells the CLI and returns status. */
 int boot_fail(const struct boot *b, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The text of -errno. */
 const char *boot_error(int64_t r);
+int boot_start_thread(void (*fn)(void *), void *arg) MUST_CHECK;
+/* A signal for init from outside; a container that was not started ends of a deadly one. */
+void boot_signal_init(struct boot *b, int signo);
 
 /* boot_fs.c: root and mounts. 0, or a status after boot_fail. */
 int boot_fs_create(struct boot *b);
 int boot_fs_mounts(struct boot *b);
-/* boot_tty.c: the host's terminal as the guest's; its window size now. */
-int boot_tty_create(struct boot *b);
-void boot_tty_resize(struct tty *tty);
-/* boot_init.c: credentials, descriptors, the program. */
-int boot_start_init(struct boot *b);
+/* boot_paths.c: devices, sysctls, masked and read-only paths; after the mounts. */
+int boot_paths_setup(struct boot *b);
+/* boot_tty.c: a terminal of the host as a guest's; its window size now. */
+int boot_tty_create(struct boot *b, int host_fd, struct tty **out) MUST_CHECK;
+void boot_tty_resize(struct tty *tty, int host_fd);
+
+/* boot_process.c: credentials, descriptors, the program. */
+struct boot_failure {
+    int status; /* exit status: 1, 126, 127 */
+    char text[512];
+};
+/*
+ * The program of p, by the rules of execvp over the guest's PATH: *out malloc'ed. 0, or -1 with
+ * *why.
+ */
+int boot_find_program(struct boot *b, const struct boot_process *p, char **out,
+                      struct boot_failure *why) MUST_CHECK;
+/*
+ * Starts p as init (out NULL) or beside it, with tty as its terminal (NULL: none). Takes p's
+ * descriptors over, also on failure. parker: the caller's own. 0, or -1 with *why.
+ */
+int boot_start_process(struct boot *b, const struct boot_process *p, struct tty *tty,
+                       struct parker *parker, struct thread_group **out,
+                       struct boot_failure *why) MUST_CHECK;
+
+/* control.c: the server. control_create before, control_started once the CLI has committed. */
+int control_create(struct boot *b) MUST_CHECK;
+int control_serve(struct boot *b) MUST_CHECK;
+/* From boot's main thread: a process started from outside may have ended. */
+void control_poke(struct control *c);
+/* Writes the status file. */
+void control_publish(const struct boot *b, enum control_state state, int32_t status);

@@ -1,6 +1,6 @@
 /*
- * The first process: its credentials, descriptors, and the program looked up in PATH. Takes no
- * locks.
+ * Processes started from outside: credentials, descriptors, and the program looked up in PATH; init
+ * and those beside it. Takes no locks.
  */
 #include "fs/devpts/tty.h"
 #include "fs/hostfs/host_io.h"
@@ -9,13 +9,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct cred *make_cred(const struct boot_config *c)
+static int fail_with(struct boot_failure *why, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static int fail_with(struct boot_failure *why, int status, const char *fmt, ...)
+{
+    va_list ap;
+
+    why->status = status;
+    va_start(ap, fmt);
+    vsnprintf(why->text, sizeof(why->text), fmt, ap);
+    va_end(ap);
+    return -1;
+}
+
+static struct cred *make_cred(const struct boot_process *c)
 {
     struct cred *cred = cred_alloc_root();
 
@@ -36,48 +49,63 @@ static struct cred *make_cred(const struct boot_config *c)
     return cred;
 }
 
-static bool same_terminal(int fd)
+/* Is fd the terminal tty_fd, perhaps opened another time? */
+static bool same_terminal(int fd, int tty_fd)
 {
-    struct stat st, in;
+    struct stat st, tty;
 
-    return isatty(fd) && fstat(fd, &st) == 0 && fstat(0, &in) == 0 && st.st_rdev == in.st_rdev;
+    return isatty(fd) && fstat(fd, &st) == 0 && fstat(tty_fd, &tty) == 0 &&
+           st.st_rdev == tty.st_rdev;
 }
 
 /* By its name in the guest's tree, so that ttyname(3) finds it; without one where there is none. */
-static int open_terminal(struct boot *b, uint32_t flags, const struct cred *cred, struct file **out)
+static int open_terminal(struct boot *b, struct tty *tty, uint32_t flags, const struct cred *cred,
+                         struct file **out)
 {
     char name[32];
 
-    snprintf(name, sizeof(name), "/dev/pts/%d", b->tty->index);
+    snprintf(name, sizeof(name), "/dev/pts/%d", tty->index);
     if (vfs_open_at(&b->ctx, NULL, name, flags | O_NOCTTY, 0, 0, out) == 0)
         return 0;
-    return tty_open_file(b->tty, flags, cred, out);
+    return tty_open_file(tty, flags, cred, out);
 }
 
-static int install_stdio(struct boot *b, struct fdtable *files, const struct cred *cred)
+static int install_one(struct boot *b, const struct boot_process *p, int i, struct tty *tty,
+                       struct fdtable *files, const struct cred *cred)
 {
-    for (int i = 0; i < 3; i++) {
-        int fd = b->config->stdio[i];
-        struct file *f;
-        int r, flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+    int fd = p->fds[i], flags = fd < 0 ? -1 : fcntl(fd, F_GETFL), r;
+    struct file *f;
 
-        if (flags < 0)
-            continue; /* closed outside: closed inside */
-        if (b->tty && same_terminal(fd))
-            r = open_terminal(b, (uint32_t)flags & O_ACCMODE, cred, &f);
-        else
-            r = host_stream_create(b->host_io, fd, (uint32_t)flags & (O_ACCMODE | O_APPEND), cred,
-                                   &f);
-        if (r == 0)
-            r = fdtable_replace(files, i, f, false, UINT64_MAX);
-        if (r < 0)
-            return r;
+    if (flags < 0)
+        return 0; /* closed outside: closed inside */
+    if (tty && same_terminal(fd, p->tty_fd)) {
+        r = open_terminal(b, tty, (uint32_t)flags & O_ACCMODE, cred, &f);
+        close(fd);
+    } else {
+        r = host_stream_create(b->host_io, fd, (uint32_t)flags & (O_ACCMODE | O_APPEND), cred, &f);
     }
-    return 0;
+    if (r == 0)
+        r = fdtable_replace(files, i, f, false, UINT64_MAX);
+    return MIN(r, 0);
+}
+
+static int install_fds(struct boot *b, const struct boot_process *p, struct tty *tty,
+                       struct fdtable *files, const struct cred *cred)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < p->fd_count; i++) {
+        if (r == 0)
+            r = install_one(b, p, (int)i, tty, files, cred);
+        else if (p->fds[i] >= 0)
+            close(p->fds[i]);
+    }
+    return r;
 }
 
 /* 0 and *status 0 when path can be run; else the errno. */
-static int runnable(struct boot *b, const struct cred *cred, const char *path)
+static int runnable(struct boot *b, const struct cred *cred, const struct path *cwd,
+                    const char *path)
 {
     struct vfs_ctx ctx = b->ctx;
     struct kstat st;
@@ -85,7 +113,7 @@ static int runnable(struct boot *b, const struct cred *cred, const char *path)
     int r;
 
     ctx.cred = cred;
-    r = vfs_walk(&ctx, &b->ctx.cwd, path, WALK_FOLLOW, &p);
+    r = vfs_walk(&ctx, cwd, path, WALK_FOLLOW, &p);
     if (r < 0)
         return r;
     r = vfs_getattr(&p, &st);
@@ -109,28 +137,19 @@ static const char *env_get(const char *const *envp, const char *name)
 }
 
 /* execvp's rule over the guest's PATH; *out malloc'ed. */
-static int find_program(struct boot *b, const struct cred *cred, const char *name, char **out)
+static int search_path(struct boot *b, const struct cred *cred, const struct path *cwd,
+                       const char *path, const char *name, char **out)
 {
-    const char *path = env_get(b->config->envp, "PATH");
     int seen = -ENOENT;
 
-    if (strchr(name, '/')) {
-        *out = strdup(name);
-        return *out ? runnable(b, cred, name) : -ENOMEM;
-    }
-    if (!path)
-        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     while (*path) {
         size_t n = strcspn(path, ":");
-        char *candidate = malloc(n + strlen(name) + 3);
+        char *candidate = NULL;
         int r;
 
-        if (!candidate)
+        if (asprintf(&candidate, "%.*s/%s", n ? (int)n : 1, n ? path : ".", name) < 0)
             return -ENOMEM;
-        memcpy(candidate, n ? path : ".", n ? n : 1);
-        strcpy(candidate + (n ? n : 1), "/");
-        strcat(candidate, name);
-        r = runnable(b, cred, candidate);
+        r = runnable(b, cred, cwd, candidate);
         if (r == 0) {
             *out = candidate;
             return 0;
@@ -143,60 +162,110 @@ static int find_program(struct boot *b, const struct cred *cred, const char *nam
     return seen;
 }
 
-static int enter_cwd(struct boot *b)
+static int program_failed(struct boot_failure *why, const char *name, int r)
 {
-    struct path p;
-    int r = vfs_walk(&b->ctx, NULL, b->config->cwd, WALK_FOLLOW | WALK_DIRECTORY, &p);
+    if (r == -ENOENT && !strchr(name, '/'))
+        return fail_with(why, 127, "exec: \"%s\": executable file not found in $PATH", name);
+    if (r == -EISDIR)
+        return fail_with(why, 126, "exec: \"%s\": is a directory", name);
+    if (r == -EAGAIN)
+        return fail_with(why, 1,
+                         "cannot start \"%s\": no process can be made (limits of the host or of "
+                         "the sandbox's cgroup on processes, or its end)",
+                         name);
+    return fail_with(why, r == -ENOENT ? 127 : 126, "exec: \"%s\": %s", name,
+                     r == -ENOENT    ? "no such file or directory"
+                     : r == -EACCES  ? "permission denied"
+                     : r == -ENOEXEC ? "exec format error"
+                                     : boot_error(r));
+}
+
+static int find_program(struct boot *b, const struct boot_process *p, const struct cred *cred,
+                        char **out, struct boot_failure *why)
+{
+    const char *name = p->argv[0], *path = env_get(p->envp, "PATH");
+    struct path cwd;
+    int r = vfs_walk(&b->ctx, NULL, p->cwd, WALK_FOLLOW | WALK_DIRECTORY, &cwd);
 
     if (r < 0)
-        return r;
-    path_put(&b->ctx.cwd);
-    b->ctx.cwd = p;
-    return 0;
+        return fail_with(why, 1, "cannot enter the working directory %s: %s", p->cwd,
+                         boot_error(r));
+    if (!strchr(name, '/')) {
+        r = search_path(b, cred, &cwd,
+                        path ? path
+                             : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                        name, out);
+    } else {
+        r = runnable(b, cred, &cwd, name);
+        *out = r == 0 ? strdup(name) : NULL;
+        if (r == 0 && !*out)
+            r = -ENOMEM;
+    }
+    path_put(&cwd);
+    return r < 0 ? program_failed(why, name, r) : 0;
 }
 
-static int program_failed(struct boot *b, int r)
+int boot_find_program(struct boot *b, const struct boot_process *p, char **out,
+                      struct boot_failure *why)
 {
-    const char *name = b->config->argv[0];
+    const struct cred *cred = make_cred(p);
+    int r;
 
-    if (r == -ENOENT && !strchr(name, '/'))
-        return boot_fail(b, 127, "exec: \"%s\": executable file not found in $PATH", name);
-    if (r == -EISDIR)
-        return boot_fail(b, 126, "exec: \"%s\": is a directory", name);
-    return boot_fail(b, r == -ENOENT ? 127 : 126, "exec: \"%s\": %s", name,
-                     r == -ENOENT   ? "no such file or directory"
-                     : r == -EACCES ? "permission denied"
-                                    : boot_error(r));
+    if (!cred)
+        return fail_with(why, 1, "out of memory");
+    r = find_program(b, p, cred, out, why);
+    cred_put(cred);
+    return r;
 }
 
-int boot_start_init(struct boot *b)
+static void fill_args(struct init_args *args, const struct boot *b, const struct boot_process *p)
 {
-    const struct boot_config *c = b->config;
-    const struct cred *cred = make_cred(c);
-    struct init_args args = {.argv = c->argv, .envp = c->envp, .cwd = c->cwd, .umask = c->umask};
+    *args = (struct init_args){
+        .argv = p->argv,
+        .envp = p->envp,
+        .cwd = p->cwd,
+        .umask = p->umask,
+        .mount_ns = b->mount_ns,
+        .root = b->ctx.root,
+        .ordinary = p->ordinary,
+        .oom_score_adj = p->oom_score_adj,
+        .nice = p->nice,
+        .ioprio = p->ioprio,
+        .personality = p->personality,
+        .sched_policy = p->sched_policy,
+        .sched_priority = p->sched_priority,
+    };
+    memcpy(args->rlimits, p->rlimits, sizeof(args->rlimits));
+}
+
+int boot_start_process(struct boot *b, const struct boot_process *p, struct tty *tty,
+                       struct parker *parker, struct thread_group **out, struct boot_failure *why)
+{
+    const struct cred *cred = make_cred(p);
+    struct init_args args;
     char *program = NULL;
     int r;
 
+    fill_args(&args, b, p);
     args.files = fdtable_create();
     if (!cred || !args.files)
-        return boot_fail(b, 1, "out of memory");
-    r = enter_cwd(b);
+        return fail_with(why, 1, "out of memory");
+    r = install_fds(b, p, tty, args.files, cred);
     if (r < 0)
-        return boot_fail(b, 1, "cannot enter the working directory %s: %s", c->cwd, boot_error(r));
-    r = install_stdio(b, args.files, cred);
-    if (r < 0)
-        return boot_fail(b, 1, "cannot pass standard input and output on: %s", boot_error(r));
-    r = find_program(b, cred, c->argv[0], &program);
-    if (r < 0)
-        return program_failed(b, r);
+        fail_with(why, 1, "cannot pass standard input and output on: %s", boot_error(r));
+    else
+        r = find_program(b, p, cred, &program, why);
+    if (r < 0) {
+        fdtable_put(args.files);
+        cred_put(cred);
+        return -1;
+    }
     args.exe = program;
     args.cred = cred;
-    args.mount_ns = b->mount_ns;
-    args.root = b->ctx.root;
-    memcpy(args.rlimits, c->rlimits, sizeof(args.rlimits));
-    args.ordinary = c->init_is_ordinary;
-    args.tty = b->tty;
-    r = kernel_start_init(b->kernel, &args);
+    args.tty = tty;
+    args.parker = parker;
+    r = out ? kernel_start_process(b->kernel, &args, out) : kernel_start_init(b->kernel, &args);
     free(program);
-    return r < 0 ? program_failed(b, r) : 0;
+    cred_put(cred);
+    return r < 0 ? program_failed(why, p->argv[0], r) : 0;
 }

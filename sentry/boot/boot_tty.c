@@ -1,34 +1,34 @@
-/* The host's terminal as the guest's controlling one. Takes no locks of its own. */
+/* Terminals of the host as guests' controlling ones. Takes no locks of its own. */
 #include "fs/devpts/tty.h"
 #include "sentry/boot/boot_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
-int boot_tty_create(struct boot *b)
+int boot_tty_create(struct boot *b, int host_fd, struct tty **out)
 {
-    int in, out, r;
+    int in = fcntl(host_fd, F_DUPFD_CLOEXEC, 3), out_fd = fcntl(host_fd, F_DUPFD_CLOEXEC, 3), r;
 
-    if (!b->config->tty)
-        return 0;
-    in = fcntl(0, F_DUPFD_CLOEXEC, 3);
-    out = fcntl(0, F_DUPFD_CLOEXEC, 3);
-    if (in < 0 || out < 0)
-        return boot_fail(b, 1, "cannot use the terminal: %s", boot_error(-errno));
-    r = tty_create_host(b->kernel, b->host_io, in, out, &b->tty);
-    if (r < 0)
-        return boot_fail(b, 1, "cannot use the terminal: %s", boot_error(r));
-    boot_tty_resize(b->tty);
+    r = in < 0 || out_fd < 0 ? -errno : tty_create_host(b->kernel, b->host_io, in, out_fd, out);
+    if (r < 0) {
+        if (in >= 0)
+            close(in);
+        if (out_fd >= 0)
+            close(out_fd);
+        return r;
+    }
+    boot_tty_resize(*out, host_fd);
     return 0;
 }
 
-void boot_tty_resize(struct tty *tty)
+void boot_tty_resize(struct tty *tty, int host_fd)
 {
     struct winsize ws;
     struct lx_winsize size;
 
-    if (ioctl(0, TIOCGWINSZ, &ws) < 0)
+    if (ioctl(host_fd, TIOCGWINSZ, &ws) < 0)
         return;
     size = (struct lx_winsize){ws.ws_row, ws.ws_col, ws.ws_xpixel, ws.ws_ypixel};
     tty_set_winsize(tty, &size);

@@ -95,7 +95,7 @@ static bool tell_parent_locked(struct thread_group *tg)
     int32_t value;
     int code = exit_code_of(tg->exit_status, &value);
 
-    if (tg->parent && tg->parent->exited)
+    if (tg->forgotten || (tg->parent && tg->parent->exited))
         return true;
     return signal_notify_parent_locked(tg, code, value);
 }

@@ -169,6 +169,11 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     t->cred = cred_get(args->cred);
     t->mount_ns = mount_ns_get(args->mount_ns);
     memset(t->affinity, 0xff, sizeof(t->affinity));
+    t->personality = args->personality;
+    t->nice = args->nice;
+    t->ioprio = args->ioprio;
+    t->sched_policy = args->sched_policy;
+    t->sched_priority = args->sched_priority;
     t->tg = thread_group_alloc(k);
     t->fs = fs_context_alloc(&args->root, &args->root, args->umask);
     if (!t->tg || !t->fs)
@@ -176,6 +181,7 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     t->tg->sighand = sighand_alloc();
     t->tg->unkillable = !args->ordinary;
     t->tg->exit_signal = LX_SIGCHLD;
+    t->tg->oom_score_adj = args->oom_score_adj;
     memcpy(t->tg->rlimits, args->rlimits, sizeof(t->tg->rlimits));
     if (!t->tg->sighand)
         return -ENOMEM;
@@ -189,17 +195,21 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     return err;
 }
 
-static int enter_init(struct task *t, struct tty *tty)
+/* init: as pid 1; else under any number, as the child of nobody. It leads a session of its own. */
+static int enter_process(struct task *t, struct tty *tty, bool init)
 {
     struct kernel *k = t->k;
     struct session *s = session_alloc();
     struct pid *pid;
-    int err;
+    int err = 0;
 
     if (!s)
         return -ENOMEM;
     mutex_lock(&k->tasks_lock);
-    err = pid_alloc_locked(k, INIT_PID, &pid);
+    if (!init && (!k->init || k->shutting_down || k->task_count >= k->thread_limit))
+        err = -EAGAIN;
+    if (!err)
+        err = pid_alloc_locked(k, init ? INIT_PID : 0, &pid);
     if (!err)
         err = task_link_locked(t, NULL, pid);
     if (err) {
@@ -207,11 +217,12 @@ static int enter_init(struct task *t, struct tty *tty)
     } else {
         session_init_locked(s, pid);
         if (tty)
-            session_attach_tty_locked(s, tty, INIT_PID);
+            session_attach_tty_locked(s, tty, pid->nr);
         t->tg->session = s;
         pgrp_join_locked(t->tg, pid);
         t->tg->exec_done = true;
-        k->init = t->tg;
+        if (init)
+            k->init = t->tg;
     }
     mutex_unlock(&k->tasks_lock);
     return err;
@@ -248,34 +259,53 @@ static int make_memory(struct task *t)
     return t->us.mm ? 0 : -ENOMEM;
 }
 
-static int run_init(struct kernel *k, struct init_start *start, struct tty *tty)
+/* It never ran: forgotten as if it had not been entered. */
+static void leave_process(struct task *t, bool init)
 {
+    struct kernel *k = t->k;
+
+    mutex_lock(&k->tasks_lock);
+    if (init)
+        k->init = NULL;
+    t->tg->task_count--;
+    thread_group_release_locked(t->tg);
+    mutex_unlock(&k->tasks_lock);
+}
+
+/* out_tg NULL: as pid 1. */
+static int run_process(struct kernel *k, struct init_start *start, const struct init_args *args,
+                       struct thread_group **out_tg)
+{
+    struct parker *parker = args->parker ? args->parker : &k->boot_parker;
     struct task *t = start->task;
     int err = make_memory(t);
 
     if (!err)
-        err = enter_init(t, tty);
+        err = enter_process(t, args->tty, !out_tg);
     if (err)
         return err;
     timers_cpu_limit_changed(t->tg);
-    start->boot = &k->boot_parker;
+    start->boot = parker;
     start->result = 1;
+    if (out_tg)
+        *out_tg = thread_group_get(t->tg);
     err = platform_ctx_start(t->us.ctx, init_main, start);
     if (err) {
-        mutex_lock(&k->tasks_lock);
-        k->init = NULL;
-        t->tg->task_count--;
-        thread_group_release_locked(t->tg);
-        mutex_unlock(&k->tasks_lock);
+        if (out_tg) {
+            thread_group_put(*out_tg);
+            *out_tg = NULL;
+        }
+        leave_process(t, !out_tg);
         return err;
     }
     while (load_acquire(&start->result) == 1)
-        (void)!park(&k->boot_parker, PARK_FOREVER);
+        (void)!park(parker, PARK_FOREVER);
     start->task = NULL; /* it is on its own */
     return start->result;
 }
 
-int kernel_start_init(struct kernel *k, const struct init_args *args)
+static int start_process(struct kernel *k, const struct init_args *args,
+                         struct thread_group **out_tg)
 {
     struct init_start *start = kmalloc(sizeof(*start));
     int err;
@@ -290,11 +320,28 @@ int kernel_start_init(struct kernel *k, const struct init_args *args)
     if (!err)
         err = prepare_program(start->task, args, start);
     if (!err)
-        err = run_init(k, start, args->tty);
+        err = run_process(k, start, args, out_tg);
     discard_init(start->task);
     exec_plan_free(start->plan);
     exec_args_destroy(&start->args);
     kfree(start);
+    return err;
+}
+
+int kernel_start_init(struct kernel *k, const struct init_args *args)
+{
+    return start_process(k, args, NULL);
+}
+
+int kernel_start_process(struct kernel *k, const struct init_args *args, struct thread_group **out)
+{
+    struct thread_group *tg = NULL;
+    int err = start_process(k, args, &tg);
+
+    if (!err)
+        *out = tg;
+    else if (tg) /* the image was bad: it is about to exit */
+        kernel_forget_process(tg);
     return err;
 }
 

@@ -46,6 +46,8 @@ struct kernel {
     struct timer_queue *timers;
     struct mount_ns *mount_ns;
     struct parker boot_parker; /* unparked when init has exited */
+    struct parker control_parker; /* of the thread that starts processes from outside */
+    uint32_t paused; /* no task runs guest code: kernel_pause */
     int32_t init_status;       /* its wait status */
     uint32_t init_done;
     uint32_t strace;           /* --strace: 1 */
@@ -82,9 +84,33 @@ struct init_args {
     uint32_t umask;
     struct tty *tty;       /* controlling terminal or NULL */
     bool ordinary;         /* no protection of pid 1 from signals (`runsc do`) */
+    struct parker *parker; /* whom the new task wakes; NULL: boot_parker, of boot's main thread */
+    int32_t oom_score_adj, nice;
+    uint32_t personality, ioprio, sched_policy, sched_priority;
 };
 /* Starts pid 1. -ENOENT, -EACCES, -ENOEXEC ... from exec. */
 int kernel_start_init(struct kernel *k, const struct init_args *args) MUST_CHECK;
+/*
+ * A process beside init, started from outside (`exec`): its parent is nobody (getppid is 0), and it
+ * leads a session of its own. *out is counted; who asked waits on its exit_waiters and calls
+ * kernel_reap_process. -EAGAIN when the sandbox ends.
+ */
+int kernel_start_process(struct kernel *k, const struct init_args *args,
+                         struct thread_group **out) MUST_CHECK;
+/* Once it has exited: its wait status. Drops the reference. */
+int32_t kernel_reap_process(struct thread_group *tg);
+/* Nobody asks for its status any more: forgotten when it exits. Drops the reference. */
+void kernel_forget_process(struct thread_group *tg);
+/* outside.c. A signal from outside to every process, or only to those beside init. -ESRCH. */
+int kernel_signal_all(struct kernel *k, int signo);
+/*
+ * From then on no task runs guest code until it is undone; what waits inside the kernel goes on
+ * waiting. Returns once none runs.
+ */
+void kernel_pause(struct kernel *k, bool on);
+/* The task's part: waits while paused; SIGKILL ends the wait. */
+void task_wait_paused(struct task *t);
+
 /* SIGKILL to all but the caller's; the init's death does this too. */
 void kernel_kill_all(struct kernel *k);
 /* A signal for init from outside (the CLI forwards terminal and process signals). */

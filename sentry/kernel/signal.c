@@ -162,7 +162,8 @@ void signal_recalc_locked(struct task *t)
 {
     struct thread_group *tg = t->tg;
     lx_sigset_t ready = (t->pending.set | tg->shared_pending.set) & ~t->blocked;
-    uint32_t flag = ready || t->stop_pending || t->exit_requested || tg->continue_notify;
+    uint32_t flag = ready || t->stop_pending || t->exit_requested || tg->continue_notify ||
+                    READ_ONCE(t->k->paused);
 
     __atomic_store_n(&t->signal_flag, flag, __ATOMIC_SEQ_CST);
 }

@@ -79,6 +79,7 @@ struct thread_group {
     bool tty_given_up;       /* TIOCNOTTY by one that is not the session's leader */
     bool child_subreaper, is_subreaper_descendant;
     bool waited;             /* being reaped */
+    bool forgotten;          /* started from outside, and nobody will ask for its status */
     struct waitq child_waiters; /* POLLIN: a child changed state */
     struct waitq exit_waiters;  /* POLLIN: this group has exited (pidfd) */
     int32_t exit_signal;     /* to the parent; SIGCHLD usually, 0 none */

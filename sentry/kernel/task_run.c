@@ -93,6 +93,8 @@ void task_main(void *arg)
     for (;;) {
         if (unlikely(signal_pending(t) || t->mask_saved ||
                      (from_syscall && t->syscall_restartable && is_restart_code(t->regs.rax)))) {
+            if (unlikely(load_acquire(&t->k->paused)))
+                task_wait_paused(t);
             if (!signal_deliver(t, from_syscall, t->syscall_nr))
                 break;
         }

@@ -36,9 +36,9 @@ expect not-found 127 'executable file not found in \$PATH' $runsc do -- no-such-
 expect no-file 127 'no such file or directory' $runsc do -- /no/such/program
 expect directory 126 '' $runsc do -- /etc
 expect not-executable 126 'permission denied' $runsc do -- /etc/passwd
-expect no-command 1 'command is missing' $runsc do
-expect bad-option 1 'unknown option' $runsc do --frobnicate x
-expect bad-global 1 'unknown option' $runsc --frobnicate do true
+expect no-command 1 'requires at least 1 argument' $runsc do
+expect bad-option 1 'provided but not defined: -frobnicate' $runsc do --frobnicate x
+expect bad-global 1 'provided but not defined: -frobnicate' $runsc --frobnicate do true
 expect bad-platform 1 'unknown platform' $1 --platform nonsense do true
 expect bad-command 1 'unknown command' $runsc frobnicate
 expect no-rootfs 1 'cannot open directory' $runsc do --rootfs /no/such -- true
@@ -108,7 +108,7 @@ expect run-sysfs 0 '^0$' $runsc run --bundle "$tmp/b" c1
 cp "$tmp/b/plain" "$tmp/b/config.json.orig"
 bundle '["sh"]'
 expect run-bad-id 1 'invalid container ID' $runsc run --bundle "$tmp/b" ../x
-expect run-no-id 1 'container ID' $runsc run --bundle "$tmp/b"
+expect run-no-id 1 'exactly 1 argument' $runsc run --bundle "$tmp/b"
 echo '{"ociVersion": "1' >"$tmp/b/config.json"
 expect run-malformed 1 'malformed' $runsc run --bundle "$tmp/b" c1
 echo '{"ociVersion": "1.0.2"}' >"$tmp/b/config.json"

@@ -1,0 +1,238 @@
+/* Requests to the sandbox, and their replies. */
+#include "runsc-cli/control_client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int control_connect(const struct container *c, struct cli_error *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char path[64];
+
+    container_path(c, CONTROL_FILE, path);
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+        return fd;
+    if (errno == ENOENT || errno == ECONNREFUSED)
+        fail(err, err->status, "container not running");
+    else
+        fail_errno(err, err->status, errno, "cannot reach the sandbox of %s", c->id);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool send_bytes(int fd, const void *data, size_t size, const int *fds, size_t fd_count)
+{
+    union {
+        char bytes[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    const char *p = data;
+
+    while (size > 0) {
+        struct iovec iov = {.iov_base = (void *)(uintptr_t)p, .iov_len = size};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+        ssize_t n;
+
+        if (fd_count) {
+            struct cmsghdr *h = &control.align;
+
+            msg.msg_control = control.bytes;
+            msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+            h->cmsg_level = SOL_SOCKET;
+            h->cmsg_type = SCM_RIGHTS;
+            h->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+            memcpy(CMSG_DATA(h), fds, fd_count * sizeof(int));
+        }
+        n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        fd_count = 0;
+        p += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+static bool read_bytes(int fd, void *out, size_t size)
+{
+    char *p = out;
+
+    while (size > 0) {
+        ssize_t n = read(fd, p, size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        p += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+/* The text malloc'ed, without control characters but newlines. */
+static bool read_reply(int fd, struct control_reply *r, char **text)
+{
+    *text = NULL;
+    if (!read_bytes(fd, r, sizeof(*r)) || r->magic != CONTROL_MAGIC || r->size > CONTROL_REPLY_MAX)
+        return false;
+    *text = malloc(r->size + 1UL);
+    if (!*text || !read_bytes(fd, *text, r->size)) {
+        free(*text);
+        *text = NULL;
+        return false;
+    }
+    (*text)[r->size] = '\0';
+    for (char *p = *text; p < *text + r->size; p++) {
+        if ((unsigned char)*p < 0x20 && *p != '\n')
+            *p = '?';
+    }
+    return true;
+}
+
+int control_send(int fd, enum control_op op, uint32_t arg)
+{
+    struct control_request q = {CONTROL_MAGIC, op, 0, arg};
+
+    return send_bytes(fd, &q, sizeof(q), NULL, 0) ? 0 : -1;
+}
+
+static int take_reply(int fd, char **out_text, struct cli_error *err)
+{
+    struct control_reply r;
+    char *text;
+    int result;
+
+    if (!read_reply(fd, &r, &text) || r.kind != CONTROL_REPLY) {
+        fail(err, err->status, "container not running");
+        return -ESRCH;
+    }
+    result = r.result;
+    if (result < 0)
+        fail(err, err->status, "%s", text);
+    if (result >= 0 && out_text)
+        *out_text = text;
+    else
+        free(text);
+    return result;
+}
+
+int control_call(int fd, enum control_op op, uint32_t arg, char **out_text, struct cli_error *err)
+{
+    if (control_send(fd, op, arg) < 0) {
+        fail(err, err->status, "container not running");
+        return -ESRCH;
+    }
+    return take_reply(fd, out_text, err);
+}
+
+int control_request(const struct container *c, enum control_op op, uint32_t arg, char **out_text,
+                    struct cli_error *err)
+{
+    int fd = control_connect(c, err), r;
+
+    if (fd < 0)
+        return -1;
+    r = control_call(fd, op, arg, out_text, err);
+    close(fd);
+    return r < 0 ? -1 : r;
+}
+
+/* ---- exec ---- */
+
+static uint32_t put_strings(FILE *f, const char *const *list)
+{
+    uint32_t n = 0;
+
+    for (; list && list[n]; n++)
+        fwrite(list[n], strlen(list[n]) + 1, 1, f);
+    return n;
+}
+
+static void fill(struct control_process *m, const struct boot_process *p, bool ignore_paused)
+{
+    *m = (struct control_process){
+        .group_count = p->group_count,
+        .uid = p->uid,
+        .gid = p->gid,
+        .umask = p->umask,
+        .oom_score_adj = p->oom_score_adj,
+        .nice = p->nice,
+        .personality = p->personality,
+        .ioprio = p->ioprio,
+        .sched_policy = p->sched_policy,
+        .sched_priority = p->sched_priority,
+        .no_new_privs = p->no_new_privs,
+        .terminal = p->tty_fd >= 0,
+        .ignore_paused = ignore_paused,
+    };
+    memcpy(m->caps, p->caps, sizeof(m->caps));
+    memcpy(m->rlimits, p->rlimits, sizeof(m->rlimits));
+}
+
+/* Header, struct, groups, strings: one malloc'ed message. */
+static char *encode(const struct boot_process *p, bool ignore_paused, size_t *size)
+{
+    struct control_request q = {.magic = CONTROL_MAGIC, .op = CONTROL_EXEC};
+    struct control_process m;
+    char *text = NULL;
+    FILE *f = open_memstream(&text, size);
+
+    if (!f)
+        return NULL;
+    fill(&m, p, ignore_paused);
+    fwrite(&q, sizeof(q), 1, f);
+    fwrite(&m, sizeof(m), 1, f);
+    fwrite(p->groups, sizeof(uint32_t), p->group_count, f);
+    fwrite(p->cwd, strlen(p->cwd) + 1, 1, f);
+    m.argc = put_strings(f, p->argv);
+    m.envc = put_strings(f, p->envp);
+    if (fclose(f) != 0) {
+        free(text);
+        return NULL;
+    }
+    q.size = (uint32_t)(*size - sizeof(q));
+    memcpy(text, &q, sizeof(q));
+    memcpy(text + sizeof(q), &m, sizeof(m));
+    return text;
+}
+
+int control_exec(int fd, const struct boot_process *p, bool ignore_paused, struct cli_error *err)
+{
+    size_t size = 0;
+    char *message = encode(p, ignore_paused, &size);
+    int r;
+
+    if (!message || size > CONTROL_REQUEST_MAX || p->fd_count > CONTROL_FDS_MAX) {
+        free(message);
+        return fail(err, err->status, "the process's description is too long");
+    }
+    r = send_bytes(fd, message, size, p->fds, p->fd_count) ? 0 : -1;
+    free(message);
+    if (r < 0)
+        return fail(err, err->status, "container not running");
+    r = take_reply(fd, NULL, err);
+    return r < 0 ? -1 : r;
+}
+
+int control_next(int fd, int32_t *status)
+{
+    struct control_reply r;
+    char *text;
+
+    if (!read_reply(fd, &r, &text))
+        return -1;
+    free(text);
+    *status = r.result;
+    return r.kind == CONTROL_EXITED;
+}

@@ -1,0 +1,22 @@
+/* The CLI's end of the control protocol. What comes back is bounded and believed only so far. */
+#pragma once
+
+#include "runsc-cli/container.h"
+#include "sentry/boot/boot.h"
+
+/* A connection to the sandbox, or -1 with *err ("container not running" when none listens). */
+int control_connect(const struct container *c, struct cli_error *err);
+/*
+ * One request and its reply: the result (0 or more), or -errno with the reply's text in *err.
+ * out_text (may be NULL): malloc'ed, NUL-terminated.
+ */
+int control_call(int fd, enum control_op op, uint32_t arg, char **out_text, struct cli_error *err);
+/* The same with a connection of its own: -1 with *err. */
+int control_request(const struct container *c, enum control_op op, uint32_t arg, char **out_text,
+                    struct cli_error *err);
+/* CONTROL_EXEC: the guest's pid, or -1 with *err. p's descriptors are sent, not closed. */
+int control_exec(int fd, const struct boot_process *p, bool ignore_paused, struct cli_error *err);
+/* Takes one message of an exec's connection: 1: its end and its wait status; -1: the sandbox is
+ * gone; 0: something else. */
+int control_next(int fd, int32_t *status);
+int control_send(int fd, enum control_op op, uint32_t arg);

@@ -1,0 +1,205 @@
+/*
+ * `linux` of config.json: namespaces, id mappings, devices, paths, sysctls, and what is refused by
+ * name. Resources are cgroup.c's.
+ */
+#include "runsc-cli/spec.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int read_namespace(const struct global_options *g, json_object *o, struct sandbox *s,
+                          uint32_t *seen, struct cli_error *err)
+{
+    static const char *const names[] = {"pid",   "network", "ipc",    "uts",
+                                        "mount", "user",    "cgroup", "time"};
+    const char *type = json_string(o, "type"), *path = json_string(o, "path");
+    uint32_t n = 0;
+
+    while (n < ARRAY_SIZE(names) && (!type || strcmp(type, names[n]) != 0))
+        n++;
+    if (n == ARRAY_SIZE(names))
+        return fail(err, 1, "config.json: namespace %s does not exist", type ? type : "(none)");
+    if (*seen & 1U << n)
+        return fail(err, 1, "config.json: malformed spec file: duplicated ns %s", type);
+    *seen |= 1U << n;
+    if (path && !*path)
+        path = NULL;
+    if (path && access(path, F_OK) < 0)
+        return fail_errno(err, 1, errno, "config.json: namespace path %s", path);
+    if (strcmp(type, "network") == 0 && !path)
+        s->clone_flags |= CLONE_NEWNET;
+    else if (strcmp(type, "network") == 0)
+        s->join[0] = path;
+    else if (strcmp(type, "uts") == 0)
+        s->join[1] = path;
+    else if (strcmp(type, "ipc") == 0)
+        s->join[2] = path;
+    else if (strcmp(type, "user") == 0 && !path)
+        s->clone_flags |= CLONE_NEWUSER;
+    else if (path && strcmp(type, "cgroup") != 0)
+        return fail(err, 1, "config.json: joining the %s namespace %s is not supported", type,
+                    path);
+    return 0;
+}
+
+static int read_namespaces(const struct global_options *g, json_object *l, struct sandbox *s,
+                           struct cli_error *err)
+{
+    json_object *a = json_get(l, "namespaces", json_type_array);
+    uint32_t seen = 0;
+
+    for (size_t i = 0; i < json_length(a); i++) {
+        if (read_namespace(g, json_object_array_get_idx(a, i), s, &seen, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_maps(json_object *l, const char *key, struct id_map **out, size_t *count,
+                     struct cli_error *err)
+{
+    json_object *a = json_get(l, key, json_type_array);
+    size_t n = json_length(a);
+
+    if (n > MAX_ID_MAPS)
+        return fail(err, 1, "config.json: linux.%s is too long", key);
+    *out = calloc(n + 1, sizeof(**out));
+    if (!*out)
+        return fail(err, 1, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        json_object *o = json_object_array_get_idx(a, i);
+
+        if (json_u32(o, "containerID", &(*out)[i].inside, err) < 0 ||
+            json_u32(o, "hostID", &(*out)[i].outside, err) < 0 ||
+            json_u32(o, "size", &(*out)[i].size, err) < 0)
+            return -1;
+    }
+    *count = n;
+    return 0;
+}
+
+static int read_id_maps(json_object *l, struct sandbox *s, struct cli_error *err)
+{
+    if (read_maps(l, "uidMappings", &s->uid_maps, &s->uid_map_count, err) < 0 ||
+        read_maps(l, "gidMappings", &s->gid_maps, &s->gid_map_count, err) < 0)
+        return -1;
+    if (!(s->clone_flags & CLONE_NEWUSER)) {
+        if (s->uid_map_count || s->gid_map_count)
+            return fail(err, 1,
+                        "User namespace mappings specified, but user namespace isn't "
+                        "enabled in the config");
+        return 0;
+    }
+    if (!s->uid_map_count || !s->gid_map_count)
+        return fail(err, 1, "User namespaces enabled, but no uid or gid mappings found.");
+    return 0;
+}
+
+static int read_device(json_object *o, struct boot_device *d, struct cli_error *err)
+{
+    const char *type = json_string(o, "type");
+    int64_t mode = json_int(o, "fileMode", 0666);
+
+    d->path = json_string(o, "path");
+    if (!d->path || d->path[0] != '/' || !type || !*type || type[1] || !strchr("cubp", type[0]))
+        return fail(err, 1, "config.json: invalid device %s", d->path ? d->path : "without path");
+    d->mode = ((uint32_t)mode & 07777) | (type[0] == 'b'   ? S_IFBLK
+                                          : type[0] == 'p' ? S_IFIFO
+                                                           : S_IFCHR);
+    if (json_u32(o, "major", &d->major, err) < 0 || json_u32(o, "minor", &d->minor, err) < 0 ||
+        json_u32(o, "uid", &d->uid, err) < 0)
+        return -1;
+    return json_u32(o, "gid", &d->gid, err);
+}
+
+static int read_devices(json_object *l, struct boot_config *c, struct cli_error *err)
+{
+    json_object *a = json_get(l, "devices", json_type_array);
+    size_t n = json_length(a);
+    struct boot_device *list = calloc(n + 1, sizeof(*list));
+
+    if (!list)
+        return fail(err, 1, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        if (read_device(json_object_array_get_idx(a, i), &list[i], err) < 0)
+            return -1;
+    }
+    c->devices = list;
+    c->device_count = n;
+    return 0;
+}
+
+static int read_sysctls(json_object *l, struct boot_config *c, struct cli_error *err)
+{
+    json_object *o = json_get(l, "sysctl", json_type_object);
+    struct boot_pair *list =
+        calloc((o ? (size_t)json_object_object_length(o) : 0) + 1, sizeof(*list));
+
+    if (!list)
+        return fail(err, 1, "out of memory");
+    c->sysctls = list;
+    if (!o)
+        return 0;
+    json_object_object_foreach(o, key, value)
+    {
+        if (!json_object_is_type(value, json_type_string))
+            return fail(err, 1, "config.json: sysctl %s is not a string", key);
+        list[c->sysctl_count++] = (struct boot_pair){key, json_object_get_string(value)};
+    }
+    return 0;
+}
+
+static int read_personality(json_object *l, struct boot_config *c, struct cli_error *err)
+{
+    json_object *o = json_get(l, "personality", json_type_object);
+    const char *domain = json_string(o, "domain");
+
+    if (!o || (domain && strcmp(domain, "LINUX") == 0))
+        return json_length(json_get(o, "flags", json_type_array))
+                   ? fail(err, 1, "config.json: linux.personality.flags are not supported")
+                   : 0;
+    return fail(err, 1, "config.json: linux.personality.domain %s is not supported",
+                domain ? domain : "(none)");
+}
+
+static int check_refused(const struct global_options *g, json_object *l, struct cli_error *err)
+{
+    json_object *seccomp = json_get(l, "seccomp", json_type_object);
+    const char *propagation = json_string(l, "rootfsPropagation");
+
+    if (json_get(l, "timeOffsets", json_type_object) &&
+        json_object_object_length(json_get(l, "timeOffsets", json_type_object)) > 0)
+        return fail(err, 1, "config.json: linux.timeOffsets are not supported");
+    if (json_get(l, "intelRdt", json_type_object))
+        return fail(err, 1, "config.json: linux.intelRdt is not supported");
+    if (json_get(l, "netDevices", json_type_object))
+        return fail(err, 1, "config.json: linux.netDevices are not supported");
+    if (json_string(seccomp, "listenerPath"))
+        return fail(err, 1, "config.json: linux.seccomp.listenerPath is not supported");
+    if (seccomp)
+        cli_log(g, "warning", "the seccomp profile is not applied: there are no filters inside");
+    if (propagation && strstr(propagation, "shared"))
+        cli_log(g, "warning", "rootfsPropagation %s: mounts inside stay inside", propagation);
+    return 0;
+}
+
+int spec_linux(const struct global_options *g, struct spec *spec, struct sandbox *s,
+               struct cli_error *err)
+{
+    json_object *l = json_get(spec->json, "linux", json_type_object);
+    struct boot_config *c = &s->config;
+
+    spec->cgroups_path = json_string(l, "cgroupsPath");
+    spec->resources = json_get(l, "resources", json_type_object);
+    if (read_namespaces(g, l, s, err) < 0 || read_id_maps(l, s, err) < 0 ||
+        read_devices(l, c, err) < 0 || read_sysctls(l, c, err) < 0 ||
+        read_personality(l, c, err) < 0 || check_refused(g, l, err) < 0)
+        return -1;
+    if (json_strings(l, "maskedPaths", &c->masked_paths, err) < 0)
+        return -1;
+    return json_strings(l, "readonlyPaths", &c->readonly_paths, err);
+}

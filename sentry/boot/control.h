@@ -1,0 +1,77 @@
+/*
+ * The control protocol between the CLI and a running sandbox: a stream socket in the container's
+ * state directory, and a small status file there. Native byte order: both ends are one binary.
+ *
+ * A request is a header, then size bytes; descriptors ride on its first byte. Every request is
+ * answered by one reply: a header, then size bytes of text. CONTROL_EXEC's connection stays:
+ * further requests on it are about that process, and a reply with kind CONTROL_EXITED comes when it
+ * ends. The sentry closes connections that break these rules; the CLI believes nothing of what it
+ * reads.
+ */
+#pragma once
+
+#include "sentry/abi/types.h"
+
+#define CONTROL_MAGIC       0x43565331U
+#define CONTROL_REQUEST_MAX (8U << 20)
+#define CONTROL_REPLY_MAX   (4U << 20)
+#define CONTROL_FDS_MAX     64
+
+enum control_op {
+    CONTROL_START = 1,  /* runs init; arg unused */
+    CONTROL_SIGNAL,     /* arg: the number; to init, or the connection's process */
+    CONTROL_SIGNAL_ALL, /* to every process */
+    CONTROL_EXEC,       /* payload: struct control_process; descriptors: its 0, 1, 2, ... */
+    CONTROL_PS,         /* text: "PID PPID UID START_S CPU_MS TTY NAME" a line each */
+    CONTROL_PAUSE,
+    CONTROL_RESUME,
+    CONTROL_STATS,  /* text: "name value" a line each */
+    CONTROL_RESIZE, /* arg: rows << 16 | columns; 0: ask the terminal */
+};
+
+struct control_request {
+    uint32_t magic, op, size, arg;
+};
+
+enum control_kind { CONTROL_REPLY = 1, CONTROL_EXITED };
+
+struct control_reply {
+    uint32_t magic, kind, size;
+    /* REPLY: 0 or more, or -errno with a text; EXITED: the wait status */
+    int32_t result;
+};
+
+/*
+ * A process to start. Behind it: groups (uint32_t each), then strings, each ended by a NUL: cwd,
+ * argc arguments, envc variables.
+ */
+struct control_process {
+    uint32_t argc, envc, group_count;
+    uint32_t uid, gid, umask;
+    uint64_t caps[5]; /* permitted effective inheritable bounding ambient */
+    struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
+    int32_t oom_score_adj, nice;
+    uint32_t personality, ioprio, sched_policy, sched_priority;
+    uint32_t no_new_privs;
+    uint32_t
+        terminal; /* descriptor 0 is a terminal in raw mode, and the process's controlling one */
+    uint32_t ignore_paused;
+};
+
+/*
+ * The status file, written by the sentry alone. It stays when the sentry is gone: state RUNNING of
+ * a dead process means it was killed.
+ */
+enum control_state {
+    CONTROL_CREATING,
+    CONTROL_CREATED,
+    CONTROL_RUNNING,
+    CONTROL_PAUSED,
+    CONTROL_STOPPED
+};
+
+struct control_status {
+    uint32_t magic, state;
+    int32_t status; /* STOPPED: init's wait status */
+    uint32_t unused;
+};

@@ -1,0 +1,109 @@
+/*
+ * What the sandbox says of itself: its processes, and what they use. Runs on the control thread.
+ * Locks: tasks_lock, by the look-ups it calls.
+ */
+#include "sentry/boot/control_int.h"
+
+#include "fs/devpts/tty.h"
+#include "sentry/mm/mm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NS_PER_MS 1000000ULL
+#define NS_PER_S  1000000000ULL
+
+static uint64_t boottime_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+static void print_process(FILE *f, struct kernel *k, struct thread_group *tg)
+{
+    uint64_t user = 0, system = 0, now = boottime_ns();
+    struct task *leader = task_find(k, tg->tgid);
+    const struct cred *cred;
+    char comm[16], tty[16] = "?";
+
+    if (!leader)
+        return;
+    task_comm_get(leader, comm);
+    for (char *p = comm; *p; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?'; /* a line each */
+    }
+    cred = task_cred_get(leader);
+    thread_group_cpu_time(tg, &user, &system);
+    mutex_lock(&k->tasks_lock);
+    if (tg->session && tg->session->tty)
+        snprintf(tty, sizeof(tty), "pts/%d", tg->session->tty->index);
+    fprintf(f, "%d %d %u %llu %llu %s %s\n", tg->tgid, tg->parent ? tg->parent->tgid : 0, cred->uid,
+            (unsigned long long)((now - tg->start_ns) / NS_PER_S),
+            (unsigned long long)((user + system) / NS_PER_MS), tty, comm);
+    mutex_unlock(&k->tasks_lock);
+    cred_put(cred);
+    task_put(leader);
+}
+
+typedef void (*process_fn)(FILE *f, struct kernel *k, struct thread_group *tg);
+
+static int reply_text(struct control *s, struct control_conn *c, process_fn each)
+{
+    struct kernel *k = s->boot->kernel;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    int r;
+
+    if (!f)
+        return -1;
+    for (int32_t nr = 0; (nr = thread_group_next(k, nr + 1)) > 0;) {
+        struct thread_group *tg = thread_group_find(k, nr);
+
+        if (tg) {
+            if (!load_acquire(&tg->exited))
+                each(f, k, tg);
+            thread_group_put(tg);
+        }
+    }
+    if (fclose(f) != 0 || size > CONTROL_REPLY_MAX)
+        r = control_reply(c, CONTROL_REPLY, -E2BIG, "", 0);
+    else
+        r = control_reply(c, CONTROL_REPLY, 0, text, size);
+    free(text);
+    return r;
+}
+
+int control_do_ps(struct control *s, struct control_conn *c)
+{
+    return reply_text(s, c, print_process);
+}
+
+/* A line per process; the CLI adds them up. */
+static void print_usage(FILE *f, struct kernel *k, struct thread_group *tg)
+{
+    uint64_t user = 0, system = 0, rss = 0;
+    struct task *leader = task_find(k, tg->tgid);
+    struct mm *mm = leader ? task_mm_get(leader) : NULL;
+
+    thread_group_cpu_time(tg, &user, &system);
+    if (mm) {
+        rss = platform_as_rss(mm->as, NULL) * PAGE_SIZE;
+        mm_put(mm);
+    }
+    fprintf(f, "user_ns %llu\nsystem_ns %llu\nrss %llu\npids %u\n", (unsigned long long)user,
+            (unsigned long long)system, (unsigned long long)rss, READ_ONCE(tg->task_count));
+    if (leader)
+        task_put(leader);
+}
+
+int control_do_stats(struct control *s, struct control_conn *c)
+{
+    return reply_text(s, c, print_usage);
+}

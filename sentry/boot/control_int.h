@@ -1,0 +1,41 @@
+/* Shared by the control server's files. Only its own thread touches these, but for the poke. */
+#pragma once
+
+#include "sentry/boot/boot_int.h"
+
+#define CONTROL_CONNECTIONS 256
+
+/* A process started by CONTROL_EXEC; its connection may be gone already. */
+struct control_exec {
+    struct thread_group *tg;    /* counted */
+    struct park_waiter *waiter; /* kmalloc: on tg's exit_waiters, unparks boot's main thread */
+    struct tty *tty;            /* or NULL */
+    int tty_fd;                 /* the host's terminal behind it, or -1 */
+};
+
+struct control_conn {
+    int fd; /* -1: free */
+    struct control_request head;
+    uint8_t *payload; /* malloc'ed, head.size bytes */
+    size_t have;      /* of header and payload together */
+    int fds[CONTROL_FDS_MAX];
+    int fd_count;
+    struct control_exec *exec;
+};
+
+struct control {
+    struct boot *boot;
+    int listen_fd, poke_fd;
+    struct control_conn conns[CONTROL_CONNECTIONS];
+};
+
+/* A reply; -errno with a text, or a result. 0, or -1: the connection is to be closed. */
+int control_reply(struct control_conn *c, enum control_kind kind, int32_t result, const char *text,
+                  size_t size) MUST_CHECK;
+/* control_exec.c. Each answers the request in c; -1: the connection is to be closed. */
+int control_do_exec(struct control *s, struct control_conn *c) MUST_CHECK;
+void control_exec_check(struct control *s, struct control_conn *c);
+void control_exec_forget(struct control_exec *e);
+/* control_info.c */
+int control_do_ps(struct control *s, struct control_conn *c) MUST_CHECK;
+int control_do_stats(struct control *s, struct control_conn *c) MUST_CHECK;
