@@ -4,6 +4,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/strace/strace.h"
 #include "syscalls/syscalls.h"
 
@@ -62,11 +63,22 @@ static NOINLINE int64_t traced_call(struct task *t, uint64_t nr, const struct sy
     return result;
 }
 
+/* A call that is looked at first: by the task's own filters, by the trace. */
+static NOINLINE int64_t watched_call(struct task *t, uint64_t nr, const struct syscall_row *row,
+                                     const uint64_t args[6])
+{
+    int64_t result;
+
+    if (t->seccomp_mode != SECCOMP_OFF && !seccomp_allows(t, nr, args, &result))
+        return result;
+    return READ_ONCE(t->k->strace) ? traced_call(t, nr, row, args) : call(t, nr, row, args);
+}
+
 int64_t syscall_dispatch(struct task *t, uint64_t nr, const uint64_t args[6])
 {
     const struct syscall_row *row = syscall_row(nr);
 
-    if (unlikely(READ_ONCE(t->k->strace)))
-        return traced_call(t, nr, row, args);
+    if (unlikely(READ_ONCE(t->k->strace) | READ_ONCE(t->seccomp_mode)))
+        return watched_call(t, nr, row, args);
     return call(t, nr, row, args);
 }

@@ -177,6 +177,10 @@ static int64_t credentials(struct task *t, const struct syscall_args *a)
         return a->arg[1] || a->arg[2] || a->arg[3] || a->arg[4] ? -EINVAL : t->cred->no_new_privs;
     case LX_PR_SET_NO_NEW_PRIVS:
         return set_no_new_privs(t, a);
+    case LX_PR_GET_SECCOMP:
+        return t->seccomp_mode;
+    case LX_PR_SET_SECCOMP:
+        return prctl_set_seccomp(t, a->arg[1], ARG_PTR(2));
     case LX_PR_CAPBSET_READ:
         return a->arg[1] > CRED_CAP_LAST ? -EINVAL
                                          : (int64_t)(t->cred->cap_bounding >> a->arg[1] & 1);

@@ -41,6 +41,8 @@ struct syscall_row {
     const char *args; /* argument kinds for strace, see table.def */
     const char *note; /* what is missing, or why */
 };
+/* PR_SET_SECCOMP, in sys_seccomp.c. */
+int64_t prctl_set_seccomp(struct task *t, uint64_t mode, uaddr_t prog);
 /* restart_syscall(2) of poll, in sys_poll.c. */
 int64_t syscall_restart_poll(struct task *t);
 enum { SYSCALL_MISSING, SYSCALL_PARTIAL, SYSCALL_FULL };

@@ -2,6 +2,7 @@
 #include "fs/proc/proc_pid.h"
 #include "platform/host/host.h"
 #include "sentry/abi/sched.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/mm/mm.h"
 
 #define KB(pages) ((pages) * (PAGE_SIZE / 1024))
@@ -75,7 +76,8 @@ static void show_caps(struct task *t, struct strbuf *sb)
     strbuf_printf(
         sb, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n",
         c->cap_inheritable, c->cap_permitted, c->cap_effective, c->cap_bounding, c->cap_ambient);
-    strbuf_printf(sb, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", c->no_new_privs);
+    strbuf_printf(sb, "NoNewPrivs:\t%d\nSeccomp:\t%u\nSeccomp_filters:\t%u\n", c->no_new_privs,
+                  READ_ONCE(t->seccomp_mode), seccomp_depth(t));
     cred_put(c);
     strbuf_puts(sb, "Speculation_Store_Bypass:\tthread "
                     "vulnerable\nSpeculationIndirectBranch:\tconditional enabled\n");

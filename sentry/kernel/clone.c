@@ -7,6 +7,7 @@
 #include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/wait.h"
@@ -66,6 +67,8 @@ static void copy_identity(struct task *t, struct task *child)
     child->sched_priority = t->sched_priority;
     child->ioprio = t->ioprio;
     memcpy(child->affinity, t->affinity, sizeof(child->affinity));
+    if (t->seccomp_mode != SECCOMP_OFF)
+        seccomp_inherit(t, child);
     child->blocked = t->mask_saved ? t->saved_mask : t->blocked;
 }
 
@@ -263,6 +266,8 @@ static int enter(struct task *t, struct task *child, const struct clone_args *ar
         tg->session = self->session;
         pgrp_join_locked(tg, self->pgrp);
         tg->is_subreaper_descendant = parent->child_subreaper || parent->is_subreaper_descendant;
+    } else if (t->seccomp_mode != SECCOMP_OFF) {
+        seccomp_inherit(t, child); /* another thread may have synchronised since */
     }
 out:
     mutex_unlock(&k->tasks_lock);

@@ -7,6 +7,7 @@
 #include "sentry/abi/sched.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/mm/mm.h"
@@ -74,6 +75,7 @@ void task_put(struct task *t)
     BUG_ON(t->us.mm || t->us.ctx || t->files || t->fs || t->vfork_parent);
     if (t->cred)
         cred_put(t->cred);
+    seccomp_filter_put(t->seccomp);
     kfree(t->fpu_scratch);
     if (t->tg)
         thread_group_put(t->tg);

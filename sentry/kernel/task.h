@@ -27,6 +27,7 @@
 
 struct kernel;
 struct tty;
+struct seccomp_filter;
 
 enum task_state { TASK_RUNNING, TASK_ZOMBIE, TASK_DEAD };
 
@@ -178,6 +179,8 @@ struct task {
     bool in_vfork;
     uint64_t trap_no, trap_err, trap_addr; /* of the last fault, for signal frames */
     uint64_t past_user_ns, past_system_ns; /* of contexts left by exec; sig_lock */
+    uint32_t seccomp_mode;   /* SECCOMP_OFF ...: kernel/seccomp.h */
+    struct seccomp_filter *seccomp; /* one reference, or NULL */
     uaddr_t set_child_tid;   /* CLONE_CHILD_SETTID: written by the child before it first runs */
     uint32_t ioprio;
 };
