@@ -10,6 +10,9 @@
 #include "sentry/base/fmt.h"
 #include "sentry/base/string.h"
 
+#define CPUID7_FSGSBASE 1U
+#define HWCAP2_FSGSBASE 2U
+
 /* Not every link holds every platform. */
 #pragma weak ptrace_platform_ops
 #pragma weak systrap_platform_ops
@@ -33,6 +36,18 @@ const struct platform_ops *platform_find(const char *name)
     return NULL;
 }
 
+static void find_hwcaps(struct platform_facts *facts)
+{
+    uint32_t eax = 1, ebx, ecx = 0, edx;
+
+    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    facts->hwcap = edx;
+    eax = 7;
+    ecx = 0;
+    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    facts->hwcap2 = ebx & CPUID7_FSGSBASE ? HWCAP2_FSGSBASE : 0;
+}
+
 int platform_select(const struct platform_ops *ops, const struct platform_config *config, char *why,
                     size_t size)
 {
@@ -45,6 +60,7 @@ int platform_select(const struct platform_ops *ops, const struct platform_config
         cv_snprintf(why, size, "platform %s failed to start: error %d", ops->name, -err);
         return err;
     }
+    find_hwcaps(&chosen.facts);
     chosen.ops = ops;
     return 0;
 }
@@ -119,6 +135,17 @@ int platform_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_siz
     check_range(old_addr, old_size);
     check_range(new_addr, new_size);
     return chosen.ops->remap(ctx, old_addr, old_size, new_addr, new_size, dontunmap);
+}
+
+void platform_batch_begin(struct platform_ctx *ctx)
+{
+    if (chosen.ops->batch_begin)
+        chosen.ops->batch_begin(ctx);
+}
+
+int platform_batch_end(struct platform_ctx *ctx)
+{
+    return chosen.ops->batch_end ? chosen.ops->batch_end(ctx) : 0;
 }
 
 int platform_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice)

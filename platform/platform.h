@@ -67,6 +67,8 @@ struct platform_facts {
     uint64_t vvar_size;
     uint32_t fpu_size;    /* bytes of an XSAVE-format state (standard, non-compacted layout) */
     uint64_t fpu_features; /* XCR0 bits that it can hold */
+    /* Auxiliary values of this processor; here, since cpuid is dear in virtual machines. */
+    uint32_t hwcap, hwcap2;
     /* false: guest code could reach the kernel's memory (mpk without keys or scanner) */
     bool isolates;
 };
@@ -113,7 +115,8 @@ enum {
     PLATFORM_MAP_SHARED = 1,
     PLATFORM_MAP_NORESERVE = 2,
     PLATFORM_MAP_POPULATE = 4,
-    PLATFORM_MAP_LOCKED = 8
+    PLATFORM_MAP_LOCKED = 8,
+    PLATFORM_MAP_KEPT = 16, /* fd stays open and the same file's until the batch ends */
 };
 int platform_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
                  int fd, uint64_t offset) MUST_CHECK;
@@ -132,6 +135,14 @@ int platform_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int f
 /* One byte a page in vec (kernel memory). */
 int platform_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size,
                      uint8_t *vec) MUST_CHECK;
+
+/*
+ * Between the two, map, unmap, protect and copy_out of ctx may be put off until the end or any other
+ * call on ctx, in order; each then returns 0 for now, and end tells the first error. What was done
+ * of the rest is then unknown: for an address space that is given up on any error.
+ */
+void platform_batch_begin(struct platform_ctx *ctx);
+int platform_batch_end(struct platform_ctx *ctx) MUST_CHECK;
 
 /* ---- contexts ---- */
 

@@ -38,6 +38,8 @@ struct platform_ops {
     int (*advise)(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice);
     int (*msync)(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags);
     int (*mincore)(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec);
+    void (*batch_begin)(struct platform_ctx *ctx); /* these two: NULL where nothing is put off */
+    int (*batch_end)(struct platform_ctx *ctx);
     int (*ctx_clone)(struct platform_ctx *ctx, struct platform_ctx **out);
     int (*ctx_start)(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg);
     void (*ctx_discard)(struct platform_ctx *ctx);

@@ -70,15 +70,19 @@ static uint64_t process_clock(struct platform_as *as)
     return ns;
 }
 
-/* The stub's thread. Its own word for it when it can be asked: it would lie about its own time
- * only. */
+/*
+ * The stub's thread. Where it is not the process's only one, its own word for it when it can be
+ * asked without waking it: it would lie about its own time only.
+ */
 static uint64_t stub_time(struct platform_ctx *ctx)
 {
     char name[64], line[128];
     unsigned long ns;
     int64_t said;
 
-    if (ctx->owned && pthread_equal(ctx->owner, pthread_self()) &&
+    if (!atomic_load(&ctx->as->threaded))
+        return process_clock(ctx->as);
+    if (ctx->owned && pthread_equal(ctx->owner, pthread_self()) && channel_awake(ctx) &&
         channel_command(ctx, STUB_CPU_TIME, &said) == 0 && said >= 0)
         return (uint64_t)said;
     snprintf(name, sizeof(name), "task/%d/schedstat", ctx->tid);

@@ -101,6 +101,11 @@ int channel_ready(struct platform_ctx *ctx)
 {
     int err;
 
+    if (unlikely(ctx->batch.open)) {
+        err = batch_flush(ctx);
+        if (err)
+            return err;
+    }
     if (ctx->ready)
         return 0;
     err = await(ctx, policy_command(ctx), ANSWER_TIMEOUT_NS);
@@ -135,8 +140,10 @@ int channel_command(struct platform_ctx *ctx, uint32_t command, int64_t *out)
 int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], bool slow)
 {
     int64_t result;
-    int err;
+    int err = channel_ready(ctx);
 
+    if (err)
+        return err;
     ctx->slot->arg[0] = nr;
     for (int i = 0; i < 6; i++)
         ctx->slot->arg[i + 1] = args[i];
@@ -147,8 +154,10 @@ int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[
 int64_t channel_map_fd(struct platform_ctx *ctx, int64_t socket, const uint64_t args[6], bool slow)
 {
     int64_t result;
-    int err;
+    int err = channel_ready(ctx);
 
+    if (err)
+        return err;
     ctx->slot->arg[0] = (uint64_t)socket;
     for (int i = 0; i < 6; i++)
         ctx->slot->arg[i + 1] = args[i];
@@ -184,11 +193,13 @@ int channel_resume(struct platform_ctx *ctx, bool full)
 void channel_wake_dead(struct platform_as *as)
 {
     pthread_mutex_lock(&as->lock);
-    for (unsigned i = 0; i < ZONE_SLOTS; i++) {
-        if (!slot_bit(as->used, i))
-            continue;
-        __atomic_store_n(&as->slots[i].turn, TURN_GONE, __ATOMIC_SEQ_CST);
-        host_futex_wake(&as->slots[i].turn, INT32_MAX);
+    for (unsigned w = 0; w < ZONE_SLOTS / 64; w++) {
+        for (uint64_t used = as->used[w]; used; used &= used - 1) {
+            struct stub_slot *slot = &as->slots[w * 64 + (unsigned)__builtin_ctzl(used)];
+
+            __atomic_store_n(&slot->turn, TURN_GONE, __ATOMIC_SEQ_CST);
+            host_futex_wake(&slot->turn, INT32_MAX);
+        }
     }
     pthread_mutex_unlock(&as->lock);
 }

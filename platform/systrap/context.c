@@ -106,6 +106,7 @@ int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out)
         return -ENOMEM;
     }
     __atomic_store_n(&new->slot->turn, TURN_STUB, __ATOMIC_SEQ_CST);
+    atomic_store(&as->threaded, true);
     ctx->slot->arg[0] = (uint64_t)index;
     ctx->slot->arg[1] = !stacked;
     err = channel_command(ctx, STUB_CLONE, &tid);

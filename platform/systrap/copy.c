@@ -111,12 +111,22 @@ static int copy(struct platform_ctx *ctx, void *local, uint64_t guest, size_t n,
 
 int systrap_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done)
 {
+    if (unlikely(ctx->batch.open) && batch_flush(ctx))
+        return finish(0, 1, done);
     return copy(ctx, dst, src, n, false, done);
 }
 
 int systrap_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                      size_t *done)
 {
+    int err;
+
+    if (unlikely(ctx->batch.open)) {
+        if (clip(dst, n) == n && batch_copy_out(ctx, dst, src, n, &err))
+            return finish(err ? 0 : n, n, done);
+        if (batch_flush(ctx))
+            return finish(0, 1, done);
+    }
     return copy(ctx, (void *)src, dst, n, true, done);
 }
 

@@ -26,6 +26,8 @@ static int simple(struct platform_ctx *ctx, uint64_t nr, uint64_t a, uint64_t b,
 
     if (!in_range(a, b))
         return -EINVAL;
+    if (ctx->batch.open && (nr == SYS_munmap || nr == SYS_mprotect))
+        return batch_call(ctx, nr, args, -1, 0);
     r = channel_call(ctx, nr, args, slow);
     if (r > 0 || r < -4095)
         return -EIO;
@@ -40,12 +42,17 @@ static int placed(int64_t r, uint64_t want)
     return (uint64_t)r == want ? 0 : -EIO;
 }
 
-static int map_fd(struct platform_ctx *ctx, const uint64_t args[6], int fd, bool slow)
+/* kept: fd stays open until the batch ends. */
+static int map_fd(struct platform_ctx *ctx, const uint64_t args[6], int fd, bool slow, bool kept)
 {
     struct platform_as *as = ctx->as;
     int64_t r;
     int err;
 
+    if (ctx->batch.open && !slow) {
+        err = batch_call(ctx, SYS_mmap, args, fd, (int64_t)args[0]);
+        return err || kept ? err : batch_flush(ctx);
+    }
     err = channel_ready(ctx);
     if (err)
         return err;
@@ -60,10 +67,17 @@ static int map_fd(struct platform_ctx *ctx, const uint64_t args[6], int fd, bool
 int memory_map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
                     uint64_t offset)
 {
-    const uint64_t args[6] = {addr,   size, (uint64_t)prot, MAP_FIXED | MAP_PRIVATE, (uint64_t)-1,
-                              offset};
+    const uint64_t args[6] = {addr,         size,  (uint64_t)prot, MAP_FIXED | MAP_PRIVATE,
+                              (uint64_t)-1, offset};
 
-    return map_fd(ctx, args, fd, false);
+    return map_fd(ctx, args, fd, false, true);
+}
+
+static int map_zero(struct platform_ctx *ctx, const uint64_t args[6], bool slow)
+{
+    if (ctx->batch.open && !slow)
+        return batch_call(ctx, SYS_mmap, args, -1, (int64_t)args[0]);
+    return placed(channel_call(ctx, SYS_mmap, args, slow), args[0]);
 }
 
 /* A mapping that may be patched: code of a file that the guest cannot write. */
@@ -92,9 +106,9 @@ int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot
     patched_lock(ctx->as);
     err = patched_release(ctx, addr, size);
     if (!err && fd >= 0)
-        err = map_fd(ctx, args, fd, slow);
+        err = map_fd(ctx, args, fd, slow, flags & PLATFORM_MAP_KEPT);
     else if (!err)
-        err = placed(channel_call(ctx, SYS_mmap, args, slow), addr);
+        err = map_zero(ctx, args, slow);
     if (!err && is_text(prot, flags, fd))
         patched_mapped(ctx, addr, size, prot, fd, offset);
     patched_unlock(ctx->as);

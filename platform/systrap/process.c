@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <x86intrin.h>
 
 #define PID_BUCKETS      256
 #define POOL_SIZE        2
@@ -92,6 +93,28 @@ void process_kill(struct platform_as *as)
     if (!as->reaped)
         host_syscall(SYS_kill, (uint64_t)as->pid, SIGKILL, 0, 0, 0, 0);
     pthread_rwlock_unlock(&as->life);
+}
+
+/*
+ * The host empties a killed process on the core where its thread wakes up: that should be the
+ * caller's, which is about to be free, and not one where somebody waits for this exit.
+ */
+void process_end(struct platform_as *as)
+{
+    uint64_t mask[CPU_WORDS] = {0};
+    uint32_t cpu;
+
+    __rdtscp(&cpu);
+    cpu &= CPU_MASK;
+    if (cpu < CPU_WORDS * 64 && READ_ONCE(as->slots[as->first].turn) & TURN_ASLEEP) {
+        mask[cpu / 64] = 1UL << (cpu % 64);
+        pthread_rwlock_rdlock(&as->life);
+        if (!as->reaped)
+            host_syscall(SYS_sched_setaffinity, (uint64_t)as->pid, sizeof(mask), (uint64_t)mask, 0,
+                         0, 0);
+        pthread_rwlock_unlock(&as->life);
+    }
+    process_kill(as);
 }
 
 /* A dead child: its address space hears of it before the pid can be used again. */
@@ -177,6 +200,7 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
     if (!ctx) {
         err = -ENOMEM;
     } else {
+        as->first = ctx->index;
         slot_bit_set(as->used, ctx->index);
         slot_bit_set(as->stacked, ctx->index);
         __atomic_store_n(&ctx->slot->turn, TURN_STUB, __ATOMIC_SEQ_CST);

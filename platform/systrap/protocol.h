@@ -92,6 +92,9 @@ enum stub_command {
     STUB_FPU_SAVE, /* xsave to buffer */
     STUB_FPU_LOAD, /* xrstor from buffer */
     STUB_CPU_TIME, /* result: ns of this thread by the host's clock */
+    STUB_BATCH,    /* arg[2] steps in buffer, with arg[1] descriptors received on socket arg[0];
+                      result:    how many were done, or an error before the first; arg[3]: what the next
+                      one gave */
     STUB_COMMAND_COUNT
 };
 
@@ -138,6 +141,24 @@ struct stub_slot {
     char unused[SLOT_SIZE - SLOT_REGS - sizeof(struct stub_regs) - STUB_BUFFER_SIZE];
     char buffer[STUB_BUFFER_SIZE] ALIGNED(64);
 };
+
+/* A batch: steps at the buffer's start, data of copies at its end. */
+enum stub_step_kind {
+    STUB_STEP_CALL,  /* host call nr with arg; fd, if not -1, is the received descriptor for arg[4]
+                      */
+    STUB_STEP_COPY,  /* arg[1] bytes from offset arg[2] of the buffer to guest address arg[0] */
+    STUB_STEP_CLEAR, /* arg[1] zero bytes to guest address arg[0] */
+};
+
+struct stub_step {
+    uint32_t kind;
+    int32_t fd;
+    uint64_t nr;
+    uint64_t arg[6];
+    int64_t want; /* another result ends the batch */
+};
+
+#define STUB_BATCH_FDS 4
 
 /* At the top of each alternate stack; private to the process. */
 struct stub_thread {

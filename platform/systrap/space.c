@@ -109,7 +109,7 @@ int as_send_fds(struct platform_as *as, const int *fds, unsigned count)
 {
     union {
         struct cmsghdr align;
-        char space[CMSG_SPACE(2 * sizeof(int))];
+        char space[CMSG_SPACE(STUB_BATCH_FDS * sizeof(int))];
     } control;
     char byte = 0;
     struct iovec iov = {&byte, 1};

@@ -166,7 +166,7 @@ static void as_get(struct platform_as *as)
 static void as_put(struct platform_as *as)
 {
     if (atomic_fetch_sub(&as->refs, 1) == 1)
-        process_kill(as);
+        process_end(as);
     as_release(as);
 }
 
@@ -336,6 +336,8 @@ const struct platform_ops systrap_platform_ops = {
     .advise = systrap_advise,
     .msync = systrap_msync,
     .mincore = systrap_mincore,
+    .batch_begin = systrap_batch_begin,
+    .batch_end = systrap_batch_end,
     .ctx_clone = systrap_ctx_clone,
     .ctx_start = ctx_start,
     .ctx_discard = ctx_free,

@@ -27,11 +27,14 @@ struct platform_as {
     pid_t pid;
     bool reaped;
     atomic_bool dead;
+    atomic_bool threaded;     /* it has had a second thread */
     struct platform_as *next; /* process table */
 
     pthread_mutex_t fd_lock; /* one descriptor message at a time */
     int socket;              /* the sentry's end */
     int64_t stub_socket;     /* the stub's number of its end */
+
+    unsigned first; /* its first thread's slot */
 
     pthread_mutex_t lock;
     struct stub_slot *slots;
@@ -42,7 +45,8 @@ struct platform_as {
     struct patched_maps *patched; /* patched.c; NULL: none yet */
 };
 
-#define CPU_WORDS 16 /* host CPU masks: 1024 CPUs */
+#define CPU_WORDS 16    /* host CPU masks: 1024 CPUs */
+#define CPU_MASK  0xfff /* the core's number in what rdtscp says */
 
 /* policy.c; times in TSC ticks. */
 struct wait_policy {
@@ -61,6 +65,15 @@ struct wait_policy {
     uint64_t mask[CPU_WORDS];
 };
 
+/* batch.c: what has been put off */
+struct batch {
+    bool open;
+    int err; /* the first; the rest is not done */
+    unsigned count, fd_count;
+    uint32_t data; /* where the data in the slot's buffer begins */
+    int fds[STUB_BATCH_FDS];
+};
+
 struct platform_ctx {
     struct platform_as *as;
     struct stub_slot *slot;
@@ -76,6 +89,7 @@ struct platform_ctx {
 
     uint64_t by_patch, by_trap; /* calls not yet counted in */
 
+    struct batch batch;
     struct wait_policy wait;
     bool owned; /* it has run: */
     pthread_t owner;
@@ -123,6 +137,8 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
 /* From the pool, or made now. */
 int process_fresh(struct platform_as **out_as, struct platform_ctx **out_ctx);
 void process_kill(struct platform_as *as);
+/* The same for one that nobody uses any more, by a thread that is done, too. */
+void process_end(struct platform_as *as);
 
 /* space.c: the objects of address spaces */
 void as_hold(struct platform_as *as);
@@ -264,6 +280,18 @@ void patched_fixup(struct platform_ctx *ctx, struct cpu_regs *regs);
 void patched_read_back(struct platform_as *as, void *dst, uint64_t addr, size_t n);
 void patched_count(uint64_t patched, uint64_t trapped);
 void patched_stats(struct patch_stats *out);
+
+/* batch.c; where ctx->batch.open */
+void systrap_batch_begin(struct platform_ctx *ctx);
+int systrap_batch_end(struct platform_ctx *ctx);
+/* Does what was put off; the batch's error, if there has been one. */
+int batch_flush(struct platform_ctx *ctx) MUST_CHECK;
+/* A host call that is to give want; fd >= 0: for mmap, open until the flush. */
+int batch_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], int fd,
+               int64_t want) MUST_CHECK;
+/* False: it is too large to be put off. */
+bool batch_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                    int *out_err);
 
 /* copy.c */
 int systrap_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);

@@ -265,7 +265,8 @@ static void drop_resources(struct task *t)
         mount_ns_put(ns);
 }
 
-static void drop_mm(struct task *t)
+/* The address space without users that is left, or NULL. */
+static struct platform_as *drop_mm(struct task *t)
 {
     struct mm *mm;
 
@@ -274,10 +275,10 @@ static void drop_mm(struct task *t)
     t->us.mm = NULL;
     mutex_unlock(&t->res_lock);
     if (!mm)
-        return;
+        return NULL;
     if (mm->hiwater_rss > t->tg->max_rss_pages)
         t->tg->max_rss_pages = mm->hiwater_rss;
-    mm_put(mm);
+    return mm_put_but_as(mm);
 }
 
 void task_finish(struct task *t)
@@ -288,6 +289,7 @@ void task_finish(struct task *t)
     const struct kernel_hooks *hooks = kernel_hooks_of(k);
     bool last = start_exit(t);
     uint64_t user_ns = 0, system_ns = 0;
+    struct platform_as *as;
 
     task_release_user_words(t);
     if (last)
@@ -299,11 +301,13 @@ void task_finish(struct task *t)
     drop_resources(t);
     platform_ctx_cpu_time(ctx, &user_ns, &system_ns);
     task_set_ctx_shared(t, NULL);
-    drop_mm(t);
+    as = drop_mm(t);
     t->us.ctx = NULL;
     task_release_vfork(t);
     exit_notify(t, user_ns + t->past_user_ns, system_ns + t->past_system_ns);
     task_put(t);
+    if (as)
+        platform_as_put(as);
     if (load_acquire(&k->init_done))
         unpark(&k->boot_parker);
     platform_ctx_exit(ctx);

@@ -122,11 +122,13 @@ static void set_code_and_data(struct mm *mm, const struct elf_image *img, uint64
         mm->start_code = img->start + bias;
 }
 
-int loader_load(const struct exec_plan *plan, const struct exec_args *args, const struct uspace *us,
-                const struct loader_env *env, struct cpu_regs *regs)
+/* Everything that is mapped and written; entry and sp are where the program starts. */
+static int build_image(const struct exec_plan *plan, const struct exec_args *args,
+                       const struct uspace *us, const struct loader_env *env, uint64_t *out_entry,
+                       uint64_t *out_sp)
 {
     const struct elf_image *exe = &plan->exe, *interp = &plan->interp;
-    uint64_t interp_bias = 0, sp = 0, entry;
+    uint64_t interp_bias = 0, entry;
     struct mm *mm = us->mm;
     struct stack_info info = {0};
     struct layout layout;
@@ -159,13 +161,27 @@ int loader_load(const struct exec_plan *plan, const struct exec_args *args, cons
     }
     if (entry >= platform_facts()->user_max)
         return -EINVAL;
-    ret = stack_build(plan, args, us, env, &info, &sp);
+    *out_entry = entry;
+    return stack_build(plan, args, us, env, &info, out_sp);
+}
+
+int loader_load(const struct exec_plan *plan, const struct exec_args *args, const struct uspace *us,
+                const struct loader_env *env, struct cpu_regs *regs)
+{
+    uint64_t entry = 0, sp = 0;
+    int ret, batch;
+
+    platform_batch_begin(us->ctx);
+    ret = build_image(plan, args, us, env, &entry, &sp);
+    batch = platform_batch_end(us->ctx);
+    if (ret == 0)
+        ret = batch;
     if (ret < 0)
         return ret;
-    mm->exe = &file_get(exe->file)->mapped;
+    us->mm->exe = &file_get(plan->exe.file)->mapped;
     if (plan->has_interp)
         /* the mappings hold it; Linux denies the program only */
-        vfs_exec_allow_write(interp->file);
+        vfs_exec_allow_write(plan->interp.file);
     memset(regs, 0, sizeof(*regs));
     regs->rip = entry;
     regs->rsp = sp;

@@ -10,20 +10,12 @@
 #define RANDOM_BYTES    16
 #define CLOCK_TICKS     100
 #define SIGFRAME_FIXED  936 /* of a signal frame, without the FPU state */
-#define HWCAP2_FSGSBASE 2
 
 struct builder {
     uint64_t top, sp;
     uint8_t *block; /* holds [sp, top) */
     uint64_t execfn, strings, platform, random;
 };
-
-static void cpuid(uint32_t leaf, uint32_t *ebx, uint32_t *edx)
-{
-    uint32_t eax = leaf, ecx = 0;
-
-    __asm__ volatile("cpuid" : "+a"(eax), "=b"(*ebx), "+c"(ecx), "=d"(*edx));
-}
 
 static uint8_t *at(const struct builder *b, uint64_t addr)
 {
@@ -48,14 +40,11 @@ static void fill_auxv(struct auxv *v, const struct builder *b, const struct exec
 {
     const struct platform_facts *f = platform_facts();
     const struct elf_image *exe = &plan->exe;
-    uint32_t ebx, features, ebx7, unused;
 
-    cpuid(1, &ebx, &features);
-    cpuid(7, &ebx7, &unused);
     if (f->vdso_addr)
         aux(v, LX_AT_SYSINFO_EHDR, f->vdso_addr);
     aux(v, LX_AT_MINSIGSTKSZ, (SIGFRAME_FIXED + f->fpu_size + 15) & ~15UL);
-    aux(v, LX_AT_HWCAP, features);
+    aux(v, LX_AT_HWCAP, f->hwcap);
     aux(v, LX_AT_PAGESZ, PAGE_SIZE);
     aux(v, LX_AT_CLKTCK, CLOCK_TICKS);
     aux(v, LX_AT_PHDR, exe->phdr_vaddr ? exe->phdr_vaddr + info->exe_bias : 0);
@@ -70,7 +59,7 @@ static void fill_auxv(struct auxv *v, const struct builder *b, const struct exec
     aux(v, LX_AT_EGID, env->egid);
     aux(v, LX_AT_SECURE, env->secure);
     aux(v, LX_AT_RANDOM, b->random);
-    aux(v, LX_AT_HWCAP2, ebx7 & 1 ? HWCAP2_FSGSBASE : 0);
+    aux(v, LX_AT_HWCAP2, f->hwcap2);
     aux(v, LX_AT_EXECFN, b->execfn);
     aux(v, LX_AT_PLATFORM, b->platform);
     aux(v, LX_AT_NULL, 0);

@@ -135,7 +135,9 @@ static int map_locked(const struct uspace *us, const struct mm_limits *lim,
     if (ret < 0)
         return ret;
     ret = platform_map(us->ctx, addr, size, args->prot & MM_PROT_BITS,
-                       platform_flags(args, flags, mm->lock_on_fault), src->fd, src->offset);
+                       platform_flags(args, flags, mm->lock_on_fault) |
+                           (src->close ? 0 : PLATFORM_MAP_KEPT),
+                       src->fd, src->offset);
     if (ret < 0) {
         vma_spares_put(&spares);
         return ret;

@@ -79,6 +79,13 @@ struct mm *mm_get(struct mm *mm)
     return mm;
 }
 
+static void destroy(struct mm *mm)
+{
+    free_tree(mm);
+    mm_file_put(mm->exe);
+    slab_free(&mm_slab, mm);
+}
+
 void mm_put(struct mm *mm)
 {
     if (!mm || !ref_put(&mm->ref))
@@ -86,9 +93,18 @@ void mm_put(struct mm *mm)
     /* First the host process: its mappings keep host files busy. */
     if (mm->as)
         platform_as_put(mm->as);
-    free_tree(mm);
-    mm_file_put(mm->exe);
-    slab_free(&mm_slab, mm);
+    destroy(mm);
+}
+
+struct platform_as *mm_put_but_as(struct mm *mm)
+{
+    struct platform_as *as;
+
+    if (!ref_put(&mm->ref))
+        return NULL;
+    as = mm->as;
+    destroy(mm);
+    return as;
 }
 
 /* ---- fork ---- */

@@ -101,6 +101,12 @@ struct mm_limits {
 struct mm *mm_create(struct platform_as *as) MUST_CHECK;
 struct mm *mm_get(struct mm *mm);
 void mm_put(struct mm *mm);
+/*
+ * The same, but the last put leaves the platform's address space to the caller: what is returned
+ * (NULL: mm lives on) is for platform_as_put. For exits: the host takes a while to empty it, which
+ * nobody who waits for the exit needs to see.
+ */
+struct platform_as *mm_put_but_as(struct mm *mm) MUST_CHECK;
 /* The child's copy of parent's tree for as_fork's AS (takes over the reference); DONTFORK and
  * WIPEONFORK regions are carried out through child_ctx. Call with parent.lock held from before
  * platform_as_fork. On failure as stays the caller's. */

@@ -115,7 +115,8 @@ uint64_t random_next(uint64_t *state);
                                             X(vdso) X(facts) X(crowded_top) X(gone_after_shutdown) \
                                                 X(map_file_race) X(killed_mapping)                 \
                                                     X(killed_mapping_many) X(killed_making)        \
-                                                        X(random) X(scribble)
+                                                        X(random) X(scribble)                      \
+                                                            X(batch) X(batch_errors)
 #define CASE(name)         void case_##name(void)
 #define CASE_DECLARE(name) CASE(name);
 CASES(CASE_DECLARE)

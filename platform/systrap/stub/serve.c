@@ -173,6 +173,8 @@ static int64_t perform(struct stub_slot *slot, uint32_t command)
         return word(slot, true);
     case STUB_MAP_FD:
         return stub_map_fd(slot);
+    case STUB_BATCH:
+        return stub_batch(slot);
     case STUB_FORK:
         return stub_fork(slot);
     case STUB_CLONE:

@@ -14,7 +14,7 @@
 #define STUB_EAGAIN  11
 #define STUB_EPROTO  71
 #define MSG_DONTWAIT 0x40
-#define MAX_FDS      2
+#define MAX_FDS      STUB_BATCH_FDS
 
 struct fd_message {
     uint64_t len; /* struct cmsghdr */
@@ -81,6 +81,62 @@ int64_t stub_map_fd(struct stub_slot *slot)
     r = stub_call(__NR_mmap, arg[1], arg[2], arg[3], arg[4], (uint64_t)fd, arg[6]);
     close_fd(fd);
     return r;
+}
+
+/* Bytes not cleared. */
+static int64_t clear(uint64_t guest, uint64_t n)
+{
+    static const char zeros[512] ALIGNED(64);
+
+    while (n) {
+        uint64_t part = n < sizeof(zeros) ? n : sizeof(zeros), left;
+
+        left = stub_copy((void *)guest, zeros, part);
+        guest += part - left;
+        n -= part - left;
+        if (left)
+            break;
+    }
+    return (int64_t)n;
+}
+
+static int64_t step(struct stub_slot *slot, const struct stub_step *s, const int32_t *fds)
+{
+    uint64_t fd = s->fd >= 0 && s->fd < STUB_BATCH_FDS ? (uint64_t)fds[s->fd] : s->arg[4];
+
+    switch (s->kind) {
+    case STUB_STEP_CALL:
+        return stub_call(s->nr, s->arg[0], s->arg[1], s->arg[2], s->arg[3], fd, s->arg[5]);
+    case STUB_STEP_COPY:
+        return (int64_t)stub_copy((void *)s->arg[0], slot->buffer + s->arg[2], s->arg[1]);
+    case STUB_STEP_CLEAR:
+        return clear(s->arg[0], s->arg[1]);
+    }
+    return -STUB_EPROTO;
+}
+
+int64_t stub_batch(struct stub_slot *slot)
+{
+    const struct stub_step *steps = (const struct stub_step *)slot->buffer;
+    uint64_t socket = slot->arg[0], fd_count = slot->arg[1], count = slot->arg[2], i;
+    int32_t fds[STUB_BATCH_FDS] = {-1, -1, -1, -1};
+    int64_t r = 0;
+
+    if (fd_count > STUB_BATCH_FDS)
+        return -STUB_EPROTO;
+    if (fd_count)
+        r = receive(socket, fds, (unsigned)fd_count);
+    if (r < 0)
+        return r;
+    for (i = 0; i < count; i++) {
+        r = step(slot, &steps[i], fds);
+        if (r != steps[i].want)
+            break;
+    }
+    slot->arg[3] = (uint64_t)r;
+    for (uint64_t j = 0; j < fd_count; j++)
+        close_fd(fds[j]);
+    return (int64_t)i;
 }
 
 static void unmap_range(uint64_t start, uint64_t end)

@@ -30,6 +30,7 @@ void stub_post(struct stub_slot *slot);
 int64_t stub_fork(struct stub_slot *slot);
 int64_t stub_clone(struct stub_slot *slot);
 int64_t stub_map_fd(struct stub_slot *slot);
+int64_t stub_batch(struct stub_slot *slot);
 
 static inline uint64_t stub_zone(void)
 {
