@@ -69,7 +69,8 @@ struct net_iface {
     char name[16];
     uint16_t hw_type;
     uint8_t hw_addr[8], hw_size;
-    bool dead, flushing;
+    bool dead, carrier;
+    bool flushing;                   /* on its way to a flush; read and cleared without the lock */
     uint32_t flags, caps, mtu, mtu6; /* mtu6: as told by routers, 0: none */
     uint32_t max_mtu, txq_len;
     ops_ref_t link_ops;
@@ -126,6 +127,8 @@ static inline bool net_addr_is_ours(struct net_stack *s, const struct ip_addr *a
 {
     return net_addr_find(s, NULL, addr) != NULL;
 }
+/* to lies in the network of an address of i. */
+bool net_addr_prefix_on(struct net_iface *i, const struct ip_addr *to);
 uint32_t net_addr_left_s(const struct net_addr *a, uint32_t lifetime_s);
 /* RFC 4291 2.7: NET_SCOPE_* of an address by its form. */
 uint8_t ip_scope(const struct ip_addr *a);

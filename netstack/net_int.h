@@ -73,10 +73,18 @@ uint64_t net_wheel_next(const struct net_wheel *w); /* ns */
 /* A packet for ourselves, put off until the lock is let go. Takes p. p->protocol says what it is.
  */
 void net_loop(struct net_stack *s, struct pkt *p);
+/* Those that came by i, which goes. */
+void net_loop_forget(struct net_stack *s, struct net_iface *i);
 
-/* iface.c: up and down, and what hangs on it */
+/* iface.c: up and down; ifaddr.c: what becomes of addresses then */
 void net_iface_up(struct net_iface *i);
 void net_iface_down(struct net_iface *i);
+void net_addrs_up(struct net_iface *i);
+void net_addrs_down(struct net_iface *i);
+/* Takes it from every table; routes of it go. */
+void net_addr_free(struct net_addr *a);
+/* DAD is over, well: it may be used. */
+void net_addr_ready(struct net_addr *a);
 /* Under no lock: destroys those whose last reference went. */
 void net_ifaces_bury(struct list *dead);
 

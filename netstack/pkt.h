@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "netstack/addr.h"
 #include "sentry/base/list.h"
 #include "sentry/base/ops.h"
 #include "sentry/base/ref.h"
@@ -61,11 +62,13 @@ struct pkt {
     uint16_t protocol;                /* EtherType, host order */
     uint16_t l2, l3, l4;              /* offsets of headers in head[], set on the way in */
     uint8_t ip_proto;
-    bool ce; /* arrived with Congestion Experienced */
+    bool ce;     /* arrived with Congestion Experienced */
+    bool looped; /* in: from ourselves, by no link */
     uint32_t mark, priority;
     uint64_t time_ns;        /* CLOCK_REALTIME of arrival, 0: not taken */
     struct net_iface *iface; /* in: where from; out: where to. Valid under the stack's lock */
-    ops_ref_t owner_ops;     /* struct pkt_owner_ops, or none */
+    uint32_t in_iface;   /* index of the interface it came by, once iface is no more looked at */
+    ops_ref_t owner_ops; /* struct pkt_owner_ops, or none */
     void *owner;
     uint32_t charge; /* what it counts against a socket's buffer */
     struct pkt_frag frags[PKT_MAX_FRAGS];
@@ -76,6 +79,9 @@ struct pkt {
 struct net_buf *net_buf_alloc(uint32_t size) MUST_CHECK;
 struct net_buf *net_buf_get(struct net_buf *b);
 void net_buf_put(struct net_buf *b);
+
+/* The net_buf sizes that waste least memory: pieces to cut a large write into. */
+#define NET_BUF_PIECE (32768U - 64U)
 
 /* An empty packet with room for headers in front of its (empty) head. */
 struct pkt *pkt_alloc(void) MUST_CHECK;
@@ -98,6 +104,16 @@ bool pkt_pull(struct pkt *p, uint32_t n) MUST_CHECK;
 void pkt_trim(struct pkt *p, uint32_t size);
 /* Copies n bytes from offset; false when out of range. */
 bool pkt_read(const struct pkt *p, uint32_t offset, void *to, uint32_t n) MUST_CHECK;
+/* Appends size bytes of from, starting at offset: references, but what lies in from's head is
+ * copied. -ENOMEM, -EMSGSIZE (too many pieces), -EINVAL out of range; to may have got a part then.
+ */
+int pkt_add_range(struct pkt *to, const struct pkt *from, uint32_t offset,
+                  uint32_t size) MUST_CHECK;
+/* A packet of these pieces (references), copied into one block where they are too many. NULL: out
+ * of memory or over PKT_MAX. */
+struct pkt *pkt_from_frags(const struct pkt_frag *frags, uint32_t count) MUST_CHECK;
+/* What it costs in memory, for socket buffers: data and the packet itself. */
+uint32_t pkt_truesize(const struct pkt *p);
 
 static inline uint8_t *pkt_data(struct pkt *p)
 {
@@ -107,7 +123,13 @@ static inline uint8_t *pkt_data(struct pkt *p)
 /* RFC 1071: the folded, uncomplemented sum of size bytes from offset. */
 uint16_t pkt_sum(const struct pkt *p, uint32_t offset, uint32_t size);
 uint16_t net_sum(const void *data, uint32_t size, uint32_t sum);
+/* RFC 9293 3.1, RFC 8200 8.1: the pseudo header's folded sum, size bytes of header and payload. */
+uint16_t net_pseudo_sum(const struct ip_addr *from, const struct ip_addr *to, uint8_t proto,
+                        uint32_t size);
 /* Completes PARTIAL. */
 void pkt_csum_finish(struct pkt *p);
-/* Cuts a GSO packet into segments appended to out; takes p. -ENOMEM: p is freed, out unchanged. */
+/* Cuts a GSO packet into segments appended to out; takes p. -ENOMEM, or
+ * -EINVAL when it is none: p is freed, out unchanged. */
 int pkt_segment(struct pkt *p, struct list *out) MUST_CHECK;
+/* Frees them all. */
+void pkt_list_free(struct list *packets);

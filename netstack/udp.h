@@ -42,9 +42,17 @@ struct udp_meta {
     uint64_t time_ns;
     uint16_t gro_size; /* UDP_GRO: payload of a segment, else 0 */
 };
+/* 0 with *out NULL: shut down for reading. */
 int udp_recv(struct udp_ep *ep, bool peek, struct pkt **out, struct udp_meta *meta) MUST_CHECK;
 uint32_t udp_unread(struct udp_ep *ep); /* of the next datagram: SIOCINQ */
 uint32_t udp_unsent(struct udp_ep *ep);
 
-void udp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *in); /* takes p */
+uint32_t udp_queued(struct udp_ep *ep); /* bytes of memory in the receive queue */
+/* For /proc/net and SOCK_DIAG: every bound endpoint of a protocol. */
+void udp_for_each(struct net_stack *s, int proto, void (*fn)(struct udp_ep *ep, void *arg),
+                  void *arg);
+
+void udp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *in);  /* takes p */
+void ping_input(struct net_stack *s, struct pkt *p, const struct ip_recv *in); /* echo replies */
+/* UDP's and ping's. */
 void udp_icmp_error(struct net_stack *s, const struct icmp_error *e);
