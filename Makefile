@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-.PHONY: all build packages run test sanitize clang tsan lint bench bench-compare clean
+.PHONY: all build packages run test test-pku sanitize clang tsan lint bench bench-compare clean
 all: build
 
 packages:
@@ -21,6 +21,10 @@ run: build
 test: build
 	# One at a time: several tests load the whole machine.
 	ctest --test-dir $(BUILD) --output-on-failure
+
+# The mpk platform with protection keys, on an emulated processor that has them (tests/pku).
+test-pku: build
+	./tests/pku/rig $(BUILD)
 
 sanitize: packages
 	cmake -S . -B $(BUILD)-asan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCVISOR_SANITIZE=address,undefined

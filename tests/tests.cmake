@@ -38,6 +38,8 @@ lint_test(layers ${PYTHON3} tests/lint/layers.py)
 lint_test(sizes ${PYTHON3} tests/lint/sizes.py)
 if(NOT CVISOR_SANITIZE)
   lint_test(freestanding tests/lint/freestanding.sh ${KERNEL_OBJECT})
+  # What can open a protection key, in the code that mpk's guests have mapped.
+  lint_test(key-sites ${PYTHON3} tests/lint/key_sites.py $<TARGET_FILE:runsc>)
   lint_test(no-mutable-globals tests/lint/no-mutable-globals.sh ${KERNEL_OBJECT})
 endif()
 

@@ -17,6 +17,15 @@
 
 	.text
 
+/* The instruction that follows opens a key or could, and is followed by a check: see own_text.c. */
+.macro VETTED
+	.pushsection mpk_vetted, "a"
+	.balign 4
+	.long 98f - .
+	.popsection
+98:
+.endm
+
 .macro SAVE_CALLEE
 	push %rbx
 	push %rbp
@@ -68,6 +77,7 @@ LABEL mpk_window_\form
 	xor %ecx, %ecx
 	xor %edx, %edx
 	mov $PKRU_CLOSED, %eax
+	VETTED
 	wrpkru
 	cmp $PKRU_CLOSED, %eax          /* a guest may have jumped to the wrpkru */
 	jne mpk_die
@@ -100,6 +110,7 @@ FUNCTION mpk_signal_entry_\form
 	xor %ecx, %ecx
 	xor %edx, %edx
 	mov $PKRU_OPEN, %eax
+	VETTED
 	wrpkru
 	cmp $PKRU_OPEN, %eax            /* a guest may have jumped to the wrpkru with another value */
 	jne mpk_die
@@ -132,6 +143,7 @@ FUNCTION mpk_signal_entry_\form
 	mov RO_XFEATURES(%rbx), %rax
 	mov %rax, %rdx
 	shr $32, %rdx
+	VETTED
 	xrstor64 (%rcx)
 	bt $XFEATURE_PKRU_BIT, %eax     /* a guest may have jumped to the xrstor with a mask of its own */
 	jc mpk_die

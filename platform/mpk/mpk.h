@@ -274,6 +274,12 @@ void mpk_reaped(int32_t pid, int32_t status);
 /* zygote.c: in the zygote, on an arena stack */
 NORETURN void mpk_zygote_main(void *arg);
 
+/*
+ * own_text.c: nothing in the sentry's code can open a key but what the gate vetted. In the zygote.
+ * -ENOEXEC: the host's vDSO is not safe.
+ */
+int mpk_own_text(void) MUST_CHECK;
+
 /* memory.c */
 /* By a thread of ctx's process. */
 int64_t mpk_host_call(struct platform_ctx *ctx, uint64_t nr, uint64_t a, uint64_t b, uint64_t c,
@@ -291,6 +297,7 @@ int mpk_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t 
 /* copy.c */
 int mpk_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
 int mpk_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n, size_t *done);
+void *mpk_window(struct platform_ctx *ctx, uint64_t addr, size_t n);
 int mpk_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
               uint32_t *old);
 int mpk_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out);

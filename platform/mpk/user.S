@@ -11,6 +11,15 @@ fixups:
 
 	.text
 
+/* The instruction that follows opens a key or could, and is followed by a check: see own_text.c. */
+.macro VETTED
+	.pushsection mpk_vetted, "a"
+	.balign 4
+	.long 98f - .
+	.popsection
+98:
+.endm
+
 .macro FUNCTION name
 	.globl \name
 	.hidden \name
@@ -82,6 +91,7 @@ FUNCTION mpk_xrstor
 	mov %esi, %eax
 	mov %rsi, %rdx
 	shr $32, %rdx
+	VETTED
 	MAY_FAULT 5b
 	xrstor64 (%rdi)
 	bt $XFEATURE_PKRU_BIT, %eax     /* a guest may have jumped to the xrstor with a mask of its own */

@@ -204,6 +204,7 @@ NORETURN void mpk_zygote_main(void *arg)
     unmap_rest();
     map_zone();
     must(ro_globals_seal(), "seal read-only data");
+    must(mpk_own_text(), "make its own code safe");
     if (mpk_ro.keyed)
         set_keys();
     fresh_registers();

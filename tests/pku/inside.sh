@@ -1,13 +1,36 @@
 #!/bin/sh
 # In the test machine: the parts named by the arguments, or all of them.
 failed=0
-[ $# = 0 ] && set -- run platform
-grep -m1 -o -w -E 'ospke' /proc/cpuinfo
+runsc="/t/runsc --platform mpk ${PKU_FLAGS---unsafe-mpk}"
+compare="python3 /t/lib/compare.py --runsc /t/runsc --platform mpk --flag=--unsafe-mpk --timeout 300"
+[ $# = 0 ] && set -- hello platform abi apps
+grep -m1 -q -w ospke /proc/cpuinfo || { echo "FAIL: no protection keys"; exit 1; }
+
+# What is said on the way is shown when it fails.
+check() {
+    name=$1
+    shift
+    "$@" > /tmp/check.out 2>&1
+    status=$?
+    case $status in
+    0) echo "ok $name" ;;
+    *) echo "FAIL $name: status $status"; head -c 3000 /tmp/check.out; failed=1 ;;
+    esac
+}
+
+abi() { check "abi.$1" $compare --known /t/abi/known_diffs.txt --name "$1" -- "/t/abi/abi_$1"; }
+app() { check "apps.$1" $compare --known /t/apps/known_diffs.txt --name "$1" -- sh "/t/apps/cases/$1.sh"; }
+
 for part in "$@"; do
     case $part in
+    hello) check hello $runsc do -- /bin/sh -c 'echo hello; ls / | wc -l' ;;
     platform) /t/mpk_test || failed=1 ;;
     case:*) /t/mpk_test "${part#case:}" || failed=1 ;;
-    run) /t/runsc --platform mpk --unsafe-mpk do -- /bin/sh -c 'echo hello; ls /' || failed=1 ;;
+    abi) for f in /t/abi/abi_*; do abi "${f##*/abi_}"; done ;;
+    abi:*) abi "${part#abi:}" ;;
+    apps) for name in shell_pipeline text_tools coreutils python_basic sqlite bash_jobs; do app $name; done ;;
+    app:*) app "${part#app:}" ;;
+    node) check node $runsc do -- /bin/sh -c 'test "$(node -e "let a=0;for(let i=0;i<1e6;i++)a=a*31+i|0;console.log(a)")" = 345888257' ;;
     esac
 done
 exit $failed
