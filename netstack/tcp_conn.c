@@ -2,6 +2,8 @@
  * An endpoint's life: made, bound, connected, shut down, closed, freed. RFC 9293 3.10.1, 3.10.4 to
  * 3.10.6; connect(2), shutdown(2), close(2), tcp(7). Under the stack's lock.
  */
+#include "netstack/errq.h"
+#include "netstack/mcast.h"
 #include "netstack/tcp_proto.h"
 
 SLAB_TYPE(tcp_ep_slab, struct tcp_ep);
@@ -50,6 +52,8 @@ static void ep_free(struct tcp_ep *ep)
     bind_release(ep->t->ports, &ep->ep.bind);
     tcp_seg_purge(ep);
     tcp_received_purge(ep);
+    errq_clear(&ep->ep);
+    mcast_drop_all(&ep->ep);
     list_del(&ep->all);
     if (ep->orphan)
         ep->t->orphan_count--;
@@ -152,6 +156,11 @@ static bool tuple_free(struct net_ep *nep, uint16_t port, void *arg)
     n = tcp_table_find(ep->t, &key);
     return !n || (n->kind == TCP_NODE_TIMEWAIT &&
                   tcp_timewait_reusable(ep->t, container_of(n, struct tcp_timewait, node)));
+}
+
+static struct net_end no_end(const struct tcp_ep *ep)
+{
+    return (struct net_end){.addr = ep->ep.family == LX_AF_INET ? ip_from_v4(0) : IP_ADDR_ANY6};
 }
 
 /* Addresses, path and port of a connection about to be opened. */
@@ -279,7 +288,7 @@ int tcp_connect(struct tcp_ep *ep, const struct net_end *to)
     if (!err)
         err = choose_port(ep, &isn);
     if (err) {
-        ep->ep.remote = (struct net_end){.port = 0};
+        ep->ep.remote = no_end(ep);
         return err;
     }
     start_state(ep, isn);
@@ -315,9 +324,9 @@ int tcp_disconnect(struct tcp_ep *ep)
     tcp_done(ep, TCPS_IN(ep, TCPS_BIT(TCPS_SYN_SENT)) ? ECONNRESET : 0);
     tcp_received_purge(ep);
     ep->ep.shutdown = 0;
-    ep->ep.remote = (struct net_end){.port = 0};
+    ep->ep.remote = no_end(ep);
     if (chosen || !ep->ep.bind.port)
-        ep->ep.local = (struct net_end){.port = 0};
+        ep->ep.local = no_end(ep);
     ep->was_connected = ep->irs_valid = ep->fin_received = ep->fin_sent = ep->fin_wanted = false;
     ep->urg_state = TCP_URG_NONE;
     ep->sack_count = 0;
@@ -440,7 +449,7 @@ void tcp_close(struct tcp_ep *ep, uint64_t linger_ns)
     ep->busy = true;
     (void)send_fin(ep);
     if (ep->state == TCPS_FIN_WAIT2)
-        (void)tcp_fin_wait2(ep);
+        (void)!tcp_fin_wait2(ep);
     tcp_leave(ep);
 }
 

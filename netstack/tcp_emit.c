@@ -25,7 +25,8 @@ static void push_header(struct pkt *p, const struct tcp_node *n, const struct tc
     uint32_t size = TCP_HEADER + h->option_size;
     struct wire_tcp *w;
 
-    memcpy(pkt_push(p, h->option_size), h->options, h->option_size);
+    if (h->option_size)
+        memcpy(pkt_push(p, h->option_size), h->options, h->option_size);
     w = pkt_push(p, TCP_HEADER);
     w->from_be = be16(n->local_port);
     w->to_be = be16(n->remote_port);
