@@ -1,35 +1,10 @@
 /*
  * Guest memory: copies by process_vm_readv and process_vm_writev from the calling thread, single
- * words by the stub, which is as atomic as the guest's own. Lock: as.life, for reading, around the
- * use of the pid.
+ * words by the stub, which is as atomic as the guest's own.
  */
 #include "platform/ptrace/ptrace.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-
-int64_t pt_process_copy(struct platform_as *as, uint64_t guest, void *local, size_t n, bool out)
-{
-    uint64_t nr = out ? SYS_process_vm_writev : SYS_process_vm_readv;
-    size_t copied = 0;
-    int64_t r = 0;
-
-    pthread_rwlock_rdlock(&as->life);
-    while (copied < n) {
-        struct iovec mine = {(char *)local + copied, n - copied};
-        struct iovec theirs = {(void *)(guest + copied), n - copied};
-
-        r = as->reaped
-                ? -ESRCH
-                : host_syscall(nr, (uint64_t)as->pid, (uint64_t)&mine, 1, (uint64_t)&theirs, 1, 0);
-        if (r <= 0)
-            break;
-        copied += (size_t)r;
-    }
-    pthread_rwlock_unlock(&as->life);
-    return copied ? (int64_t)copied : r;
-}
 
 /* How much of [addr, addr + n) the guest can have. */
 static size_t clip(uint64_t addr, size_t n)
@@ -40,7 +15,7 @@ static size_t clip(uint64_t addr, size_t n)
 static int copy(struct platform_as *as, uint64_t guest, void *local, size_t n, bool out,
                 size_t *done)
 {
-    int64_t r = pt_process_copy(as, guest, local, clip(guest, n), out);
+    int64_t r = remote_copy(&REMOTE_PROCESS(as), guest, local, clip(guest, n), out);
     size_t copied = r < 0 ? 0 : (size_t)r;
 
     if (done)

@@ -91,7 +91,8 @@ static int map_received(struct platform_ctx *ctx, uint64_t addr, uint64_t size, 
     int err;
 
     message_init(&m, STUB_DATA + STUB_MSG_OFFSET);
-    copied = pt_process_copy(ctx->as, STUB_DATA + STUB_MSG_OFFSET, &m, sizeof(m), true);
+    copied =
+        remote_copy(&REMOTE_PROCESS(ctx->as), STUB_DATA + STUB_MSG_OFFSET, &m, sizeof(m), true);
     if (copied != (int64_t)sizeof(m))
         return copied == -ESRCH ? -ESRCH : -EIO;
     r.regs.rsi = STUB_DATA + STUB_MSG_OFFSET;
@@ -185,7 +186,7 @@ static int mincore_part(struct platform_ctx *ctx, uint64_t addr, uint64_t pages,
 
     if (r < 0)
         return (int)r;
-    r = pt_process_copy(ctx->as, STUB_DATA + STUB_VEC_OFFSET, vec, pages, false);
+    r = remote_copy(&REMOTE_PROCESS(ctx->as), STUB_DATA + STUB_VEC_OFFSET, vec, pages, false);
     if (r < 0)
         return (int)r;
     return r == (int64_t)pages ? 0 : -EIO;

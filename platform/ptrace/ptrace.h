@@ -29,6 +29,7 @@
 #include "platform/host/host.h"
 #include "platform/platform_impl.h"
 #include "platform/ptrace/stub.h"
+#include "platform/remote/process.h"
 
 struct platform_as {
     atomic_uint refs, holds;
@@ -87,6 +88,9 @@ struct ptrace_globals {
     struct platform_ctx *zygote;
 };
 extern struct ptrace_globals ptrace_globals;
+
+#define REMOTE_PROCESS(as)                                                                         \
+    ((struct remote_process){(as)->pid, &(as)->reaped, &(as)->life, ptrace_globals.proc})
 
 /* tracer.c: the thread and its mailbox */
 int tracer_start(void);
@@ -156,8 +160,6 @@ int ptrace_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int fla
 int ptrace_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec);
 
 /* copy.c */
-/* Bytes copied from or to any address of the process, or -errno when none were. */
-int64_t pt_process_copy(struct platform_as *as, uint64_t guest, void *local, size_t n, bool out);
 int ptrace_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
 int ptrace_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                     size_t *done);

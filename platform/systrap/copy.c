@@ -9,8 +9,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 
 /* Up to here a hand-over by shared memory beats a host call. */
 #define HANDS_MAX 4096
@@ -31,30 +29,6 @@ static int finish(size_t copied, size_t wanted, size_t *done)
     if (done)
         *done = copied;
     return copied == wanted ? 0 : -EFAULT;
-}
-
-/* By host call: bytes copied, or -EPERM, -ESRCH, -EFAULT when none were. */
-static int64_t remote(struct platform_as *as, uint64_t nr, void *local, uint64_t guest, size_t n)
-{
-    size_t copied = 0;
-    int64_t r = 0;
-
-    if (n == 0)
-        return 0;
-    pthread_rwlock_rdlock(&as->life);
-    while (copied < n) {
-        struct iovec mine = {(char *)local + copied, n - copied};
-        struct iovec theirs = {(void *)(guest + copied), n - copied};
-
-        r = as->reaped
-                ? -ESRCH
-                : host_syscall(nr, (uint64_t)as->pid, (uint64_t)&mine, 1, (uint64_t)&theirs, 1, 0);
-        if (r <= 0)
-            break;
-        copied += (size_t)r;
-    }
-    pthread_rwlock_unlock(&as->life);
-    return copied || r == 0 ? (int64_t)copied : r;
 }
 
 /* Through the slot's buffer; bytes copied, or -ESRCH. */
@@ -97,8 +71,7 @@ static int copy(struct platform_ctx *ctx, void *local, uint64_t guest, size_t n,
 
     if ((allowed > HANDS_MAX || !channel_awake(ctx)) &&
         !atomic_load_explicit(&remote_refused, memory_order_relaxed)) {
-        r = remote(ctx->as, out ? SYS_process_vm_writev : SYS_process_vm_readv, local, guest,
-                   allowed);
+        r = remote_copy(&REMOTE_PROCESS(ctx->as), guest, local, allowed, out);
         if (r == -EPERM || r == -ENOSYS)
             atomic_store(&remote_refused, true);
     }
@@ -168,27 +141,27 @@ int systrap_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out)
     return err ? err : word(ctx, STUB_LOAD32, addr, out);
 }
 
-static int as_copy(struct platform_as *as, uint64_t nr, void *local, uint64_t guest, size_t n,
+static int as_copy(struct platform_as *as, bool out, void *local, uint64_t guest, size_t n,
                    size_t *done)
 {
-    int64_t r = remote(as, nr, local, guest, clip(guest, n));
+    int64_t r = remote_copy(&REMOTE_PROCESS(as), guest, local, clip(guest, n), out);
 
     if (r == -ESRCH || r == -EPERM || r == -ENOSYS) {
         if (done)
             *done = 0;
         return (int)r;
     }
-    if (nr == SYS_process_vm_readv && r > 0)
+    if (!out && r > 0)
         patched_read_back(as, local, guest, (size_t)r);
     return finish(r < 0 ? 0 : (size_t)r, n, done);
 }
 
 int systrap_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done)
 {
-    return as_copy(as, SYS_process_vm_readv, dst, src, n, done);
+    return as_copy(as, false, dst, src, n, done);
 }
 
 int systrap_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done)
 {
-    return as_copy(as, SYS_process_vm_writev, (void *)src, dst, n, done);
+    return as_copy(as, true, (void *)src, dst, n, done);
 }

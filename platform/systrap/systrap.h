@@ -19,6 +19,7 @@
 
 #include "platform/host/host.h"
 #include "platform/platform_impl.h"
+#include "platform/remote/process.h"
 #include "platform/systrap/protocol.h"
 
 struct platform_as {
@@ -110,6 +111,9 @@ struct systrap_globals {
     uint64_t cpus[CPU_WORDS]; /* the cores the sentry was given */
 };
 extern struct systrap_globals systrap;
+
+#define REMOTE_PROCESS(as)                                                                         \
+    ((struct remote_process){(as)->pid, &(as)->reaped, &(as)->life, systrap.proc})
 
 /* A signal that does not queue: kicks that come faster than a stub runs are one frame on its stack,
  * not many. */
