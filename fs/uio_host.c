@@ -21,28 +21,19 @@ static int64_t host_out(int fd, const void *buf, size_t n, int64_t offset)
     return offset < 0 ? host_write(fd, buf, n) : host_pwrite(fd, buf, n, offset);
 }
 
-/* The contiguous kernel memory at the cursor. */
-static char *kernel_chunk(const struct uio *uio, uint64_t *size)
-{
-    uint32_t i = uio->index;
-    uint64_t offset = uio->offset;
-
-    while (i < uio->count && offset >= uio->segments[i].size) {
-        i++;
-        offset = 0;
-    }
-    *size = i < uio->count ? uio->segments[i].size - offset : 0;
-    return i < uio->count ? (char *)(uintptr_t)(uio->segments[i].base + offset) : NULL;
-}
-
-static int64_t step_direct(struct uio *uio, int fd, uint64_t n, int64_t offset, bool in)
+/*
+ * Without a buffer between. -EFAULT: not so. What has no position must be asked once only for all
+ * that is wanted: the second time it may have nothing, and wait.
+ */
+static int64_t step_direct(struct uio *uio, int fd, uint64_t *want, int64_t offset, bool in)
 {
     uint64_t size;
-    char *at = kernel_chunk(uio, &size);
+    void *at = uio_window(uio, *want, &size);
     int64_t done;
 
-    if (size > n)
-        size = n;
+    if (!at || (size < *want && offset < 0 && uio->us))
+        return -EFAULT;
+    *want = size;
     done = in ? host_in(fd, at, size, offset) : host_out(fd, at, size, offset);
     if (done > 0)
         uio_advance(uio, (uint64_t)done);
@@ -67,38 +58,57 @@ static int64_t step_out(struct uio *uio, int fd, void *buf, uint64_t n, int64_t 
     return done;
 }
 
-/* Chunk by chunk until a short one. */
+struct bounce_for {
+    char small[STACK_BOUNCE];
+    char *buf; /* small or pooled; NULL: none yet */
+    uint64_t room;
+};
+
+/* *want becomes what it will be unless it ends short, as above. */
+static int64_t step_bounced(struct uio *uio, int fd, uint64_t *want, int64_t offset, bool in,
+                            struct bounce_for *b)
+{
+    if (!b->buf) {
+        b->buf = *want <= sizeof(b->small) ? b->small : bounce_get();
+        b->room = *want <= sizeof(b->small) ? sizeof(b->small) : BOUNCE_SIZE;
+    }
+    if (!b->buf)
+        return -ENOMEM;
+    *want = MIN(*want, b->room);
+    return in ? step_in(uio, fd, b->buf, *want, offset) : step_out(uio, fd, b->buf, *want, offset);
+}
+
+/*
+ * Piece by piece until a short one. A piece that went directly may be short for a page that only
+ * copying can reach: the next one shows.
+ */
 static int64_t transfer(struct uio *uio, int fd, uint64_t n, int64_t offset, bool in)
 {
-    char small[STACK_BOUNCE];
-    char *buf = small;
-    uint64_t room = sizeof(small), total = 0;
+    uint64_t total = 0;
+    struct bounce_for b;
 
+    b.buf = NULL;
     n = MIN(n, uio->left);
-    if (uio->us && n > sizeof(small)) {
-        buf = bounce_get();
-        room = BOUNCE_SIZE;
-        if (!buf)
-            return -ENOMEM;
-    }
     while (total < n) {
-        uint64_t want = uio->us ? MIN(n - total, room) : n - total;
-        int64_t at = offset < 0 ? NO_OFFSET : offset + (int64_t)total, done;
+        uint64_t want = n - total;
+        int64_t at = offset < 0 ? NO_OFFSET : offset + (int64_t)total;
+        int64_t done = step_direct(uio, fd, &want, at, in);
+        bool bounced = done == -EFAULT && uio->us;
 
-        if (!uio->us)
-            done = step_direct(uio, fd, want, at, in);
-        else
-            done = in ? step_in(uio, fd, buf, want, at) : step_out(uio, fd, buf, want, at);
+        if (bounced) {
+            want = n - total;
+            done = step_bounced(uio, fd, &want, at, in, &b);
+        }
         if (done < 0 && total == 0)
             total = (uint64_t)done;
         if (done <= 0)
             break;
         total += (uint64_t)done;
-        if (uio->us ? (uint64_t)done < want : false)
+        if ((uint64_t)done < want && (bounced || offset < 0))
             break;
     }
-    if (buf != small)
-        bounce_put(buf);
+    if (b.buf && b.buf != b.small)
+        bounce_put(b.buf);
     return (int64_t)total;
 }
 

@@ -208,6 +208,11 @@ int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, s
     return chosen.ops->copy_out(ctx, dst, src, n, done);
 }
 
+void *platform_window(struct platform_ctx *ctx, uint64_t addr, size_t n)
+{
+    return chosen.ops->window ? chosen.ops->window(ctx, addr, n) : NULL;
+}
+
 int platform_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
                    uint32_t *old)
 {

@@ -189,6 +189,12 @@ int platform_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n
 int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                       size_t *done) MUST_CHECK;
 /*
+ * The n bytes at addr as host calls made by this very thread reach them, or NULL where they can't
+ * (another process's memory, a range that is not all the guest's). Only to be handed to host calls
+ * at once: these say -EFAULT where a copy would, and also where a copy would not; then copy.
+ */
+void *platform_window(struct platform_ctx *ctx, uint64_t addr, size_t n);
+/*
  * Atomic on the aligned 32-bit word at addr: *old is what was there; desired stored if *old ==
  * expected.
  */

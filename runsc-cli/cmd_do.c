@@ -195,7 +195,7 @@ int cmd_do(const struct global_options *global, void *opts, int argc, char **arg
     s.config.rootfs_fd = open_directory(o->rootfs ? o->rootfs : "/", err);
     if (s.config.rootfs_fd < 0)
         return -1;
-    s.config.root_overlay = true;
+    s.config.root_overlay = s.config.root_live = true;
     s.config.mounts = setup.mounts;
     s.config.mount_count = setup.mount_count;
     s.config.hostname = "cvisor";

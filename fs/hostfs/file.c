@@ -46,22 +46,15 @@ int hostfs_file_open(struct inode *inode, struct file *file)
     return err;
 }
 
-/* Is pos at or past the end, as far as can be said without asking? (Some hosts' files with a size
- * of 0 have contents.) */
-static bool known_end(struct inode *inode, uint64_t pos)
-{
-    uint64_t size = READ_ONCE(inode->size);
-
-    return size > 0 && pos >= size && hostfs_trusts(hostfs_inode(inode));
-}
-
 static int64_t hostfs_read(struct file *f, struct uio *uio, int64_t *pos)
 {
+    uint64_t size = READ_ONCE(f->inode->size), want = uio->left, at = (uint64_t)*pos;
     int64_t n;
 
-    if (known_end(f->inode, (uint64_t)*pos))
-        return 0;
-    n = uio_host_pread(uio, host_fd(f), uio->left, *pos);
+    /* At a known end there is nothing to ask for. Some hosts' files of size 0 have contents. */
+    if (size > 0 && hostfs_trusts(hostfs_inode(f->inode)))
+        want = at < size ? MIN(want, size - at) : 0;
+    n = want ? uio_host_pread(uio, host_fd(f), want, *pos) : 0;
     if (n > 0)
         *pos += n;
     return n;

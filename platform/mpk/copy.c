@@ -104,6 +104,12 @@ int mpk_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t
     return finish(allowed - left, n, done);
 }
 
+/* Pages that are executable are read-only to host calls even where the guest may write them. */
+void *mpk_window(struct platform_ctx *ctx, uint64_t addr, size_t n)
+{
+    return n && clip(addr, n) == n && direct(ctx) ? (void *)addr : NULL;
+}
+
 static int check_word(const struct platform_ctx *ctx, uint64_t addr)
 {
     if (addr & 3)

@@ -103,6 +103,16 @@ static size_t piece_at_cursor(struct uio *uio, size_t n, uint64_t *base)
     return 0;
 }
 
+void *uio_window(struct uio *uio, uint64_t n, uint64_t *out_size)
+{
+    uint64_t base = 0;
+
+    *out_size = piece_at_cursor(uio, n, &base);
+    if (!uio->us)
+        return (void *)base;
+    return *out_size ? platform_window(uio->us->ctx, base, *out_size) : NULL;
+}
+
 enum direction { PUT, PUT_ZERO, TAKE };
 
 static size_t move_piece(struct uio *uio, enum direction dir, uint64_t base, void *buf, size_t n)

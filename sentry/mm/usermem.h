@@ -99,5 +99,11 @@ int64_t uio_put(struct uio *uio, const void *src, size_t n) MUST_CHECK;
 int64_t uio_take(struct uio *uio, void *dst, size_t n) MUST_CHECK;
 int64_t uio_put_zero(struct uio *uio, size_t n) MUST_CHECK;
 void uio_advance(struct uio *uio, uint64_t n);
+/*
+ * The contiguous memory at the cursor, at most n bytes of it, for a host call to fill or drain; the
+ * cursor stays. NULL where a buffer must go between. On -EFAULT of the host call use a buffer: it
+ * knows more of what the guest may touch.
+ */
+void *uio_window(struct uio *uio, uint64_t n, uint64_t *out_size) MUST_CHECK;
 /* Back to an earlier position: n bytes. */
 void uio_revert(struct uio *uio, uint64_t n);

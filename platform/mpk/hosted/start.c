@@ -262,6 +262,7 @@ const struct platform_ops mpk_platform_ops = {
     .interrupt = mpk_interrupt,
     .copy_in = mpk_copy_in,
     .copy_out = mpk_copy_out,
+    .window = mpk_window,
     .cas32 = mpk_cas32,
     .load32 = mpk_load32,
     .as_read = mpk_as_read,
