@@ -13,6 +13,7 @@ struct global_options {
     const char *log_format, *rootless, *criu;
     const char *patch; /* "on" or "off" */
     bool log_json, debug, strace, unsafe_mpk, systemd_cgroup, version, patch_stats;
+    bool quiet; /* standard error is the container's: no warnings there */
 };
 
 struct command {
@@ -58,6 +59,9 @@ int cmd_help(const struct global_options *global, void *opts, int argc, char **a
              struct cli_error *err);
 void help_command(const struct command *c);
 
-/* A line on standard error and in --log: level is "warning" or "error". */
+/*
+ * Level is "warning" or "error". Into --log; without one on standard error, but warnings only where
+ * that is not the container's own.
+ */
 void cli_log(const struct global_options *g, const char *level, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

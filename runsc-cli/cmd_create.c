@@ -30,9 +30,11 @@ const struct opt run_opts[] = {
 int cmd_create(const struct global_options *global, void *opts, int argc, char **args,
                struct cli_error *err)
 {
+    struct global_options quiet = *global;
     struct creation cr;
 
-    if (lifecycle_create(global, args[0], opts, false, &cr, err) < 0)
+    quiet.quiet = true;
+    if (lifecycle_create(&quiet, args[0], opts, false, &cr, err) < 0)
         return -1;
     container_close(&cr.container);
     return 0;
@@ -104,12 +106,14 @@ int cmd_run(const struct global_options *global, void *opts, int argc, char **ar
             struct cli_error *err)
 {
     const struct create_opts *o = opts;
+    struct global_options quiet = *global;
     struct cli_error ignored = {.status = 1};
     struct creation cr;
 
     if (!o->detach)
         return run_foreground(global, args[0], o, err);
-    if (lifecycle_create(global, args[0], o, false, &cr, err) < 0)
+    quiet.quiet = true;
+    if (lifecycle_create(&quiet, args[0], o, false, &cr, err) < 0)
         return -1;
     if (start_created(&cr, err) < 0) {
         sandbox_abandon(&cr.sandbox);

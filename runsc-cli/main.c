@@ -87,7 +87,7 @@ static void report(const struct global_options *g, const char *level, const char
 
     if (strcmp(level, "error") == 0)
         fprintf(stderr, "runsc: %s\n", text);
-    else if (!log)
+    else if (!log && !g->quiet)
         fprintf(stderr, "runsc: %s: %s\n", level, text);
     if (!log)
         return;

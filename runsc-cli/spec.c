@@ -26,7 +26,9 @@ static int read_root(json_object *json, const char *bundle, struct boot_config *
     if (!spec->root_path)
         return fail_errno(err, 1, errno, "invalid rootfs %s", joined);
     free(joined);
+    c->root_path = spec->root_path;
     c->root_readonly = json_is_true(root, "readonly");
+    c->root_live = true; /* clients copy files in behind the guest's back */
     c->rootfs_fd = open_directory(spec->root_path, err);
     return c->rootfs_fd < 0 ? -1 : 0;
 }

@@ -297,6 +297,7 @@ static int start_tty(struct boot *b)
 /* Where the sandbox's process locks itself in: everything it needs of the host is open by now. */
 static int lock_in(struct boot *b)
 {
+    boot_enter_root(b);
     return 0;
 }
 
@@ -311,8 +312,9 @@ static int start_sandbox(struct boot *b)
     if (!status && ro_globals_seal() < 0)
         status = boot_fail(b, 1, "cannot seal read-only data");
     if (status || (status = start_kernel(b)) || (status = boot_fs_create(b)) ||
-        (status = boot_fs_mounts(b)) || (status = boot_paths_setup(b)) || (status = start_tty(b)) ||
-        (status = start_threads(b)) || (status = lock_in(b)))
+        (status = boot_fs_mounts(b)) || (status = boot_paths_setup(b)) ||
+        (status = boot_fs_seal(b)) || (status = start_tty(b)) || (status = start_threads(b)) ||
+        (status = lock_in(b)))
         return status;
     return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }

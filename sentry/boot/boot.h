@@ -66,6 +66,8 @@ struct boot_config {
     int error_fd;  /* a start-up failure goes here: one status byte, then the message */
 
     int rootfs_fd;
+    const char
+        *root_path;     /* its path: the sentry's own root in the end; NULL: it keeps the host's */
     bool root_readonly; /* the guest may not change it */
     bool root_overlay;  /* changes stay in memory */
     bool root_live;     /* the host goes on changing it: fs/hostfs/hostfs.h, HOSTFS_TIMED */

@@ -44,15 +44,15 @@ static int overlay_over(struct superblock **sb)
 int boot_fs_create(struct boot *b)
 {
     const struct boot_config *c = b->config;
-    struct hostfs_options options = {.readonly = c->root_readonly || c->root_overlay,
-                                      .cache = c->root_live ? HOSTFS_TIMED : HOSTFS_EXCLUSIVE};
+    struct hostfs_options options = {.readonly = c->root_overlay,
+                                     .cache = c->root_live ? HOSTFS_TIMED : HOSTFS_EXCLUSIVE};
     struct superblock *sb = NULL;
     int r = hostfs_create(c->rootfs_fd, &options, &sb);
 
     if (r == 0 && c->root_overlay)
         r = overlay_over(&sb);
     if (r == 0)
-        r = mount_ns_create(sb, "root", c->root_readonly ? LX_MS_RDONLY : 0, &b->mount_ns);
+        r = mount_ns_create(sb, "root", 0, &b->mount_ns);
     if (sb)
         sb_put(sb);
     if (r < 0)
@@ -204,4 +204,14 @@ int boot_fs_mounts(struct boot *b)
     /* The root path may have been mounted over; and cwd starts there. */
     mount_descend(&b->ctx.root);
     return 0;
+}
+
+/* Mount points are made in it before, as other runtimes do. */
+int boot_fs_seal(struct boot *b)
+{
+    struct mount *root = b->mount_ns->root;
+    struct path at = {root, root->root};
+    int r = b->config->root_readonly ? mount_remount(&at, root->flags | LX_MS_RDONLY) : 0;
+
+    return r < 0 ? boot_fail(b, 1, "cannot make the root read-only: %s", boot_error(r)) : 0;
 }

@@ -167,7 +167,7 @@ static int program_failed(struct boot_failure *why, const char *name, int r)
     if (r == -ENOENT && !strchr(name, '/'))
         return fail_with(why, 127, "exec: \"%s\": executable file not found in $PATH", name);
     if (r == -EISDIR)
-        return fail_with(why, 126, "exec: \"%s\": is a directory", name);
+        return fail_with(why, 126, "exec: \"%s\": is a directory: permission denied", name);
     if (r == -EAGAIN)
         return fail_with(why, 1,
                          "cannot start \"%s\": no process can be made (limits of the host or of "
