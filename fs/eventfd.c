@@ -63,7 +63,7 @@ static int64_t eventfd_write(struct file *f, struct uio *uio, int64_t *pos)
         uio_revert(uio, sizeof(value));
         return -EAGAIN;
     }
-    waitq_wake(&e->waiters, POLL_READABLE);
+    waitq_wake_finish(&e->waiters, POLL_READABLE);
     return sizeof(value);
 }
 

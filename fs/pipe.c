@@ -210,7 +210,7 @@ static int64_t pipe_write(struct file *f, struct uio *uio, int64_t *pos)
         r = write_locked(p, uio, READ_ONCE(f->flags) & LX_O_DIRECT);
     mutex_unlock(&p->lock);
     if (r > 0)
-        waitq_wake(&p->waiters, POLL_READABLE);
+        waitq_wake_finish(&p->waiters, POLL_READABLE);
     return r;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "platform/platform.h"
 
+#include "platform/host/host.h"
 #include "platform/platform_impl.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/fmt.h"
@@ -195,6 +196,19 @@ void platform_switch(struct platform_ctx *ctx, struct cpu_regs *regs, struct pla
 void platform_interrupt(struct platform_ctx *ctx)
 {
     chosen.ops->interrupt(ctx);
+}
+
+int64_t platform_wait(struct platform_ctx *ctx, uint32_t *word, uint32_t expected,
+                      uint64_t deadline_ns)
+{
+    if (!chosen.ops->wait)
+        return host_futex_wait(word, expected, deadline_ns);
+    return chosen.ops->wait(ctx, word, expected, deadline_ns);
+}
+
+bool platform_resume_for(struct platform_ctx *ctx, const struct cpu_regs *regs)
+{
+    return chosen.ops->resume_for && chosen.ops->resume_for(ctx, regs);
 }
 
 int platform_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done)

@@ -71,6 +71,7 @@ struct platform_facts {
     uint32_t hwcap, hwcap2;
     /* false: guest code could reach the kernel's memory (mpk without keys or scanner) */
     bool isolates;
+    bool resumes_for; /* platform_resume_for may succeed */
 };
 const struct platform_facts *platform_facts(void);
 
@@ -177,6 +178,20 @@ void platform_switch(struct platform_ctx *ctx, struct cpu_regs *regs, struct pla
  * sure ctx is not freed meanwhile.
  */
 void platform_interrupt(struct platform_ctx *ctx);
+
+/*
+ * Host sleep of ctx's own kernel thread while its guest waits in a system call: as host_futex_wait
+ * on word, but it may also end early, and does once a guest resumed meanwhile has its next event.
+ */
+int64_t platform_wait(struct platform_ctx *ctx, uint32_t *word, uint32_t expected,
+                      uint64_t deadline_ns);
+/*
+ * From any thread, in the place of ctx's own, which is in platform_wait or on its way there or back
+ * and keeps its hands off ctx: the guest goes on with regs at once. The owner is not woken; its
+ * next call for ctx must be platform_switch, which brings the event that comes of it. False: nothing
+ * was done.
+ */
+bool platform_resume_for(struct platform_ctx *ctx, const struct cpu_regs *regs) MUST_CHECK;
 
 /* ---- memory ---- */
 

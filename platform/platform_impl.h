@@ -46,6 +46,10 @@ struct platform_ops {
     NORETURN void (*ctx_exit)(struct platform_ctx *ctx);
     void (*run)(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
     void (*interrupt)(struct platform_ctx *ctx);
+    /* Both or none. */
+    int64_t (*wait)(struct platform_ctx *ctx, uint32_t *word, uint32_t expected,
+                    uint64_t deadline_ns);
+    bool (*resume_for)(struct platform_ctx *ctx, const struct cpu_regs *regs);
     int (*copy_in)(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
     int (*copy_out)(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                     size_t *done);

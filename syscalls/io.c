@@ -41,7 +41,10 @@ static NOINLINE int64_t io_wait(struct task *t, struct io_try *io, bool write)
     if (!q)
         return -EAGAIN;
     mask |= write ? LX_POLLOUT | LX_POLLWRNORM : LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP;
-    r = task_wait(t, q, mask, deadline, write ? try_write : try_read, io);
+    if (write)
+        r = task_wait(t, q, mask, deadline, try_write, io);
+    else
+        r = task_wait_offering(t, q, mask, deadline, try_read, io);
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 

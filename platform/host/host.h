@@ -18,6 +18,9 @@ int64_t host_syscall(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d
  */
 int64_t host_futex_wait(uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 int64_t host_futex_wake(uint32_t *word, int count);
+/* Until one of two words is woken or differs; the rest as host_futex_wait. -ENOSYS before 5.16. */
+int64_t host_futex_wait_two(uint32_t *a, uint32_t expected_a, uint32_t *b, uint32_t expected_b,
+                            uint64_t deadline_ns);
 
 /* ---- time ---- */
 /* clock ids as clock_gettime(2); ns since its epoch. May use the vDSO. */

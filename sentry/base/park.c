@@ -3,7 +3,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/waiter.h"
 
-enum { PARKER_NONE, PARKER_TOKEN, PARKER_SLEEPING };
+enum { PARKER_NONE, PARKER_TOKEN };
 
 /* Swaps from for to, if from is what is there. */
 static bool change(struct parker *p, uint32_t from, uint32_t to)
@@ -12,19 +12,27 @@ static bool change(struct parker *p, uint32_t from, uint32_t to)
                                        __ATOMIC_SEQ_CST);
 }
 
-int park(struct parker *p, uint64_t deadline_ns)
+bool park_begin(struct parker *p)
 {
-    int64_t err;
+    if (change(p, PARKER_NONE, PARKER_SLEEPING))
+        return true;
+    BUG_ON(!change(p, PARKER_TOKEN, PARKER_NONE)); /* two threads on one parker */
+    return false;
+}
 
-    if (!change(p, PARKER_NONE, PARKER_SLEEPING)) {
-        BUG_ON(!change(p, PARKER_TOKEN, PARKER_NONE)); /* two threads on one parker */
-        return 0;
-    }
-    err = host_futex_wait(&p->word, PARKER_SLEEPING, deadline_ns);
+int park_end(struct parker *p, int64_t err)
+{
     if (change(p, PARKER_SLEEPING, PARKER_NONE))
         return err == -ETIMEDOUT ? -ETIMEDOUT : 0; /* else a host signal: spurious */
     BUG_ON(!change(p, PARKER_TOKEN, PARKER_NONE));
     return 0;
+}
+
+int park(struct parker *p, uint64_t deadline_ns)
+{
+    if (!park_begin(p))
+        return 0;
+    return park_end(p, host_futex_wait(&p->word, PARKER_SLEEPING, deadline_ns));
 }
 
 /* True if it sleeps. */
@@ -43,15 +51,31 @@ void unpark_later(struct parker *p, struct wakes *wakes)
 {
     if (!give_token(p))
         return;
+    if (wakes->count == WAKES_MAX) {
+        (void)host_futex_wake(&p->word, 1);
+        return;
+    }
+    wakes->list[wakes->count].run = NULL;
+    wakes->list[wakes->count++].word = &p->word;
+}
+
+bool wakes_add_run(struct wakes *wakes, void (*run)(void *arg), void *arg)
+{
     if (wakes->count == WAKES_MAX)
-        wakes_flush(wakes);
-    wakes->words[wakes->count++] = &p->word;
+        return false;
+    wakes->list[wakes->count].run = run;
+    wakes->list[wakes->count++].arg = arg;
+    return true;
 }
 
 void wakes_flush(struct wakes *wakes)
 {
-    for (uint32_t i = 0; i < wakes->count; i++)
-        (void)host_futex_wake(wakes->words[i], 1);
+    for (uint32_t i = 0; i < wakes->count; i++) {
+        if (wakes->list[i].run)
+            wakes->list[i].run(wakes->list[i].arg);
+        else
+            (void)host_futex_wake(wakes->list[i].word, 1);
+    }
     wakes->count = 0;
 }
 

@@ -78,16 +78,30 @@ static void notify(struct waitq *q, uint32_t events, bool all, struct wakes *wak
 
 void waitq_wake(struct waitq *q, uint32_t events)
 {
-    struct wakes wakes = {.count = 0};
+    struct wakes wakes;
 
+    wakes.count = 0;
+    wakes.finish = false;
+    notify(q, events, false, &wakes);
+    wakes_flush(&wakes);
+}
+
+void waitq_wake_finish(struct waitq *q, uint32_t events)
+{
+    struct wakes wakes;
+
+    wakes.count = 0;
+    wakes.finish = true;
     notify(q, events, false, &wakes);
     wakes_flush(&wakes);
 }
 
 void waitq_wake_all(struct waitq *q, uint32_t events)
 {
-    struct wakes wakes = {.count = 0};
+    struct wakes wakes;
 
+    wakes.count = 0;
+    wakes.finish = false;
     notify(q, events, true, &wakes);
     wakes_flush(&wakes);
 }

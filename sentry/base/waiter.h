@@ -51,7 +51,13 @@ struct parker {
 #define WAKES_MAX 8
 struct wakes {
     uint32_t count;
-    uint32_t *words[WAKES_MAX];
+    bool finish; /* the waker holds no lock: sleepers' work may be done for them */
+    /* On the waker's stack only: word is woken, or run(arg) is called. */
+    struct {
+        uint32_t *word;
+        void (*run)(void *arg);
+        void *arg;
+    } list[WAKES_MAX];
 };
 
 /* The usual waiter: unparks a thread. */
@@ -74,6 +80,11 @@ void waitq_remove(struct waiter *w);
  */
 void waitq_wake(struct waitq *q, uint32_t events);
 void waitq_wake_all(struct waitq *q, uint32_t events);
+/*
+ * waitq_wake by one who holds no lock at all: a waiter that offers it has its operation finished
+ * here and now (sentry/kernel/wait.h).
+ */
+void waitq_wake_finish(struct waitq *q, uint32_t events);
 /* waitq_wake for a notify function: the host wake-ups are left in wakes. */
 void waitq_notify(struct waitq *q, uint32_t events, struct wakes *wakes);
 bool waitq_has_waiters(struct waitq *q);
@@ -86,7 +97,17 @@ void park_waiter_init(struct park_waiter *pw, struct parker *parker, uint32_t ma
  */
 #define PARK_FOREVER UINT64_MAX
 int park(struct parker *p, uint64_t deadline_ns) MUST_CHECK;
+/*
+ * The same in two steps, the sleep between them the caller's: true when it is to sleep until the
+ * word is not PARKER_SLEEPING, err being -ETIMEDOUT when the deadline came first; false when there
+ * was a token, which was taken.
+ */
+#define PARKER_SLEEPING 2
+bool park_begin(struct parker *p) MUST_CHECK;
+int park_end(struct parker *p, int64_t err) MUST_CHECK;
 void unpark(struct parker *p);
 /* The token now, the host's wake-up with wakes_flush (at once when wakes is full). */
 void unpark_later(struct parker *p, struct wakes *wakes);
+/* run(arg) with wakes_flush; false when wakes is full. */
+bool wakes_add_run(struct wakes *wakes, void (*run)(void *arg), void *arg) MUST_CHECK;
 void wakes_flush(struct wakes *wakes);

@@ -57,6 +57,8 @@ void futex_mark_woken(struct futex_waiter *w, struct futex_wakes *wakes)
     list_del(&w->node);
     /* A reference: once it sees WOKEN the waiter may return and its task end before it is unparked.
      */
+    if (task_call_claim(w->task))
+        wakes->claimed |= 1U << wakes->count;
     wakes->tasks[wakes->count++] = task_get(w->task);
     store_release(&w->state, FUTEX_WOKEN);
 }
@@ -64,10 +66,13 @@ void futex_mark_woken(struct futex_waiter *w, struct futex_wakes *wakes)
 void futex_wakes_flush(struct futex_wakes *wakes)
 {
     for (uint32_t i = 0; i < wakes->count; i++) {
-        task_wake(wakes->tasks[i]);
+        if (wakes->claimed >> i & 1)
+            task_call_finish(wakes->tasks[i], 0);
+        else
+            task_wake(wakes->tasks[i]);
         task_put(wakes->tasks[i]);
     }
-    wakes->count = 0;
+    wakes->count = wakes->claimed = 0;
 }
 
 bool futex_wakeable(struct futex_waiter *w, const struct futex_key *key)
@@ -246,7 +251,7 @@ int64_t futex_wait(struct task *t, struct futex_word word, uint32_t val, uint32_
     r = queue_if_equal(t, word, val, bitset, &w);
     if (r)
         return r;
-    r = task_wait(t, NULL, 0, deadline_ns, futex_try_woken, &w);
+    r = task_wait_offering(t, NULL, 0, deadline_ns, futex_try_woken, &w);
     return futex_unqueue(&w) ? r : 0;
 }
 

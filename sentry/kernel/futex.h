@@ -119,9 +119,10 @@ static inline bool futex_key_equal(const struct futex_key *a, const struct futex
 {
     return a->object == b->object && a->offset == b->offset;
 }
-/* Tasks to unpark once no lock is held. */
+/* Tasks to unpark once no lock is held; those claimed (wait.h) have their call finished. */
 struct futex_wakes {
     struct task *tasks[FUTEX_WAKE_BATCH];
+    uint32_t claimed; /* bit i: tasks[i] */
     uint32_t count;
 };
 /* Takes w off its bucket (locked) and marks it woken; the caller flushes when full and at the end,

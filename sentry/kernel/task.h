@@ -139,6 +139,10 @@ struct task {
     bool syscall_restartable; /* regs.rax may hold a restart code */
 
     struct parker parker;
+    /* wait.c; the last two belong to who has claimed the task, then to its own thread */
+    uint32_t finish;
+    bool resumed; /* the guest runs already, with finish_result for its call */
+    int64_t finish_result;
     uint32_t in_guest;      /* 1 while platform_switch may be running guest code */
     uint32_t signal_flag;   /* something to do before the guest runs: see signal_pending() */
     /* guarded by sig_lock: */

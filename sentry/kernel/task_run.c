@@ -62,9 +62,13 @@ static bool run_once(struct task *t, const struct kernel_hooks *hooks)
 
     __atomic_store_n(&t->in_guest, 1, __ATOMIC_SEQ_CST);
     if (unlikely(signal_pending(t))) {
-        __atomic_store_n(&t->in_guest, 0, __ATOMIC_RELEASE);
-        return false;
+        if (!t->resumed) {
+            __atomic_store_n(&t->in_guest, 0, __ATOMIC_RELEASE);
+            return false;
+        }
+        platform_interrupt(t->us.ctx); /* it runs already: fetch it */
     }
+    t->resumed = false;
     platform_switch(t->us.ctx, &t->regs, &ev);
     __atomic_store_n(&t->in_guest, 0, __ATOMIC_RELEASE);
     if (likely(ev.kind == PEV_SYSCALL)) {
@@ -91,8 +95,9 @@ void task_main(void *arg)
         (void)!copy_out_obj(&t->us, t->set_child_tid, &tid); /* Linux ignores failure, too */
     }
     for (;;) {
-        if (unlikely(signal_pending(t) || t->mask_saved ||
-                     (from_syscall && t->syscall_restartable && is_restart_code(t->regs.rax)))) {
+        if (unlikely(!t->resumed &&
+                     (signal_pending(t) || t->mask_saved ||
+                      (from_syscall && t->syscall_restartable && is_restart_code(t->regs.rax))))) {
             if (unlikely(load_acquire(&t->k->paused)))
                 task_wait_paused(t);
             if (!signal_deliver(t, from_syscall, t->syscall_nr))

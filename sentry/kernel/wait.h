@@ -16,6 +16,24 @@ typedef int64_t (*wait_try_fn)(void *arg);
  */
 int64_t task_wait(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
                   wait_try_fn try, void *arg) MUST_CHECK;
+/*
+ * The same, and the caller promises that try may run on any thread while t sleeps, one that holds
+ * no lock; and that a result >= 0 goes to the guest as it is with nothing done before that the
+ * guest could notice, its memory least of all. So a waker can finish the call itself
+ * (waitq_wake_finish, task_call_finish), and where the platform can, the guest goes on before its
+ * kernel thread knows: task.resumed is set then, and the thread's next step with the guest must be
+ * platform_switch.
+ */
+int64_t task_wait_offering(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
+                           wait_try_fn try, void *arg) MUST_CHECK;
+/*
+ * For wakers: true if t sleeps in task_wait_offering; then its thread stands still until
+ * task_call_finish. Called where t can't have gone on to another wait: under the lock of what it is
+ * queued on.
+ */
+bool task_call_claim(struct task *t) MUST_CHECK;
+/* No lock held. t's wait is over with this result. */
+void task_call_finish(struct task *t, int64_t result);
 /* Only fatal signals end it (-EINTR). */
 int64_t task_wait_killable(struct task *t, struct waitq *q, uint32_t mask, wait_try_fn try,
                            void *arg) MUST_CHECK;
