@@ -255,13 +255,19 @@ int64_t inode_readlink(struct inode *inode, const struct vfs_ctx *ctx, char *buf
 
 static int follow_text(struct walk *w, struct inode *link)
 {
-    char *target AUTO_KFREE = NULL;
-    int64_t n;
+    char *target AUTO_KFREE = NULL, small[256];
+    int64_t n = inode_readlink(link, w->ctx, small, sizeof(small));
+    bool whole = n < (int64_t)sizeof(small);
 
-    target = kmalloc(VFS_PATH_MAX);
+    if (n <= 0)
+        return n < 0 ? (int)n : -ENOENT;
+    target = kmalloc(whole ? (size_t)n + 1 : VFS_PATH_MAX);
     if (!target)
         return -ENOMEM;
-    n = inode_readlink(link, w->ctx, target, VFS_PATH_MAX - 1);
+    if (whole)
+        memcpy(target, small, (size_t)n);
+    else
+        n = inode_readlink(link, w->ctx, target, VFS_PATH_MAX - 1);
     if (n <= 0)
         return n < 0 ? (int)n : -ENOENT;
     target[n] = '\0';

@@ -32,8 +32,8 @@ static int add_whiteout(struct ovl *o, struct inode *upper_dir, const char *name
 }
 
 /*
- * Before something is made under name: upper exists, a whiteout there is taken away. *had: lower
- * has the name behind it.
+ * Before something is made under name, which was found absent: upper exists, a whiteout there is
+ * taken away. *had: there was one, for lower has the name behind it.
  */
 static int clear_name(struct ovl_inode *dir, const char *name, struct inode **out_upper, bool *had)
 {
@@ -43,10 +43,11 @@ static int clear_name(struct ovl_inode *dir, const char *name, struct inode **ou
     if (r < 0)
         return r;
     *out_upper = ovl_upper(dir);
-    *had = ovl_lower_has(dir, name);
+    *had = false;
     if (ovl_real_lookup(*out_upper, name, &old) < 0)
         return 0;
-    r = is_whiteout(old) ? upper_remove(*out_upper, name, old) : -EEXIST;
+    *had = is_whiteout(old);
+    r = *had ? upper_remove(*out_upper, name, old) : -EEXIST;
     inode_put(old);
     return r;
 }
@@ -108,7 +109,8 @@ int ovl_mkdir(struct inode *dir, const char *name, uint32_t mode, const struct c
     mutex_lock(&upper->lock);
     r = inode_ops_of(upper)->mkdir(upper, name, mode, cred, &made);
     mutex_unlock(&upper->lock);
-    if (r == 0 && had) {
+    /* The host may have made one since: nothing of that is to be seen in ours. */
+    if (r == 0 && (had || ovl_lower_has(ovl_inode(dir), name))) {
         r = set_opaque(made);
         if (r < 0) {
             (void)upper_remove(upper, name, made);

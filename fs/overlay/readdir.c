@@ -19,8 +19,9 @@ struct entry {
 struct merged {
     struct dir_filler filler; /* first: what the real directories fill */
     struct entry *entries;    /* in the order found */
-    uint32_t *sorted;         /* indexes by name */
-    uint32_t count, capacity;
+    uint32_t *sorted;         /* indexes of upper's by name, where lower's are to be looked up */
+    uint32_t count, capacity, sorted_count;
+    bool sort;
     char *names;
     uint32_t names_size, names_capacity;
     int error;
@@ -47,7 +48,7 @@ static int compare(const struct merged *m, const struct entry *e, const char *na
 /* Where name is, or would go, in sorted order. */
 static uint32_t find(const struct merged *m, const char *name, size_t size, bool *found)
 {
-    uint32_t low = 0, high = m->count;
+    uint32_t low = 0, high = m->sorted_count;
 
     *found = false;
     while (low < high) {
@@ -101,8 +102,8 @@ static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t 
                  uint64_t cookie)
 {
     struct merged *m = (struct merged *)df;
-    bool found;
-    uint32_t at = find(m, name, size, &found);
+    bool found = false;
+    uint32_t at = m->sort || m->sorted_count ? find(m, name, size, &found) : 0;
     struct entry *e;
 
     if (found) {
@@ -115,8 +116,11 @@ static bool fill(struct dir_filler *df, const char *name, size_t size, uint64_t 
     m->error = reserve(m, size);
     if (m->error < 0)
         return false;
-    cv_memmove(m->sorted + at + 1, m->sorted + at, (m->count - at) * sizeof(*m->sorted));
-    m->sorted[at] = m->count;
+    if (m->sort) {
+        cv_memmove(m->sorted + at + 1, m->sorted + at,
+                   (m->sorted_count++ - at) * sizeof(*m->sorted));
+        m->sorted[at] = m->count;
+    }
     e = &m->entries[m->count++];
     *e = (struct entry){
         .name = m->names_size, .name_size = (uint32_t)size, .ino = ino, .type = type};
@@ -171,9 +175,12 @@ static int merge(struct ovl_inode *dir, bool with_lower, struct merged **out)
     if (!m)
         return -ENOMEM;
     m->filler.fill = fill;
+    with_lower = with_lower && dir->lower && !dir->opaque;
+    m->sort = with_lower;
     if (ovl_upper(dir))
         r = read_real(m, ovl_upper(dir), true, o->cred);
-    if (r == 0 && with_lower && dir->lower && !dir->opaque)
+    m->sort = false;
+    if (r == 0 && with_lower)
         r = read_real(m, dir->lower, false, o->cred);
     if (r < 0) {
         merged_free(m);

@@ -61,7 +61,7 @@ int tmpfs_grow_small(struct tmpfs_inode *ti, uint64_t size)
 static int fill_memfd(const struct tmpfs_inode *ti, int fd)
 {
     uint64_t size = ti->inode.size;
-    int64_t r = host_ftruncate(fd, (int64_t)size);
+    int64_t r = ti->small ? 0 : host_ftruncate(fd, (int64_t)size);
 
     for (uint64_t done = 0; r >= 0 && ti->small && done < size; done += (uint64_t)r) {
         r = host_pwrite(fd, ti->small + done, size - done, (int64_t)done);

@@ -90,3 +90,71 @@ Test(vfs_stress, changes)
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
 }
+
+/*
+ * Walks in the cache against all that changes it: x and y, exchanged all the time, hold one file
+ * each, A and B; a third directory has names come and go, so that dentries are used anew. Whoever
+ * finds something finds the right thing.
+ */
+static struct {
+    uint64_t ino[2];
+    uint32_t stop;
+    uint64_t found;
+} truth;
+
+static void *churn(void *arg)
+{
+    for (uint32_t i = 0; !__atomic_load_n(&truth.stop, __ATOMIC_RELAXED); i++) {
+        char p[32];
+
+        ok(vfs_rename_at(C, NULL, "x", NULL, "y", LX_RENAME_EXCHANGE));
+        snprintf(p, sizeof(p), "c/%s", i & 1 ? "A" : "B");
+        make_file(p);
+        ok(vfs_rename_at(C, NULL, p, NULL, "c/and-a-name-that-is-kept-apart-from-the-dentry", 0));
+        ok(vfs_unlink_at(C, NULL, "c/and-a-name-that-is-kept-apart-from-the-dentry"));
+        ok(vfs_mkdir_at(C, NULL, "c/x", 0755));
+        make_file("c/x/A");
+        ok(vfs_unlink_at(C, NULL, "c/x/A"));
+        ok(vfs_rmdir_at(C, NULL, "c/x"));
+    }
+    return NULL;
+}
+
+static void *look(void *arg)
+{
+    static const char *const paths[] = {"x/A", "y/A", "x/B", "/y/./B"};
+    uint64_t found = 0;
+
+    for (int i = 0; i < 40000; i++) {
+        struct path path;
+
+        if (vfs_walk(C, NULL, paths[i & 3], WALK_FOLLOW, &path) < 0)
+            continue;
+        cr_assert_eq(path.dentry->inode->ino, truth.ino[(i & 3) / 2]);
+        path_put(&path);
+        found++;
+    }
+    __atomic_fetch_add(&truth.found, found, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+Test(vfs_stress, walks_find_what_is_there)
+{
+    pthread_t changer, threads[3];
+
+    ok(vfs_mkdir_at(C, NULL, "x", 0755));
+    ok(vfs_mkdir_at(C, NULL, "y", 0755));
+    ok(vfs_mkdir_at(C, NULL, "c", 0755));
+    make_file("x/A");
+    make_file("y/B");
+    truth.ino[0] = stat_of("x/A").ino;
+    truth.ino[1] = stat_of("y/B").ino;
+    cr_assert_eq(pthread_create(&changer, NULL, churn, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, look, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    __atomic_store_n(&truth.stop, 1, __ATOMIC_RELAXED);
+    pthread_join(changer, NULL);
+    cr_assert_gt(truth.found, 0);
+}
