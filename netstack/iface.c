@@ -64,7 +64,6 @@ static void init_fields(struct net_iface *i, struct net_stack *s, const struct n
     list_init(&i->flush_node);
     list_init(&i->addrs);
     list_init(&i->groups);
-    list_init(&i->taps);
     i->stack = s;
     memcpy(i->name, c->name, sizeof(i->name));
     i->hw_type = c->hw_type;
@@ -101,7 +100,6 @@ int net_iface_add(struct net_stack *s, const struct net_iface_config *c, struct 
     i->index = s->next_index++;
     list_add_tail(&s->ifaces, &i->node);
     s->iface_count++;
-    packet_iface_new(i);
     net_event(s, NET_LINK_NEW, i);
     *out = i;
     return 0;
@@ -208,13 +206,13 @@ void net_iface_up(struct net_iface *i)
 
 void net_iface_down(struct net_iface *i)
 {
+    i->flags &= ~NET_IFF_UP; /* first: nothing is said of what is lost */
+    update_running(i);
     ndp_iface_down(i);
     mcast_iface_down(i);
     net_addrs_down(i);
     routes_iface_gone(i);
     neigh_flush_iface(i, false);
-    i->flags &= ~NET_IFF_UP;
-    update_running(i);
     route_changed(i->stack);
 }
 

@@ -82,15 +82,13 @@ struct net_iface {
     uint32_t addr_count;
     struct list groups; /* struct net_group */
     uint32_t group_count;
-    struct net_timer report_timer; /* IGMP and MLD state changes */
-    struct net_timer query4_timer, query6_timer;
-    uint8_t igmp_version, mld_version; /* heard on the link, RFC 3376 7.2.1 */
+    struct net_timer query4_timer, query6_timer; /* answers to IGMP and MLD */
+    uint8_t igmp_version, mld_version;           /* heard on the link, RFC 3376 7.2.1 */
     uint64_t old_querier4_ns, old_querier6_ns;
     struct net_timer rs_timer; /* router solicitations */
     uint32_t rs_sent, rs_interval_ms;
     uint32_t reachable_ms, retrans_ms; /* RFC 4861 6.3.2; 0: the sysctl's */
     uint8_t ra_hop_limit;              /* 0: unspecified */
-    struct list taps;                  /* packet endpoints bound to it (packet.h) */
     void *pcap;                        /* pcap.h, or NULL */
 };
 

@@ -253,11 +253,9 @@ static void release(struct net_addr *a)
     struct net_iface *i = a->iface;
 
     net_timer_cancel(i->stack, &a->timer);
-    if (i->flags & NET_IFF_UP) {
-        route_addr_del(a);
-        if (!ip_is_v4(&a->addr))
-            ndp_addr_down(a);
-    }
+    route_addr_del(a);
+    if (!ip_is_v4(&a->addr))
+        ndp_addr_down(a);
     list_del(&a->node);
     i->addr_count--;
     route_changed(i->stack);

@@ -132,6 +132,10 @@ static bool read_header(struct net_iface *i, struct pkt *p)
         p->l2 = p->head_off;
         p->protocol = be16(h->type_be);
         p->type = frame_type(i, h);
+        if (p->type == PKT_OTHERHOST && !(i->flags & NET_IFF_PROMISC)) {
+            pkt_free(p);
+            return false;
+        }
         packet_tap(i, p, false);
         BUG_ON(!pkt_pull(p, ETH_HEADER));
     } else {

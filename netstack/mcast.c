@@ -476,7 +476,6 @@ void mcast_iface_down(struct net_iface *i)
 {
     struct net_group *g;
 
-    net_timer_cancel(i->stack, &i->report_timer);
     net_timer_cancel(i->stack, &i->query4_timer);
     net_timer_cancel(i->stack, &i->query6_timer);
     list_for_each (g, &i->groups, node)

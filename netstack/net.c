@@ -67,9 +67,9 @@ static void destroy_parts(struct net_stack *s)
 {
     tcp_destroy(s);
     gro_destroy(s);
-    net_frags_destroy(s);
     while (!list_empty(&s->ifaces))
         net_iface_del(list_first(&s->ifaces, struct net_iface, node));
+    net_frags_destroy(s);
     pkt_list_free(&s->loop_queue);
     neigh_destroy(s);
     pmtu_destroy(s);

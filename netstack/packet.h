@@ -55,5 +55,4 @@ int64_t packet_send(struct packet_ep *ep, const struct packet_send *send,
 
 /* From link.c. p stays the caller's, at its link header where it has one. */
 void packet_tap(struct net_iface *i, struct pkt *p, bool outgoing);
-void packet_iface_new(struct net_iface *i);
 void packet_iface_gone(struct net_iface *i);

@@ -199,10 +199,11 @@ void world_start_caps(struct world *w, uint32_t caps, uint32_t mtu)
 void world_stop(struct world *w)
 {
     world_forget(w);
-    pkt_list_free(&w->a.sent);
-    pkt_list_free(&w->b.sent);
     net_stack_destroy(w->a.s);
     net_stack_destroy(w->b.s);
+    world_forget(w);
+    pkt_list_free(&w->a.sent);
+    pkt_list_free(&w->b.sent);
 }
 
 static bool carry(struct host *from)
