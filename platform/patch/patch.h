@@ -101,6 +101,16 @@ static inline bool patch_is_ready(const struct patch_file *f)
 #define PATCH_BACK_RCX UINT32_MAX
 bool patch_back(const struct patch_table *t, const struct patch_file *f, uint32_t at,
                 uint32_t *back);
+/* One call from the site before offset at of f, for those who want to know where calls come from.
+ */
+void patch_count_site(struct patch_table *t, struct patch_file *f, uint32_t at, bool patched);
+struct patch_site_count {
+    uint32_t file, at; /* its index; offset after the syscall. at 0: an unused entry */
+    uint64_t by_patch, by_trap;
+};
+#define PATCH_SITE_COUNTS 4096
+const struct patch_site_count *patch_site_counts(const struct patch_table *t);
+
 void patch_totals(const struct patch_table *t, struct patch_stats *out);
 /* Sees each entry; false ends the walk. */
 struct patch_file *patch_file_at(struct patch_table *t, uint32_t index);

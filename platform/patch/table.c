@@ -16,6 +16,7 @@ struct patch_table {
     uint32_t stopped;
     uint32_t pieces_used;
     struct patch_file file[PATCH_FILES_MAX];
+    struct patch_site_count site[PATCH_SITE_COUNTS];
     struct patch_piece pieces[];
 };
 
@@ -154,6 +155,28 @@ bool patch_back(const struct patch_table *t, const struct patch_file *f, uint32_
         return false;
     *back = p->back == PATCH_BACK_RCX ? p->back : p->back + MIN(at, p->moved);
     return true;
+}
+
+/* A lost race counts a few calls for another site. */
+void patch_count_site(struct patch_table *t, struct patch_file *f, uint32_t at, bool patched)
+{
+    uint32_t file = (uint32_t)(f - t->file), slot = (at ^ file * 977) * 2654435761U;
+
+    for (unsigned i = 0; i < 16; i++) {
+        struct patch_site_count *c = &t->site[(slot + i) % PATCH_SITE_COUNTS];
+
+        if (c->at && (c->at != at || c->file != file))
+            continue;
+        c->file = file;
+        c->at = at;
+        __atomic_add_fetch(patched ? &c->by_patch : &c->by_trap, 1, __ATOMIC_RELAXED);
+        return;
+    }
+}
+
+const struct patch_site_count *patch_site_counts(const struct patch_table *t)
+{
+    return t->site;
 }
 
 void patch_totals(const struct patch_table *t, struct patch_stats *out)

@@ -174,16 +174,17 @@ void channel_send_exit(struct platform_ctx *ctx)
         return;
 }
 
-int channel_resume(struct platform_ctx *ctx, bool full)
+int channel_resume(struct platform_ctx *ctx, uint32_t command)
 {
     bool may_spin;
-    int err = channel_ready(ctx);
+    int err;
 
-    if (err)
-        return err;
-    ctx->slot->command = full ? STUB_RESUME_FULL : STUB_RESUME;
-    may_spin = policy_resume(ctx);
+    ctx->slot->command = command;
     err = post(ctx);
+    /* in_guest was set before: a request that did not see it is seen here. */
+    if (unlikely(atomic_load_explicit(&ctx->interrupt, memory_order_relaxed)))
+        context_kick(ctx);
+    may_spin = policy_resume(ctx);
     if (!err)
         err = await(ctx, may_spin, 0);
     policy_event(ctx);

@@ -2,7 +2,7 @@
  * Contexts: one thread of a guest process each. Making and ending them, kicks, their FPU state,
  * host scheduling. Takes as.lock for slots, as.life for reading where the pid is used.
  */
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/patched.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -67,7 +67,7 @@ void ctx_drop(struct platform_ctx *ctx)
 {
     struct platform_as *as = ctx->as;
 
-    patched_count(ctx->by_patch, ctx->by_trap);
+    patched_count(ctx);
     slot_give(as, ctx->index, true);
     free(ctx);
     as_release(as);
@@ -125,22 +125,28 @@ int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out)
 }
 
 /*
- * The owner sets in_guest before it looks at interrupt, this side the other way round: one of the
- * two sees the other. A kick too many only makes the stub report once more.
+ * The owner sets in_guest, gives the turn away and then looks at interrupt; this side does it the
+ * other way round: one of the two sees the other. A kick too many only makes the stub report once
+ * more.
  */
 void systrap_interrupt(struct platform_ctx *ctx)
 {
-    struct platform_as *as = ctx->as;
-
-    /* One kick a request: whoever set it first sends it, or the owner sees it before it goes in. */
+    /* One kick a request: whoever set it first sends it, or the owner when it sees it. */
     if (atomic_exchange(&ctx->interrupt, 1) || !atomic_load(&ctx->in_guest))
         return;
+    context_kick(ctx);
+    /* The owner starts a deadline when it sees the request. */
+    host_futex_wake(&ctx->slot->turn, 1);
+}
+
+void context_kick(struct platform_ctx *ctx)
+{
+    struct platform_as *as = ctx->as;
+
     pthread_rwlock_rdlock(&as->life);
     if (!as->reaped)
         host_syscall(SYS_tgkill, (uint64_t)as->pid, (uint64_t)ctx->tid, KICK_SIGNAL, 0, 0, 0);
     pthread_rwlock_unlock(&as->life);
-    /* The owner starts a deadline when it sees the request. */
-    host_futex_wake(&ctx->slot->turn, 1);
 }
 
 /* The tid is the stub's word: only used when it is a thread of that process. */

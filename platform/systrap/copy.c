@@ -5,7 +5,7 @@
  * reading.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/patched.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * those.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/patched.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * counters have none.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/patched.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "platform/patch/patch.h"
+#include "sentry/base/log.h"
 
 #define MAPS_MAX 128
 
@@ -71,10 +72,11 @@ void patched_shutdown(void)
     patch_stop();
 }
 
-void patched_count(uint64_t patched, uint64_t trapped)
+void patched_count(struct platform_ctx *ctx)
 {
-    atomic_fetch_add_explicit(&calls.by_patch, patched, memory_order_relaxed);
-    atomic_fetch_add_explicit(&calls.by_trap, trapped, memory_order_relaxed);
+    atomic_fetch_add_explicit(&calls.by_patch, ctx->by_patch, memory_order_relaxed);
+    atomic_fetch_add_explicit(&calls.by_trap, ctx->by_trap, memory_order_relaxed);
+    ctx->by_patch = ctx->by_trap = 0;
 }
 
 void patched_stats(struct patch_stats *out)
@@ -84,6 +86,44 @@ void patched_stats(struct patch_stats *out)
         patch_totals(table, out);
     out->by_patch = atomic_load(&calls.by_patch);
     out->by_trap = atomic_load(&calls.by_trap);
+}
+
+#define TOP_SITES 12
+
+/* The next most trapping site after one with below traps; NULL: none. */
+static const struct patch_site_count *next_site(uint64_t below, const struct patch_site_count *last)
+{
+    const struct patch_site_count *all = patch_site_counts(table), *best = NULL;
+
+    for (unsigned i = 0; i < PATCH_SITE_COUNTS; i++) {
+        const struct patch_site_count *c = &all[i];
+        bool later = c->by_trap < below || (c->by_trap == below && c > last);
+
+        if (c->by_trap && later && (!best || c->by_trap > best->by_trap))
+            best = c;
+    }
+    return best;
+}
+
+void patched_print(void)
+{
+    const struct patch_site_count *c = NULL;
+    struct patch_stats s;
+
+    patched_stats(&s);
+    log_info("calls: %llu by patched sites, %llu by traps; %u segments, %u sites in them",
+             (unsigned long long)s.by_patch, (unsigned long long)s.by_trap, s.files, s.sites);
+    for (unsigned i = 0; table && i < TOP_SITES; i++) {
+        const struct patch_file *f;
+
+        c = next_site(c ? c->by_trap : UINT64_MAX, c);
+        if (!c)
+            break;
+        f = patch_file_at(table, c->file);
+        log_info("  inode %llu offset %#llx: %llu traps, %llu patched (state %u)",
+                 (unsigned long long)f->key.ino, (unsigned long long)(f->key.offset + c->at - 2),
+                 (unsigned long long)c->by_trap, (unsigned long long)c->by_patch, f->state);
+    }
 }
 
 /* ---- the list ---- */
@@ -258,6 +298,18 @@ void patched_trap(struct platform_ctx *ctx, uint64_t rip)
         else
             patch_trapped(table, m->file);
     }
+    pthread_mutex_unlock(&ctx->as->patch_lock);
+}
+
+void patched_note(struct platform_ctx *ctx, uint64_t rip, bool patched)
+{
+    struct patched_map *m;
+
+    if (!table || !ctx->as->patched || pthread_mutex_trylock(&ctx->as->patch_lock))
+        return;
+    m = find(ctx->as, rip);
+    if (m)
+        patch_count_site(table, m->file, (uint32_t)(rip - m->start), patched);
     pthread_mutex_unlock(&ctx->as->patch_lock);
 }
 

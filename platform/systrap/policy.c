@@ -188,6 +188,38 @@ static uint32_t stub_budget(const struct wait_policy *p, bool room)
     return (uint32_t)ticks(p->service < ticks(SHORT_GAP_US) ? SPIN_US : GLANCE_US);
 }
 
+/*
+ * What the last stay in the guest and the call after it took, by the stub's clock readings where
+ * they are believable. Read when the guest runs again: the stub writes them behind its event.
+ */
+static void learn(struct platform_ctx *ctx, uint64_t now)
+{
+    struct wait_policy *p = &ctx->wait;
+    uint64_t entered = READ_ONCE(ctx->slot->resume_tsc), left = READ_ONCE(ctx->slot->event_tsc);
+
+    p->stub_cpu = READ_ONCE(ctx->slot->cpu);
+    if (p->posted_tsc) {
+        entered = entered > p->posted_tsc && entered < now ? entered : p->posted_tsc;
+        left = left > entered && left < now ? left : entered;
+        estimate(&p->gap, left - entered);
+        estimate(&p->service, now - left);
+        p->ran += MIN(left - entered, ticks(WINDOW_US));
+        p->event_tsc = left;
+    }
+    p->posted_tsc = now;
+}
+
+/* Written only when they change: the stub is reading that line now. */
+static void tell(struct platform_ctx *ctx, uint32_t cpu, uint32_t budget)
+{
+    struct stub_slot *slot = ctx->slot;
+
+    if (slot->sentry_cpu != cpu)
+        slot->sentry_cpu = cpu;
+    if (slot->spin != budget)
+        slot->spin = budget;
+}
+
 bool policy_resume(struct platform_ctx *ctx)
 {
     struct wait_policy *p = &ctx->wait;
@@ -197,8 +229,7 @@ bool policy_resume(struct platform_ctx *ctx)
     bool spin;
 
     cpu &= CPU_MASK;
-    if (p->event_tsc)
-        estimate(&p->service, now - p->event_tsc);
+    learn(ctx, now);
     spin = room && p->gap < ticks(SHORT_GAP_US) && p->service < ticks(SPIN_US);
     if (p->event_tsc)
         arrange(ctx, !spin && p->gap + p->service < ticks(PAIR_PERIOD_US), spin, now);
@@ -208,8 +239,7 @@ bool policy_resume(struct platform_ctx *ctx)
         else
             p->together = 0;
     }
-    ctx->slot->sentry_cpu = cpu;
-    ctx->slot->spin = stub_budget(p, room);
+    tell(ctx, cpu, stub_budget(p, room));
     atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
     if (p->window_start)
         place_running(p->entry, true, p->stub_cpu, now);
@@ -219,17 +249,11 @@ bool policy_resume(struct platform_ctx *ctx)
 void policy_event(struct platform_ctx *ctx)
 {
     struct wait_policy *p = &ctx->wait;
-    uint64_t entered = READ_ONCE(ctx->slot->resume_tsc), left = READ_ONCE(ctx->slot->event_tsc);
 
     atomic_fetch_sub_explicit(&load.guests, 1, memory_order_relaxed);
-    p->event_tsc = __rdtsc();
-    p->stub_cpu = READ_ONCE(ctx->slot->cpu);
-    left = left > entered ? left - entered : 0;
-    estimate(&p->gap, left);
-    p->ran += MIN(left, ticks(WINDOW_US));
     p->calls++;
     if (p->window_start)
-        place_running(p->entry, false, p->stub_cpu & CPU_MASK, p->event_tsc);
+        place_running(p->entry, false, p->stub_cpu & CPU_MASK, p->posted_tsc);
 }
 
 bool policy_command(struct platform_ctx *ctx)
@@ -240,17 +264,23 @@ bool policy_command(struct platform_ctx *ctx)
 
     __rdtscp(&cpu);
     cpu &= CPU_MASK;
-    ctx->slot->sentry_cpu = cpu;
-    ctx->slot->spin = room ? (uint32_t)ticks(SPIN_US) : 0;
+    tell(ctx, cpu, room ? (uint32_t)ticks(SPIN_US) : 0);
     return room && cpu != READ_ONCE(ctx->slot->cpu);
 }
 
 bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *ctx))
 {
     struct wait_policy *p = &ctx->wait;
-    uint64_t start = __rdtsc(), now;
+    uint64_t start, now;
     bool done = false;
 
+    /* The quick ones come before the clock and the counters are worth a look. */
+    for (int i = 0; i < 16; i++) {
+        if (arrived(ctx))
+            return true;
+        _mm_pause();
+    }
+    start = __rdtsc();
     atomic_fetch_add_explicit(&load.spinners, 1, memory_order_relaxed);
     do {
         for (int i = 0; i < 16 && !done; i++) {

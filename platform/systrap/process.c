@@ -6,7 +6,7 @@
  * Locks: see systrap.h.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/patched.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -77,6 +77,7 @@ enum {
 enum stub_command {
     STUB_RESUME,      /* run the guest with slot.regs; rcx and r11 are clobbered */
     STUB_RESUME_FULL, /* the same, every register exact */
+    STUB_RESUME_CALL, /* as the stub left slot.regs at its last event, but slot.rax */
     STUB_CALL,        /* arg[0] is the host call's number, arg[1..6] its arguments */
     STUB_COPY_IN,  /* arg[1] bytes from guest address arg[0] to buffer; result: bytes not copied */
     STUB_COPY_OUT, /* arg[1] bytes from buffer to guest address arg[0]; result: bytes not copied */
@@ -105,7 +106,7 @@ enum stub_event {
     STUB_EV_SYSCALL32, /* int 0x80 and other ways of the 32-bit ABI */
     STUB_EV_FAULT,
     STUB_EV_INTERRUPTED,
-    STUB_EV_PATCHED, /* a system call from a patched site: no trap, nothing saved but registers */
+    STUB_EV_PATCHED, /* a call from a patched site: no trap, nothing saved but registers */
 };
 
 struct stub_regs {
@@ -117,28 +118,33 @@ struct stub_regs {
 
 #define STUB_BUFFER_SIZE 4096
 
+/*
+ * Laid out by who writes what when: the first line is all that a stub reads to go on after a call,
+ * the registers and what follows them are all that the sentry reads of one.
+ */
 struct stub_slot {
     uint32_t turn ALIGNED(64);
-
     /* Written by the sentry. */
-    uint32_t command ALIGNED(64);
-    uint32_t spin; /* how long the stub may spin for its turn, in TSC ticks */
-    uint32_t set_bases;
-    uint32_t own_gs;     /* %gs is the stub's while the guest's base is 0 */
-    uint32_t abandoned;  /* a new process that its maker does not know of: it ends itself */
+    uint32_t command;
+    uint64_t rax;        /* STUB_RESUME_CALL */
+    uint32_t spin;       /* how long the stub may spin for its turn, in TSC ticks */
     uint32_t sentry_cpu; /* where the serving thread is: no use in spinning on the same one */
-    uint64_t arg[7];
+    uint32_t set_bases;
+    uint32_t own_gs;    /* %gs is the stub's while the guest's base is 0 */
+    uint32_t abandoned; /* a new process that its maker does not know of: it ends itself */
+    uint64_t arg[7] ALIGNED(64);
 
-    /* Written by the stub. */
-    int64_t result;
-    uint32_t event;
-    uint32_t signo, code;
-    uint32_t cpu; /* where the guest ran last */
-    uint64_t addr, trapno, err;
-    uint64_t resume_tsc, event_tsc; /* when guest code was entered and left */
+    /* Written by the stub, the last ones when it has given the turn away. */
+    uint32_t cpu ALIGNED(64); /* where the guest ran last */
+    uint64_t resume_tsc;      /* when guest code was entered after a sleep */
+    uint64_t event_tsc;       /* when it was left */
 
     struct stub_regs regs ALIGNED(256);
-    char unused[SLOT_SIZE - SLOT_REGS - sizeof(struct stub_regs) - STUB_BUFFER_SIZE];
+    uint32_t event;
+    uint32_t signo, code, unused;
+    int64_t result;
+    uint64_t addr, trapno, err;
+    char unused2[SLOT_SIZE - SLOT_REGS - sizeof(struct stub_regs) - 48 - STUB_BUFFER_SIZE];
     char buffer[STUB_BUFFER_SIZE] ALIGNED(64);
 };
 

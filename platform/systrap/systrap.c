@@ -4,7 +4,7 @@
  * copies (copy.c). No locks.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/patched.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 
 #include "platform/remote/kthread.h"
 
+#define COUNT_IN            256 /* calls of a kind until counters are added to the sandbox's */
 #define RFLAGS_TF           0x100UL
 #define TRAP_GP             13
 #define INT80_ERROR         0x402 /* the general protection error code of int 0x80 without a gate */
@@ -119,6 +120,7 @@ static int init(const struct platform_config *config, struct platform_facts *fac
         return -EINVAL;
     systrap.ticks_per_us = measure_ticks();
     systrap.proc = open_proc();
+    systrap.patch_stats = config->patch_stats;
     systrap.patching = !config->no_patch && patched_possible();
     err = zygote_find_layout();
     if (!err)
@@ -184,14 +186,31 @@ static int ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *a
 
 /* ---- the switch ---- */
 
-static void write_registers(struct platform_ctx *ctx, const struct cpu_regs *regs)
+/* Nothing but rax is another than the stub's own thread knows. */
+static bool unchanged(const struct platform_ctx *ctx, const struct cpu_regs *regs)
+{
+    const uint64_t *now = (const uint64_t *)regs, *told = (const uint64_t *)&ctx->told;
+    uint64_t differ = 0;
+
+    for (unsigned i = 1; i < sizeof(struct stub_regs) / sizeof(*now); i++)
+        differ |= now[i] ^ told[i];
+    return ctx->told_valid && !differ;
+}
+
+/* The command that makes the guest go on with regs. */
+static uint32_t write_registers(struct platform_ctx *ctx, const struct cpu_regs *regs)
 {
     struct stub_slot *slot = ctx->slot;
 
+    if (likely(!ctx->exact && unchanged(ctx, regs))) {
+        slot->rax = regs->rax;
+        return STUB_RESUME_CALL;
+    }
     memcpy(&slot->regs, regs, sizeof(slot->regs));
     slot->own_gs = systrap.patching;
     slot->set_bases =
         !ctx->bases_known || regs->fs_base != ctx->fs_base || regs->gs_base != ctx->gs_base;
+    return ctx->exact ? STUB_RESUME_FULL : STUB_RESUME;
 }
 
 _Static_assert(offsetof(struct cpu_regs, gs_base) == offsetof(struct stub_regs, gs_base),
@@ -200,8 +219,10 @@ _Static_assert(offsetof(struct cpu_regs, gs_base) == offsetof(struct stub_regs, 
 /* One reading of the slot; any register value is possible in a real guest too. */
 static void read_registers(struct platform_ctx *ctx, struct cpu_regs *regs)
 {
-    memcpy(regs, &ctx->slot->regs, sizeof(ctx->slot->regs));
+    memcpy(&ctx->told, &ctx->slot->regs, sizeof(ctx->slot->regs));
     __asm__ volatile("" ::: "memory");
+    memcpy(regs, &ctx->told, sizeof(ctx->slot->regs));
+    ctx->told_valid = true;
     ctx->fs_base = regs->fs_base;
     ctx->gs_base = regs->gs_base;
     ctx->bases_known = true;
@@ -232,11 +253,17 @@ static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
     switch (kind) {
     case STUB_EV_PATCHED:
         event->kind = PEV_SYSCALL;
-        ctx->by_patch++;
+        if (++ctx->by_patch % COUNT_IN == 0)
+            patched_count(ctx);
+        if (unlikely(systrap.patch_stats))
+            patched_note(ctx, regs->rip, true);
         return true;
     case STUB_EV_SYSCALL:
         event->kind = PEV_SYSCALL;
-        ctx->by_trap++;
+        if (++ctx->by_trap % COUNT_IN == 0)
+            patched_count(ctx);
+        if (unlikely(systrap.patch_stats))
+            patched_note(ctx, regs->rip, false);
         patched_trap(ctx, regs->rip);
         return true;
     case STUB_EV_SYSCALL32:
@@ -292,29 +319,30 @@ static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
         regs->fs_base = regs->gs_base = 0;
     if (unlikely(!ctx->owned))
         account_owner(ctx);
-    atomic_store(&ctx->in_guest, 1);
+    /* Made known by giving the turn away; see systrap_interrupt. */
+    atomic_store_explicit(&ctx->in_guest, 1, memory_order_relaxed);
     while (!done) {
-        if (atomic_load_explicit(&ctx->interrupt, memory_order_seq_cst) &&
+        if (atomic_load_explicit(&ctx->interrupt, memory_order_relaxed) &&
             atomic_exchange(&ctx->interrupt, 0)) {
             *event = (struct platform_event){.kind = PEV_INTERRUPTED};
             break;
         }
         err = channel_ready(ctx);
-        if (!err) {
-            write_registers(ctx, regs);
-            err = channel_resume(ctx, ctx->exact);
-        }
+        if (!err)
+            err = channel_resume(ctx, write_registers(ctx, regs));
         if (err) {
             *event = (struct platform_event){.kind = PEV_DEAD};
             break;
         }
         done = read_event(ctx, regs, event);
     }
-    atomic_store(&ctx->in_guest, 0);
+    atomic_store_explicit(&ctx->in_guest, 0, memory_order_release);
 }
 
 static void shutdown(void)
 {
+    if (systrap.patch_stats)
+        patched_print();
     patched_shutdown();
     process_shutdown();
 }

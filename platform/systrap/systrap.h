@@ -53,7 +53,8 @@ struct platform_as {
 struct wait_policy {
     uint64_t gap;       /* estimate: how long the guest runs between calls */
     uint64_t service;   /* estimate: how long a call is served */
-    uint64_t event_tsc; /* when the last event came; 0: none yet */
+    uint64_t event_tsc;  /* when the last event came; 0: none yet */
+    uint64_t posted_tsc; /* when the guest was last told to run */
     uint64_t no_spin_until, pair_end, part_next;
     uint32_t stub_cpu, streak, failures, together;
     /* This window of time, see look(). */
@@ -84,6 +85,8 @@ struct platform_ctx {
     bool exact;       /* the next resume restores every register */
     bool bases_known; /* fs_base and gs_base are what the stub has */
     uint64_t fs_base, gs_base;
+    struct cpu_regs told; /* the registers as of the last event, ... */
+    bool told_valid;      /* ... which the stub still has */
 
     atomic_uint interrupt; /* a request not yet answered */
     atomic_uint in_guest;  /* the owner is in switch: a request needs a kick */
@@ -106,6 +109,7 @@ struct systrap_globals {
     uint32_t fpu_size;
     uint64_t ticks_per_us;
     unsigned cores;
+    bool patch_stats; /* count calls by site, print them at the end */
     bool patching; /* call sites are patched; settled when the layout is found */
     int proc;                 /* /proc, for counters of guest processes; -1: none */
     uint64_t cpus[CPU_WORDS]; /* the cores the sentry was given */
@@ -180,6 +184,8 @@ void ctx_drop(struct platform_ctx *ctx);
 void ctx_free(struct platform_ctx *ctx);
 int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out);
 void systrap_interrupt(struct platform_ctx *ctx);
+/* The stub's thread reports soon. */
+void context_kick(struct platform_ctx *ctx);
 int context_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
 int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
 unsigned systrap_ctx_cpu(struct platform_ctx *ctx);
@@ -230,9 +236,9 @@ int64_t channel_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[
  */
 int64_t channel_map_fd(struct platform_ctx *ctx, int64_t socket, const uint64_t args[6],
                        bool slow) MUST_CHECK;
-/* Runs the guest until the stub reports an event; -ESRCH when it is gone. The event is in the slot.
- */
-int channel_resume(struct platform_ctx *ctx, bool full) MUST_CHECK;
+/* Runs the guest, by one of the RESUME commands, until the stub reports an event: in the slot.
+ * -ESRCH when it is gone. The stub is ready. */
+int channel_resume(struct platform_ctx *ctx, uint32_t command) MUST_CHECK;
 /* Gives the command EXIT and does not wait. */
 void channel_send_exit(struct platform_ctx *ctx);
 /* True when a command would be picked up without waking the stub. */
@@ -256,34 +262,6 @@ int systrap_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint
 /* Private file pages at addr in ctx's AS; the caller holds patch_lock. */
 int memory_map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
                     uint64_t offset) MUST_CHECK;
-
-/* patched.c. The functions that take a ctx, a range and say so want patch_lock held. */
-struct patch_stats;
-/* Can this host do it at all? */
-bool patched_possible(void);
-int patched_init(uint64_t entry) MUST_CHECK;
-void patched_shutdown(void);
-void patched_lock(struct platform_as *as);
-void patched_unlock(struct platform_as *as);
-/* Locked: a private executable mapping of fd that is not writable was made. */
-void patched_mapped(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
-                    uint64_t offset);
-/* Locked: the guest is about to replace or unmap the range. */
-int patched_release(struct platform_ctx *ctx, uint64_t addr, uint64_t size) MUST_CHECK;
-/* Locked: or to move it: the file's own pages are in it afterwards. */
-int patched_put_back(struct platform_ctx *ctx, uint64_t addr, uint64_t size) MUST_CHECK;
-/* Locked: or to give it prot. */
-int patched_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot) MUST_CHECK;
-/* Locked from: a fork's new AS has the same. */
-int patched_fork(struct platform_as *from, struct platform_as *to) MUST_CHECK;
-/* A call trapped at the instruction before rip. By the owner, between switches. */
-void patched_trap(struct platform_ctx *ctx, uint64_t rip);
-/* The guest was stopped elsewhere than at a call: out of a piece, to the code it stands for. */
-void patched_fixup(struct platform_ctx *ctx, struct cpu_regs *regs);
-/* The file's own bytes in n bytes that were read at addr. */
-void patched_read_back(struct platform_as *as, void *dst, uint64_t addr, size_t n);
-void patched_count(uint64_t patched, uint64_t trapped);
-void patched_stats(struct patch_stats *out);
 
 /* batch.c; where ctx->batch.open */
 void systrap_batch_begin(struct platform_ctx *ctx);

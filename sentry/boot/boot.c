@@ -96,10 +96,10 @@ static int start_memory(struct boot *b)
     ro_globals.log_fd = b->config->log_fd;
     ro_globals.log_json = b->config->log_json;
     ro_globals.trap_on_bug = 1;
-    ro_globals.log_level = b->config->debug      ? LOG_DEBUG
-                           : b->config->strace   ? LOG_INFO
-                           : b->config->log_file ? LOG_WARN
-                                                 : LOG_ERROR;
+    ro_globals.log_level = b->config->debug                              ? LOG_DEBUG
+                           : b->config->strace || b->config->patch_stats ? LOG_INFO
+                           : b->config->log_file                         ? LOG_WARN
+                                                                         : LOG_ERROR;
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
- * Where patched call sites go (platform/patch): a system call without a trap. On entry every register
- * and flag is the guest's, rcx holds the address after its syscall instruction, r11 is free. Nothing
- * is written below rsp. %gs finds the thread as long as the guest has not set a base of its own;
+ * Where patched call sites go (platform/patch): a system call without a trap. On entry every
+ * register and flag is the guest's, rcx holds the address after its syscall instruction, r11 is
+ * free. Nothing is written below rsp. %gs finds the thread as long as the guest has not set a base of its own;
  * whether it has is found out with the two free registers and no flags. If so, ud2 makes a genuine
  * trap and signal.c takes it for the call. A kick in here leaves its mark and the code goes on.
  */
@@ -16,7 +16,7 @@
 stub_call_entry:
     rdgsbase %r11
     rorx $STACKS_BITS, %r11, %r11
-    /* lea -CHECK(%r11), %r11d: 0 if this is in the stacks, whose place is written here at the start */
+    /* lea -CHECK(%r11), %r11d: 0 if it is in the stacks, whose place is written here at the start */
     .byte 0x45, 0x8d, 0x9b
 stub_call_check:
     .long 0

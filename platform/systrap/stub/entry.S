@@ -115,6 +115,34 @@ FUNCTION stub_resume
     mov SREG_RDI(%rdi), %rdi
     jmp *%rcx
 
+/* NORETURN stub_resume_quick(slot, thread): the same for flags that need no popfq: it is slow. */
+FUNCTION stub_resume_quick
+    cmpl $0, THREAD_KICKED(%rsi)
+    jne stub_refuse
+    mov SREG_RBX(%rdi), %rbx
+    mov SREG_RDX(%rdi), %rdx
+    mov SREG_RSI(%rdi), %rsi
+    mov SREG_RBP(%rdi), %rbp
+    mov SREG_R8(%rdi), %r8
+    mov SREG_R9(%rdi), %r9
+    mov SREG_R10(%rdi), %r10
+    mov SREG_R12(%rdi), %r12
+    mov SREG_R13(%rdi), %r13
+    mov SREG_R14(%rdi), %r14
+    mov SREG_R15(%rdi), %r15
+    mov SREG_RFLAGS(%rdi), %r11
+    mov SREG_RIP(%rdi), %rcx
+    mov SREG_RSP(%rdi), %rsp
+    mov %r11d, %eax
+    shl $8, %eax               /* ah: the low byte of flags */
+    bt $11, %r11d
+    setc %al
+    add $0x7f, %al             /* overflow if al was 1 */
+    sahf                       /* the others */
+    mov SREG_RAX(%rdi), %rax
+    mov SREG_RDI(%rdi), %rdi
+    jmp *%rcx
+
 /* NORETURN stub_resume_full(slot, thread): every register and flag exact, by iretq. */
 FUNCTION stub_resume_full
     cmpl $0, THREAD_KICKED(%rsi)

@@ -8,9 +8,11 @@
 #include <linux/time.h>
 #include <linux/unistd.h>
 
-#define STUB_EFAULT 14
-#define STUB_ENOSYS 38
-#define EFLAGS_TF   0x100UL
+#define STUB_EFAULT       14
+#define STUB_ENOSYS       38
+#define EFLAGS_TF         0x100UL
+#define EFLAGS_ARITHMETIC 0x8d5UL
+#define EFLAGS_PLAIN      0x202UL /* interrupts on, and the bit that is always 1 */
 
 /* Hands the turn to the sentry, which sees everything written before. */
 void stub_post(struct stub_slot *slot)
@@ -28,8 +30,15 @@ static bool my_turn(struct stub_slot *slot)
 
 static bool spin(struct stub_slot *slot, uint32_t budget)
 {
-    uint64_t start = stub_tsc();
+    uint64_t start;
 
+    /* Most answers are here before the clock would be worth reading. */
+    for (int i = 0; i < 16; i++) {
+        if (my_turn(slot))
+            return true;
+        __builtin_ia32_pause();
+    }
+    start = stub_tsc();
     do {
         for (int i = 0; i < 8; i++) {
             if (my_turn(slot))
@@ -40,26 +49,30 @@ static bool spin(struct stub_slot *slot, uint32_t budget)
     return false;
 }
 
-static void wait_turn(struct stub_slot *slot)
+/* True if it slept. */
+static bool wait_turn(struct stub_slot *slot)
 {
     uint32_t budget = READ_ONCE(slot->spin);
     uint32_t seen;
+    bool slept = false;
 
     if (budget && slot->sentry_cpu != slot->cpu && spin(slot, budget))
-        return;
+        return false;
     while (!my_turn(slot)) {
         seen = TURN_SENTRY;
         if (!__atomic_compare_exchange_n(&slot->turn, &seen, TURN_SENTRY | TURN_ASLEEP, false,
                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
             seen != (TURN_SENTRY | TURN_ASLEEP)) {
             if ((seen & ~TURN_ASLEEP) == TURN_STUB)
-                return;
+                return slept;
             stub_call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
         }
         stub_call(__NR_futex, (uint64_t)&slot->turn, FUTEX_WAIT, TURN_SENTRY | TURN_ASLEEP, 0, 0,
                   0);
         stub_tsc_cpu(&slot->cpu);
+        slept = true;
     }
+    return slept;
 }
 
 static void set_bases(struct stub_slot *slot, struct stub_thread *self)
@@ -79,7 +92,6 @@ static NORETURN void resume(struct stub_slot *slot, bool full)
 
     if (slot->set_bases)
         set_bases(slot, self);
-    slot->resume_tsc = stub_tsc();
     if (!full && self->cs == 0x33)
         stub_resume(slot, self);
     /* A new rip means a 64-bit signal handler or the like: it gets the 64-bit segments. */
@@ -88,6 +100,30 @@ static NORETURN void resume(struct stub_slot *slot, bool full)
         self->ss = 0x2b;
     }
     stub_resume_full(slot, self);
+}
+
+/* The event is told; when and where it was can wait until the sentry is at work. */
+void stub_note_event(struct stub_slot *slot)
+{
+    slot->event_tsc = stub_tsc_cpu(&slot->cpu);
+}
+
+/*
+ * After a call: all registers but one are where this thread left them. The line of rax is written,
+ * the others will be at the next event: asked for now, they are this core's by then.
+ */
+static NORETURN void resume_call(struct stub_slot *slot)
+{
+    struct stub_thread *self = stub_self();
+
+    slot->regs.rax = slot->rax;
+    __builtin_prefetch(&slot->regs.r8, 1);
+    __builtin_prefetch(&slot->event, 1);
+    if (self->cs != 0x33)
+        stub_resume_full(slot, self);
+    if ((slot->regs.rflags & ~EFLAGS_ARITHMETIC) == EFLAGS_PLAIN)
+        stub_resume_quick(slot, self);
+    stub_resume(slot, self);
 }
 
 /* The way in by a patched site, with the thread's stack empty. */
@@ -107,8 +143,8 @@ void stub_called(struct stub_slot *slot, struct stub_thread *self, uint64_t flag
     self->ss = 0x2b;
     self->event_rip = slot->regs.rip;
     slot->event = STUB_EV_PATCHED;
-    slot->event_tsc = stub_tsc_cpu(&slot->cpu);
     stub_post(slot);
+    stub_note_event(slot);
     stub_serve(slot);
     __builtin_unreachable();
 }
@@ -119,8 +155,8 @@ void stub_kicked(struct stub_slot *slot, struct stub_thread *self)
 {
     self->kicked = 0;
     slot->event = STUB_EV_INTERRUPTED;
-    slot->event_tsc = stub_tsc_cpu(&slot->cpu);
     stub_post(slot);
+    stub_note_event(slot);
     stub_serve_fresh(slot);
 }
 
@@ -198,9 +234,14 @@ void stub_serve(struct stub_slot *slot)
 {
     for (;;) {
         uint32_t command;
+        bool slept;
 
-        wait_turn(slot);
+        slept = wait_turn(slot);
         command = READ_ONCE(slot->command);
+        if (slept)
+            slot->resume_tsc = stub_tsc();
+        if (command == STUB_RESUME_CALL)
+            resume_call(slot);
         if (command == STUB_RESUME || command == STUB_RESUME_FULL)
             resume(slot, command == STUB_RESUME_FULL);
         slot->result = perform(slot, command);

@@ -36,8 +36,8 @@ static void report_bases(struct stub_slot *slot)
 /* The guest's vector state is made live again while the sentry already works on the event. */
 static NORETURN void event_done(struct stub_slot *slot, const struct sigcontext_64 *sc)
 {
-    slot->event_tsc = stub_tsc_cpu(&slot->cpu);
     stub_post(slot);
+    stub_note_event(slot);
     stub_xrstor((const void *)sc->fpstate);
     stub_serve_fresh(slot);
 }

@@ -13,6 +13,8 @@ extern const uint64_t stub_xfeatures;
 int64_t stub_call(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
                   uint64_t f);
 NORETURN void stub_resume(struct stub_slot *slot, struct stub_thread *thread);
+/* The same, flags being plain but for the arithmetic ones. */
+NORETURN void stub_resume_quick(struct stub_slot *slot, struct stub_thread *thread);
 NORETURN void stub_resume_full(struct stub_slot *slot, struct stub_thread *thread);
 NORETURN void stub_serve_fresh(struct stub_slot *slot);
 NORETURN void stub_return(const void *sigcontext);
@@ -26,6 +28,7 @@ NORETURN void stub_called(struct stub_slot *slot, struct stub_thread *thread, ui
 NORETURN void stub_serve(struct stub_slot *slot);
 NORETURN void stub_kicked(struct stub_slot *slot, struct stub_thread *thread);
 void stub_post(struct stub_slot *slot);
+void stub_note_event(struct stub_slot *slot);
 /* spawn.c */
 int64_t stub_fork(struct stub_slot *slot);
 int64_t stub_clone(struct stub_slot *slot);
