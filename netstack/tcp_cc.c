@@ -48,7 +48,7 @@ uint32_t tcp_cc_ssthresh(struct tcp_ep *ep)
 {
     struct tcp_cubic *c = &ep->cubic;
     /* RFC 9438 4.6: the window in use, not one that was never filled */
-    uint32_t used = MIN(ep->cwnd, MAX(tcp_in_flight(ep) + ep->lost_out, ep->cwnd / 2));
+    uint32_t used = MIN(ep->cwnd, MAX(ep->snd_nxt - ep->snd_una, ep->cwnd / 2));
 
     if (ep->cc == TCP_CC_RENO)
         return MAX(used / 2, 2U * ep->mss);

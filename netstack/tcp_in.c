@@ -96,7 +96,7 @@ static void too_big(struct tcp_ep *ep, const struct icmp_error *e)
     if (tcp_path(ep) < 0)
         return;
     if (e->mtu < ep->path.mtu && ep->ep.opts.mtu_discover <= NET_PMTU_DO)
-        ep->path.mtu = MAX(e->mtu, ep->node.remote.w[2] == 0 ? 68U : 1280U);
+        ep->path.mtu = MAX(e->mtu, ip_is_v4(&ep->node.remote) ? 68U : 1280U);
     if (ep->path.mtu >= ep->pmtu)
         return;
     tcp_mss_sync(ep);

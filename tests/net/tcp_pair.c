@@ -1,4 +1,5 @@
-/* Two stacks and the link between them: an event loop over packets in flight and the stacks' timers. */
+/* Two stacks and the link between them: an event loop over packets in flight and the stacks'
+ * timers. */
 #include "tests/net/tcp_pair.h"
 
 #include <stdlib.h>
@@ -128,11 +129,17 @@ struct ip_addr pair_addr(unsigned side)
 static void start_side(struct pair *p, unsigned n)
 {
     struct pair_side *side = &p->side[n];
-    struct net_iface_config c = {.name = "p0", .hw_type = 0xfffe, .mtu = p->link.mtu,
-                                 .flags = NET_IFF_POINTOPOINT | NET_IFF_NOARP, .caps = p->link.caps,
-                                 .link_ops = &pair_link_ops, .link = side};
-    struct net_addr_config a = {.prefix = 24, .flags = NET_ADDR_NODAD | NET_ADDR_PERMANENT,
-                                .valid_s = NET_FOREVER, .preferred_s = NET_FOREVER};
+    struct net_iface_config c = {.name = "p0",
+                                 .hw_type = 0xfffe,
+                                 .mtu = p->link.mtu,
+                                 .flags = NET_IFF_POINTOPOINT | NET_IFF_NOARP,
+                                 .caps = p->link.caps,
+                                 .link_ops = &pair_link_ops,
+                                 .link = side};
+    struct net_addr_config a = {.prefix = 24,
+                                .flags = NET_ADDR_NODAD | NET_ADDR_PERMANENT,
+                                .valid_s = NET_FOREVER,
+                                .preferred_s = NET_FOREVER};
     struct net_addr *addr;
     int err;
 

@@ -54,11 +54,16 @@ static struct ip_addr addr_of(const struct peer *p, bool ours)
 
 void peer_start(struct peer *p, uint32_t mtu)
 {
-    struct net_iface_config c = {.name = "t0", .hw_type = 0xfffe, .mtu = mtu,
+    struct net_iface_config c = {.name = "t0",
+                                 .hw_type = 0xfffe,
+                                 .mtu = mtu,
                                  .flags = NET_IFF_POINTOPOINT | NET_IFF_NOARP,
-                                 .link_ops = &peer_link_ops, .link = p};
-    struct net_addr_config a = {.prefix = 24, .flags = NET_ADDR_NODAD | NET_ADDR_PERMANENT,
-                                .valid_s = NET_FOREVER, .preferred_s = NET_FOREVER};
+                                 .link_ops = &peer_link_ops,
+                                 .link = p};
+    struct net_addr_config a = {.prefix = 24,
+                                .flags = NET_ADDR_NODAD | NET_ADDR_PERMANENT,
+                                .valid_s = NET_FOREVER,
+                                .preferred_s = NET_FOREVER};
     bool v6 = p->v6;
     struct net_addr *addr;
     int err;
@@ -200,10 +205,12 @@ void peer_send(struct peer *p, const struct seg *g)
     struct pkt *pkt;
     uint16_t sum;
 
-    *w = (struct wire_tcp){.from_be = be16(p->port), .to_be = be16(p->local_port),
+    *w = (struct wire_tcp){.from_be = be16(p->port),
+                           .to_be = be16(p->local_port),
                            .seq_be = be32(g->seq + p->irs),
                            .ack_be = be32(g->flags & TCP_ACK ? g->ack + p->iss : 0),
-                           .size = (uint8_t)((20 + options) / 4 << 4), .flags = g->flags,
+                           .size = (uint8_t)((20 + options) / 4 << 4),
+                           .flags = g->flags,
                            .window_be = be16((uint16_t)(g->window ? g->window : p->window)),
                            .urgent_be = be16(g->urgent)};
     for (uint32_t i = 0; i < g->size; i++)
@@ -314,8 +321,8 @@ void peer_expect_none(struct peer *p, int line)
     struct seg g;
 
     if (peer_recv(p, &g))
-        cr_assert(false, "line %d: unexpected flags %#x seq %u ack %u size %u", line, g.flags, g.seq,
-                  g.ack, g.size);
+        cr_assert(false, "line %d: unexpected flags %#x seq %u ack %u size %u", line, g.flags,
+                  g.seq, g.ack, g.size);
 }
 
 void peer_connect(struct peer *p, uint16_t mss)

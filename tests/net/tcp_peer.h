@@ -1,7 +1,7 @@
 /*
  * A stack whose only link ends in the test: packets are made and read one by one, the clock is the
- * test's. Sequence numbers in struct seg are relative: seq and SACK blocks of what the stack sends to
- * its initial number, ack to the peer's; 0 is the SYN.
+ * test's. Sequence numbers in struct seg are relative: seq and SACK blocks of what the stack sends
+ * to its initial number, ack to the peer's; 0 is the SYN.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ struct peer {
     uint64_t now, random;
     struct list out;
     struct tcp_ep *ep, *listener;
-    uint32_t iss, irs; /* the stack's, the test's */
+    uint32_t iss, irs;         /* the stack's, the test's */
     uint16_t local_port, port; /* the stack's, the test's */
     bool ts, v6;
     uint32_t ts_offset, ts_recent; /* of the test's side */

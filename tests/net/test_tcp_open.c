@@ -196,8 +196,8 @@ Test(tcp_open, rfc9293_3_6_passive_close)
     peer_connect(&p, 1460);
     SEND(&p, .flags = F_FIN, .seq = 1, .ack = 1);
     cr_assert_eq(p.ep->state, TCPS_CLOSE_WAIT);
-    cr_assert_eq(LOCKED(&p, tcp_poll(p.ep)), LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP |
-                                                 LX_POLLOUT | LX_POLLWRNORM);
+    cr_assert_eq(LOCKED(&p, tcp_poll(p.ep)),
+                 LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP | LX_POLLOUT | LX_POLLWRNORM);
     cr_assert_eq(peer_read(&p, 1, 10), 0);
     peer_advance(&p, 300 * MILLIS);
     EXPECT(&p, F_ACK, 1, 2, 0);

@@ -129,7 +129,8 @@ static void vary(struct pair *p, struct user *u)
     u->write_max = 1U << random_below(&p->r, 16);
     u->read_max = 1U << (4 + random_below(&p->r, 14));
     u->write_flags = random_below(&p->r, 4) == 0;
-    u->to_send = random_below(&p->r, 4) == 0 ? 0 : random_below(&p->r, 1U << (6 + random_below(&p->r, 13)));
+    u->to_send =
+        random_below(&p->r, 4) == 0 ? 0 : random_below(&p->r, 1U << (6 + random_below(&p->r, 13)));
     if (u->write_max < 64)
         u->to_send %= 4000;
     u->salt = (uint32_t)random_next(&p->r);
@@ -138,17 +139,16 @@ static void vary(struct pair *p, struct user *u)
 static void one_transfer(uint64_t seed)
 {
     struct random r = {seed};
-    struct pair_link link = {
-        .loss = random_below(&r, 3) ? random_below(&r, 80) : 0,
-        .reorder = random_below(&r, 3) ? random_below(&r, 100) : 0,
-        .duplicate = random_below(&r, 3) ? random_below(&r, 50) : 0,
-        .corrupt = random_below(&r, 3) ? random_below(&r, 30) : 0,
-        .delay_ns = random_below(&r, 50) * 1000000UL,
-        .jitter_ns = random_below(&r, 40) * 1000000UL,
-        .mtu = random_below(&r, 4) ? 1500 : 576 + random_below(&r, 9000),
-        .rate = random_below(&r, 2) ? 0 : 20000U << random_below(&r, 10),
-        .queue = random_below(&r, 2) ? 0 : 10 + random_below(&r, 100),
-        .mark = random_below(&r, 2)};
+    struct pair_link link = {.loss = random_below(&r, 3) ? random_below(&r, 80) : 0,
+                             .reorder = random_below(&r, 3) ? random_below(&r, 100) : 0,
+                             .duplicate = random_below(&r, 3) ? random_below(&r, 50) : 0,
+                             .corrupt = random_below(&r, 3) ? random_below(&r, 30) : 0,
+                             .delay_ns = random_below(&r, 50) * 1000000UL,
+                             .jitter_ns = random_below(&r, 40) * 1000000UL,
+                             .mtu = random_below(&r, 4) ? 1500 : 576 + random_below(&r, 9000),
+                             .rate = random_below(&r, 2) ? 0 : 20000U << random_below(&r, 10),
+                             .queue = random_below(&r, 2) ? 0 : 10 + random_below(&r, 100),
+                             .mark = random_below(&r, 2)};
     struct user u[2] = {0};
     struct pair p;
     uint64_t until;
