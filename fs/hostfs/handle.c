@@ -78,7 +78,7 @@ static bool keeps(const struct hostfs_inode *hi)
 {
     const struct hostfs *fs = hostfs_of(&hi->inode);
 
-    return !fs->fresh && fs->cache != HOSTFS_SHARED && hi->inode.nlink > 0 &&
+    return fs->keep_files && !fs->fresh && fs->cache != HOSTFS_SHARED && hi->inode.nlink > 0 &&
            hi->inode.size <= HOSTFS_KEEP_SIZE;
 }
 
@@ -90,7 +90,7 @@ static void keep(struct hostfs_inode *hi, struct hostfs_handle *h)
     mutex_lock(&hi->inode.lock);
     if (!hi->handle) {
         mutex_lock(&fs->lock);
-        if (fs->kept_count >= HOSTFS_MAX_FILES)
+        if (fs->kept_count >= fs->keep_files)
             old = choose_locked(fs);
         ref_get(&h->ref);
         hi->handle = h;

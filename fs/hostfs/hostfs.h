@@ -12,8 +12,7 @@
 
 /*
  * What is believed of names and attributes seen before. The contents of files are the host's own in
- * every case. A descriptor of a file that was read is kept for its next open, but under
- * HOSTFS_SHARED.
+ * every case. A descriptor of a file that was read may be kept for its next open.
  */
 enum hostfs_cache {
     HOSTFS_EXCLUSIVE, /* nobody but the guest changes the tree: what was seen once is trusted */
@@ -24,6 +23,7 @@ enum hostfs_cache {
 struct hostfs_options {
     bool readonly; /* every change is -EROFS */
     enum hostfs_cache cache;
+    uint32_t keep_files; /* descriptors kept for a next open, at most; none with HOSTFS_SHARED */
     /* And on each stat and open: for a file that is mounted itself, so that no walk passes it. A
      * file the host puts in its place is what opens get from then on. */
     bool fresh;

@@ -6,8 +6,8 @@
  * least recently used closed first, reopened through the parent. The parent is held by a reference.
  *
  * struct hostfs_handle: a host descriptor of a regular file, counted; holders are open files and,
- * for reading only, the inode, which keeps one for its next open (HOSTFS_MAX_FILES at most, second
- * chance). As long as it is held the host cannot give its inode number to another file.
+ * for reading only, the inode, which keeps one for its next open (options.keep_files at most,
+ * second chance). As long as it is held the host cannot give its inode number to another file.
  *
  * hostfs.lock (rank OBJ) guards the hash, the directory descriptors, every (parent, name) and the
  * list of kept handles; inode.lock the inode's own kept handle.
@@ -22,7 +22,6 @@
 
 #define HOSTFS_BUCKETS 1024
 #define HOSTFS_MAX_DIRS  512
-#define HOSTFS_MAX_FILES 2048
 #define HOSTFS_KEEP_SIZE (16UL << 20) /* larger files are not kept: the host may want the space */
 
 struct hostfs {
@@ -33,7 +32,7 @@ struct hostfs {
     struct list open_dirs; /* hostfs_inode.lru, least recently used first; never the root */
     uint32_t open_dir_count;
     struct list kept_files; /* hostfs_inode.lru of those with a handle, oldest first */
-    uint32_t kept_count;
+    uint32_t kept_count, keep_files;
 };
 
 struct hostfs_handle {

@@ -214,6 +214,7 @@ int hostfs_create(int root_fd, const struct hostfs_options *options, struct supe
     fs->readonly = options->readonly;
     fs->fresh = options->fresh;
     fs->cache = options->cache;
+    fs->keep_files = options->keep_files;
     for (unsigned i = 0; i < HOSTFS_BUCKETS; i++)
         list_init(&fs->buckets[i]);
     list_init(&fs->open_dirs);

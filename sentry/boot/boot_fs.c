@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* What Linux gives a tmpfs by default: the machine stays usable whatever a guest writes. */
 static uint64_t half_of_memory(void)
@@ -41,11 +42,20 @@ static int overlay_over(struct superblock **sb)
     return r;
 }
 
+/* A small part of the descriptors the sandbox may have. */
+static uint32_t files_to_keep(void)
+{
+    struct rlimit files;
+
+    return getrlimit(RLIMIT_NOFILE, &files) < 0 ? 0 : (uint32_t)MIN(files.rlim_cur / 8, 2048UL);
+}
+
 int boot_fs_create(struct boot *b)
 {
     const struct boot_config *c = b->config;
     struct hostfs_options options = {.readonly = c->root_overlay,
-                                     .cache = c->root_live ? HOSTFS_TIMED : HOSTFS_EXCLUSIVE};
+                                     .cache = c->root_live ? HOSTFS_TIMED : HOSTFS_EXCLUSIVE,
+                                     .keep_files = files_to_keep()};
     struct superblock *sb = NULL;
     int r = hostfs_create(c->rootfs_fd, &options, &sb);
 

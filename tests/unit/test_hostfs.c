@@ -1,6 +1,7 @@
 /* hostfs and the overlay over it: what is believed of a host tree that changes behind them. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,7 +42,7 @@ static void host_symlink(const char *target, const char *name)
 /* A host directory with d/f ("old") and d/l (a link to f), on /h. */
 static void mount_host(enum hostfs_cache cache, bool overlaid)
 {
-    struct hostfs_options options = {.readonly = overlaid, .cache = cache};
+    struct hostfs_options options = {.readonly = overlaid, .cache = cache, .keep_files = 2048};
     struct superblock *sb, *upper, *merged;
     struct path at;
     char path[128];
@@ -225,6 +226,31 @@ Test(hostfs, more_files_than_are_kept)
             cr_assert_str_eq(contents(name), name + 3);
         }
     }
+}
+
+/* Kept descriptors give way to what is needed. */
+Test(hostfs, fewer_descriptors_than_are_kept)
+{
+    struct rlimit few = {.rlim_cur = 100, .rlim_max = 100};
+    struct file *files[50];
+    char name[32];
+
+    mount_host(HOSTFS_EXCLUSIVE, true);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "d/%d", i);
+        host_write(name, name);
+    }
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "/h/d/%d", i);
+        cr_assert_str_eq(contents(name), name + 3);
+    }
+    for (int i = 0; i < 50; i++) {
+        snprintf(name, sizeof(name), "/h/d/%d", i);
+        files[i] = must_open(&world.ctx, name, LX_O_RDONLY, 0);
+    }
+    for (int i = 0; i < 50; i++)
+        file_put(files[i]);
 }
 
 /* Own changes of a tree without an overlay. */
