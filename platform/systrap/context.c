@@ -120,8 +120,41 @@ int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out)
         return err;
     }
     new->tid = (pid_t)tid;
+    context_inherit(new, ctx);
     *out = new;
     return 0;
+}
+
+void context_inherit(struct platform_ctx *new, const struct platform_ctx *from)
+{
+    new->wait.has_mask = from->wait.has_mask;
+    memcpy(new->wait.mask, from->wait.mask, sizeof(new->wait.mask));
+    new->held = from->wait.paired;
+}
+
+void context_succeed(struct platform_ctx *fresh, struct platform_ctx *old)
+{
+    struct wait_policy *p = &fresh->wait;
+    uint64_t mask[CPU_WORDS] = {0};
+    int err = 0;
+
+    *p = old->wait;
+    p->event_tsc = 0;
+    old->wait = (struct wait_policy){0}; /* nothing to give up */
+    mask[p->pair_cpu / 64] = 1UL << (p->pair_cpu % 64);
+    if (p->paired)
+        err = context_set_affinity(fresh, mask, CPU_WORDS);
+    else if (p->has_mask)
+        err = context_set_affinity(fresh, p->mask, CPU_WORDS);
+    if (err) /* it is gone, as the caller will see */
+        p->stub_cpu = 0;
+}
+
+void context_loosen(struct platform_ctx *ctx)
+{
+    if (ctx->held &&
+        !context_set_affinity(ctx, ctx->wait.has_mask ? ctx->wait.mask : systrap.cpus, CPU_WORDS))
+        ctx->held = false;
 }
 
 /*

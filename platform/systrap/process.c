@@ -221,6 +221,7 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
         return err;
     }
     ctx->tid = as->pid;
+    context_inherit(ctx, parent);
     *out_as = as;
     *out_ctx = ctx;
     return 0;

@@ -154,6 +154,7 @@ static int exec(struct platform_ctx **ctx, struct platform_as **out_as)
 
     if (err)
         return err;
+    context_succeed(fresh, *ctx);
     ctx_free(*ctx);
     *ctx = fresh;
     return 0;

@@ -94,6 +94,7 @@ struct platform_ctx {
     uint64_t by_patch, by_trap; /* calls not yet counted in */
 
     struct batch batch;
+    bool held; /* its thread was made by one held on a core, and is so, too */
     struct wait_policy wait;
     bool owned; /* it has run: */
     pthread_t owner;
@@ -182,6 +183,12 @@ struct platform_ctx *ctx_alloc(struct platform_as *as, unsigned index);
 void ctx_drop(struct platform_ctx *ctx);
 /* Tells the stub's thread to end, without waiting for it, and frees ctx. */
 void ctx_free(struct platform_ctx *ctx);
+/* new's thread was cloned from that of from: the cores it may use. */
+void context_inherit(struct platform_ctx *new, const struct platform_ctx *from);
+/* fresh goes on for old in another process: what is known of how it waits, and its cores. */
+void context_succeed(struct platform_ctx *fresh, struct platform_ctx *old);
+/* By its kernel thread, before it first runs: no longer held where its maker is. */
+void context_loosen(struct platform_ctx *ctx);
 int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out);
 void systrap_interrupt(struct platform_ctx *ctx);
 /* The stub's thread reports soon. */
