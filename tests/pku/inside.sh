@@ -3,14 +3,14 @@
 failed=0
 runsc="/t/runsc --platform mpk ${PKU_FLAGS---unsafe-mpk}"
 compare="python3 /t/lib/compare.py --runsc /t/runsc --platform mpk --flag=--unsafe-mpk --timeout 300"
-[ $# = 0 ] && set -- hello platform abi apps
+[ $# = 0 ] && set -- hello platform escape abi apps node
 grep -m1 -q -w ospke /proc/cpuinfo || { echo "FAIL: no protection keys"; exit 1; }
 
 # What is said on the way is shown when it fails.
 check() {
     name=$1
     shift
-    "$@" > /tmp/check.out 2>&1
+    "$@" > /tmp/check.out 2>&1 < /dev/null
     status=$?
     case $status in
     0) echo "ok $name" ;;
@@ -21,6 +21,32 @@ check() {
 abi() { check "abi.$1" $compare --known /t/abi/known_diffs.txt --name "$1" -- "/t/abi/abi_$1"; }
 app() { check "apps.$1" $compare --known /t/apps/known_diffs.txt --name "$1" -- sh "/t/apps/cases/$1.sh"; }
 
+# The kernel's code as it lies in a guest process of runsc's: the attackers are told.
+code_of() {
+    for pid in $(pgrep -P "$1") $(pgrep -f 'runsc.*escape'); do
+        sed -n 's/^\([0-9a-f]*-[0-9a-f]*\) r-xp .*runsc$/\1/p' /proc/$pid/maps 2>/dev/null
+    done | head -1
+}
+
+# Prints a line for each attempt; must come to its end.
+attack() {
+    rm -f /tmp/hint
+    mkfifo /tmp/hint
+    timeout -s KILL 400 $runsc do -- "/t/escape_$1" > /tmp/attack.out 2>&1 < /tmp/hint &
+    exec 3> /tmp/hint
+    sleep 3
+    code_of $! >&3
+    exec 3>&-
+    wait
+    if grep -q '^end$' /tmp/attack.out && grep -q '^with keys' /tmp/attack.out && ! grep -qE 'FAIL|no kernel|not in this|none of' /tmp/attack.out; then
+        echo "ok escape.$1: $(grep -c '^ok' /tmp/attack.out) attempts $(grep sites /tmp/attack.out)"
+    else
+        echo "FAIL escape.$1"
+        head -c 3000 /tmp/attack.out
+        failed=1
+    fi
+}
+
 for part in "$@"; do
     case $part in
     hello) check hello $runsc do -- /bin/sh -c 'echo hello; ls / | wc -l' ;;
@@ -30,7 +56,9 @@ for part in "$@"; do
     abi:*) abi "${part#abi:}" ;;
     apps) for name in shell_pipeline text_tools coreutils python_basic sqlite bash_jobs; do app $name; done ;;
     app:*) app "${part#app:}" ;;
-    node) check node $runsc do -- /bin/sh -c 'test "$(node -e "let a=0;for(let i=0;i<1e6;i++)a=a*31+i|0;console.log(a)")" = 345888257' ;;
+    escape) for f in /t/escape_mpk_*; do attack "${f##*/escape_}"; done ;;
+    escape:*) attack "${part#escape:}" ;;
+    node) check node $runsc do -- /bin/sh -c 'test "$(node -e "let a=0;for(let i=0;i<1e6;i++)a=a*31+i|0;console.log(a)")" = 2028822816' ;;
     esac
 done
 exit $failed
