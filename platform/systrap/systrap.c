@@ -278,7 +278,9 @@ static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
         event->addr = READ_ONCE(slot->addr);
         event->trapno = READ_ONCE(slot->trapno);
         event->err = READ_ONCE(slot->err);
-        patched_fixup(ctx, regs);
+        /* A step is not undone: the guest would take it for ever. */
+        if (event->signo != SIGTRAP)
+            patched_fixup(ctx, regs);
         if (known_fault((uint32_t)event->signo))
             return true;
         break;
