@@ -68,7 +68,7 @@ static bool conflict_stream(const struct net_bind *b, const struct net_bind *o, 
 
     if (!overlap(b, o))
         return false;
-    if (b->reuse_addr && o->reuse_addr && !o->listening && !b->listening && !strict)
+    if (b->reuse_addr && o->reuse_addr && !o->listening && !strict)
         return false;
     return !both_port;
 }
