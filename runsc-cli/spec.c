@@ -133,6 +133,8 @@ static int read_flags(struct spec *spec, struct boot_config *c, struct cli_error
             c->debug = on;
         else if (strcmp(name, "overlay") == 0)
             c->root_overlay = on;
+        else if (strcmp(name, "cache") == 0 && text && strcmp(text, "exclusive") == 0)
+            c->root_live = false; /* nobody but the container changes its root */
         else
             return fail(err, 1, "annotation %s: there is no such flag", key);
     }

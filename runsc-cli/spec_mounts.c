@@ -102,6 +102,21 @@ static int read_options(json_object *o, struct boot_mount *m, struct cli_error *
     return 0;
 }
 
+/* Of a bind mount's options only cache= is for the sandbox; NULL without one. Names are those of
+ * fs/hostfs/hostfs.h. */
+static char *cache_option(const char *options)
+{
+    char *copy = options ? strdup(options) : NULL, *rest = copy, *one, *found = NULL;
+
+    while ((one = strsep(&rest, ","))) {
+        if (strncmp(one, "cache=", 6) == 0)
+            found = one;
+    }
+    found = found ? strdup(found) : NULL;
+    free(copy);
+    return found;
+}
+
 static int bind_source(const char *bundle, struct boot_mount *m, struct cli_error *err)
 {
     char path[PATH_MAX];
@@ -111,7 +126,7 @@ static int bind_source(const char *bundle, struct boot_mount *m, struct cli_erro
         return fail(err, 1, "config.json: the source of the mount on %s is too long",
                     m->destination);
     m->flags &= ~(uint32_t)(LX_MS_BIND | LX_MS_REC);
-    m->options = NULL;
+    m->options = cache_option(m->options);
     return open_bind_source(path, m, err);
 }
 

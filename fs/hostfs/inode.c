@@ -84,7 +84,7 @@ int hostfs_dir_pin(struct hostfs_inode *dir)
     if (fd < 0)
         return fd;
     fd = (int)host_open_beneath(parent_fd, name, DIR_READ, 0);
-    if (fd == -EACCES) {
+    if (fd == -EACCES || fd == -EPERM) {
         path_only = true;
         fd = (int)host_open_beneath(parent_fd, name, DIR_FLAGS, 0);
     }

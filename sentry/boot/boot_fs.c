@@ -97,6 +97,26 @@ static int make_directories(struct boot *b, const char *path, bool last)
     return r == -EEXIST || r == -EROFS ? 0 : r;
 }
 
+/* A bind mount's cache= option; the host is asked each time without one. */
+static int bind_cache(const char *option, struct hostfs_options *out)
+{
+    static const struct {
+        const char *option;
+        enum hostfs_cache cache;
+    } names[] = {{"cache=exclusive", HOSTFS_EXCLUSIVE},
+                 {"cache=timed", HOSTFS_TIMED},
+                 {"cache=shared", HOSTFS_SHARED}};
+
+    out->keep_files = files_to_keep() / 4;
+    for (size_t i = 0; option && i < ARRAY_SIZE(names); i++) {
+        if (strcmp(option, names[i].option) != 0)
+            continue;
+        out->cache = names[i].cache;
+        return 0;
+    }
+    return option ? -EINVAL : 0;
+}
+
 static int superblock_for(struct boot *b, const struct boot_mount *m, struct superblock **out)
 {
     struct tmpfs_options tmpfs = {.mode = 01777, .size = half_of_memory()};
@@ -105,7 +125,8 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
 
     switch (m->type) {
     case BOOT_MOUNT_BIND:
-        return hostfs_create(m->fd, &host, out);
+        r = bind_cache(m->options, &host);
+        return r < 0 ? r : hostfs_create(m->fd, &host, out);
     case BOOT_MOUNT_TMPFS:
         r = m->options ? tmpfs_parse_options(m->options, &tmpfs) : 0;
         return r < 0 ? r : tmpfs_create(&tmpfs, out);
