@@ -12,7 +12,7 @@ struct global_options {
     const char *log;      /* file, or NULL for stderr */
     const char *log_format, *rootless, *criu;
     const char *patch; /* "on" or "off" */
-    bool log_json, debug, strace, unsafe_mpk, systemd_cgroup, version, patch_stats;
+    bool log_json, debug, strace, unsafe_mpk, unsafe_no_jail, systemd_cgroup, version, patch_stats;
     bool quiet; /* standard error is the container's: no warnings there */
 };
 

@@ -23,6 +23,8 @@ const struct opt global_opts[] = {
      "ignore that cgroups cannot be written: true, false, auto"},
     {"unsafe-mpk", 0, OPT_FLAG, G(unsafe_mpk), NULL,
      "allow the mpk platform, which does not isolate yet"},
+    {"unsafe-no-jail", 0, OPT_FLAG, G(unsafe_no_jail), NULL,
+     "the sandbox's own process keeps its rights on the host: for debugging"},
     {"patch", 0, OPT_STRING, G(patch), "on|off",
      "rewrite system call sites into jumps (default on)"},
     {"patch-stats", 0, OPT_FLAG, G(patch_stats), NULL,

@@ -104,6 +104,7 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
     s->config = (struct boot_config){
         .platform = global->platform,
         .unsafe_mpk = global->unsafe_mpk,
+        .unsafe_no_jail = global->unsafe_no_jail,
         .no_patch = strcmp(global->patch, "off") == 0,
         .patch_stats = global->patch_stats,
         .debug = global->debug,

@@ -13,6 +13,7 @@
 #include "sentry/base/log.h"
 #include "sentry/base/slab.h"
 #include "sentry/boot/crash.h"
+#include "sentry/boot/jail/jail.h"
 #include "sentry/kernel/timer.h"
 #include "syscalls/syscalls.h"
 
@@ -297,15 +298,32 @@ static int start_tty(struct boot *b)
 /* Where the sandbox's process locks itself in: everything it needs of the host is open by now. */
 static int lock_in(struct boot *b)
 {
-    boot_enter_root(b);
-    return 0;
+    unsigned what = jail_platform(b->config->platform);
+    int r;
+
+    if (b->config->unsafe_no_jail)
+        return 0;
+    if (jail_writable(b->config))
+        what |= JAIL_WRITABLE;
+    r = jail_seccomp(what);
+    return r < 0 && r != -ENOSYS ? boot_fail(b, 1, "cannot lock the sandbox in: %s", boot_error(r))
+                                 : 0;
+}
+
+/* The walls that guest processes, too, are to stand within. */
+static int confine(struct boot *b)
+{
+    const char *step;
+    int r = b->config->unsafe_no_jail ? 0 : jail_confine(b->config, &step);
+
+    return r < 0 ? boot_fail(b, 1, "cannot lock the sandbox in: %s: %s", step, boot_error(r)) : 0;
 }
 
 static int start_sandbox(struct boot *b)
 {
     int status;
 
-    if ((status = start_memory(b)) || (status = start_platform(b)))
+    if ((status = confine(b)) || (status = start_memory(b)) || (status = start_platform(b)))
         return status;
     status = vfs_init() < 0 ? boot_fail(b, 1, "out of memory") : 0;
     /* From here on ro_globals is what its name says. */

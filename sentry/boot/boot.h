@@ -61,6 +61,7 @@ struct boot_config {
     const char *platform;
     bool unsafe_mpk, debug, strace, log_json;
     bool no_patch, patch_stats;
+    bool unsafe_no_jail; /* for debugging: the sentry keeps its rights */
     int log_fd;    /* -1: none */
     bool log_file; /* log_fd is a file of its own: warnings go there too */
     int error_fd;  /* a start-up failure goes here: one status byte, then the message */

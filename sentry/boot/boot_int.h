@@ -36,8 +36,6 @@ int boot_fs_create(struct boot *b);
 int boot_fs_mounts(struct boot *b);
 /* The root becomes read-only where it is to be. */
 int boot_fs_seal(struct boot *b);
-/* boot_root.c: the sentry's own root directory; last, since nothing is opened by name after it. */
-void boot_enter_root(const struct boot *b);
 /* boot_paths.c: devices, sysctls, masked and read-only paths; after the mounts. */
 int boot_paths_setup(struct boot *b);
 /* boot_tty.c: a terminal of the host as a guest's; its window size now. */

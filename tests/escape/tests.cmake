@@ -43,6 +43,15 @@ if(NOT CVISOR_SANITIZE)
     PASS_REGULAR_EXPRESSION "ok: int 0x80.*ok: vsyscall" FAIL_REGULAR_EXPRESSION "FAIL")
   add_test(NAME escape.host_interfaces COMMAND ${CMAKE_SOURCE_DIR}/tests/escape/host_interfaces.sh $<TARGET_FILE:runsc> systrap)
   set_tests_properties(escape.host_interfaces PROPERTIES LABELS escape TIMEOUT 60)
+  # The sentry's own filter: every call that is not on its list, tried.
+  add_executable(escape_jail tests/escape/jail.c sentry/boot/jail/jail.c)
+  add_dependencies(escape_jail jail_filters)
+  target_compile_definitions(escape_jail PRIVATE _GNU_SOURCE)
+  target_link_options(escape_jail PRIVATE -static)
+  target_link_libraries(escape_jail PRIVATE pthread)
+  add_test(NAME escape.jail COMMAND escape_jail)
+  set_tests_properties(escape.jail PROPERTIES LABELS escape TIMEOUT 120
+    PASS_REGULAR_EXPRESSION "ok: jail" FAIL_REGULAR_EXPRESSION "FAIL")
   add_test(NAME escape.bombs.systrap COMMAND $<TARGET_FILE:runsc> --platform systrap do -- $<TARGET_FILE:escape_bombs>)
   set_tests_properties(escape.bombs.systrap PROPERTIES LABELS escape TIMEOUT 300 RUN_SERIAL ON
     PASS_REGULAR_EXPRESSION "fork: refused with EAGAIN, more than 1000 before: yes.*the sandbox goes on" FAIL_REGULAR_EXPRESSION "FAIL")
