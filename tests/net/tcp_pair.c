@@ -81,7 +81,8 @@ static int transmit(struct net_iface *i, struct pkt *p)
     if (pair->link.rate) {
         each = p->size * 1000000000UL / pair->link.rate;
         side->free_ns = MAX(side->free_ns, pair->now);
-        if (pair->link.queue && (side->free_ns - pair->now) / MAX(each, 1UL) >= pair->link.queue) {
+        if (pair->link.queue && (side->free_ns - pair->now) / 1000 * pair->link.rate / 1000000 >=
+                                    (uint64_t)pair->link.queue * pair->link.mtu) {
             if (!pair->link.mark) {
                 pair->lost++;
                 pkt_free(p);
@@ -240,6 +241,7 @@ void pair_connect(struct pair *p, struct tcp_ep **client, struct tcp_ep **server
 
     net_lock(p->side[1].s);
     cr_assert_eq(tcp_create(p->side[1].s, LX_AF_INET, &p->side[1].waiters, &l), 0);
+    l->ep.opts.reuse_addr = true;
     cr_assert_eq(tcp_bind(l, &at), 0);
     cr_assert_eq(tcp_listen(l, 10), 0);
     net_unlock(p->side[1].s);

@@ -521,44 +521,6 @@ Test(tcp_data, rfc9293_3_8_4_keepalive)
     peer_stop(&p);
 }
 
-/* RFC 9293 3.8.5, RFC 6093: the urgent byte, apart or inline. */
-Test(tcp_data, rfc9293_3_8_5_urgent)
-{
-    struct peer p;
-    struct seg g;
-    uint8_t byte = 0;
-
-    start(&p);
-    settle(&p);
-    cr_assert_eq(LOCKED(&p, tcp_recv_oob(p.ep, &byte, false)), -EINVAL);
-    SEND(&p, .flags = F_PSH | TCP_URG, .seq = 1, .ack = 1, .size = 10, .urgent = 5);
-    cr_assert(LOCKED(&p, tcp_poll(p.ep)) & LX_POLLPRI);
-    cr_assert_eq(LOCKED(&p, tcp_at_mark(p.ep)), false);
-    cr_assert_eq(LOCKED(&p, tcp_unread(p.ep)), 4);
-    cr_assert_eq(peer_read(&p, 1, 100), 4); /* up to the mark */
-    cr_assert_eq(LOCKED(&p, tcp_at_mark(p.ep)), true);
-    cr_assert_eq(LOCKED(&p, tcp_recv_oob(p.ep, &byte, false)), 1);
-    cr_assert_eq(byte, pattern(5));
-    cr_assert_eq(LOCKED(&p, tcp_recv_oob(p.ep, &byte, false)), -EINVAL);
-    cr_assert_eq(peer_read(&p, 6, 100), 5); /* behind it */
-    cr_assert_eq(LOCKED(&p, tcp_unread(p.ep)), 0);
-    peer_advance(&p, 100 * MILLIS);
-    EXPECT(&p, F_ACK, 1, 11, 0);
-    /* inline */
-    p.ep->ep.opts.oob_inline = true;
-    SEND(&p, .flags = F_PSH | TCP_URG, .seq = 11, .ack = 1, .size = 10, .urgent = 5);
-    cr_assert_eq(peer_read(&p, 11, 100), 4);
-    cr_assert_eq(peer_read(&p, 15, 100), 6);
-    /* sent */
-    peer_advance(&p, SECONDS);
-    while (peer_recv(&p, &g))
-        ;
-    cr_assert_eq(peer_write(&p, 1, 3, TCP_SEND_OOB), 3);
-    g = EXPECT(&p, F_PSH | TCP_URG, 1, 21, 3);
-    cr_assert_eq(g.urgent, 3);
-    peer_stop(&p);
-}
-
 /* A FIN out of order waits for what is before it. */
 Test(tcp_data, fin_out_of_order)
 {
