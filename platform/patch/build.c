@@ -211,7 +211,7 @@ static void join_nearest(struct patch_run *run, uint32_t count)
 uint32_t patch_runs(const uint64_t *dirty, uint32_t pages, struct patch_run *out)
 {
     struct patch_run run[PATCH_RUNS_MAX + 1];
-    uint32_t count = 0, end;
+    uint32_t count = 0, covered = 0, end;
 
     for (uint32_t i = 0; i < pages; i++) {
         if (!bit(dirty, i))
@@ -227,6 +227,12 @@ uint32_t patch_runs(const uint64_t *dirty, uint32_t pages, struct patch_run *out
     }
     if (count > PATCH_RUNS_MAX)
         join_nearest(run, count--);
+    for (uint32_t i = 0; i < count; i++)
+        covered += run[i].size;
+    if (covered >= pages * PAGE_SIZE / 2) {
+        run[0] = (struct patch_run){0, (uint32_t)(pages * PAGE_SIZE)};
+        count = 1;
+    }
     memcpy(out, run, count * sizeof(*run));
     return count;
 }

@@ -24,5 +24,8 @@ struct patch_build {
 int64_t patch_write(struct patch_build *b, const struct patch_site *sites, uint32_t count,
                     uint32_t common, struct patch_piece *pieces, uint32_t *piece_count);
 
-/* The changed pages as at most PATCH_RUNS_MAX runs; their number. */
+/*
+ * The changed pages as at most PATCH_RUNS_MAX runs; their number. When they are most of the segment,
+ * all of it, so that it can be mapped instead of the file.
+ */
 uint32_t patch_runs(const uint64_t *dirty, uint32_t pages, struct patch_run *out);

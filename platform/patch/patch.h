@@ -93,6 +93,11 @@ static inline bool patch_is_ready(const struct patch_file *f)
 {
     return __atomic_load_n(&f->state, __ATOMIC_ACQUIRE) == PATCH_READY;
 }
+/* The image holds all of the segment. */
+static inline bool patch_is_whole(const struct patch_file *f)
+{
+    return f->run_count == 1 && f->run[0].size == f->key.length;
+}
 /*
  * A thread stopped at offset at of the segment: *back is the place in the file's own code where it
  * would be without patching; PATCH_BACK_RCX: two before what its rcx says. False when at is no
@@ -125,7 +130,11 @@ int patch_start(struct patch_table *t, uint64_t entry) MUST_CHECK;
 void patch_stop(void);
 
 /* ---- between table.c and worker.c ---- */
-#define PATCH_THRESHOLD 24 /* trapped calls before a segment is looked at */
+/*
+ * Trapped calls before a segment is looked at: short sandboxes are done before it would pay (a
+ * trap costs 1 us more than a patched call, looking at a libc 30 ms of some core).
+ */
+#define PATCH_THRESHOLD 400
 /* Waits for work; NULL when there is none and t was stopped. */
 struct patch_file *patch_next_job(struct patch_table *t);
 void patch_table_stop(struct patch_table *t);

@@ -100,17 +100,22 @@ int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot
     host |= flags & PLATFORM_MAP_LOCKED ? MAP_LOCKED : 0;
     host |= fd < 0 ? MAP_ANONYMOUS : 0;
 
-    const uint64_t args[6] = {addr, size, (uint64_t)prot, host, (uint64_t)-1, fd < 0 ? 0 : offset};
-    int err;
+    struct patch_file *text = NULL;
+    int source = fd, err;
 
     patched_lock(ctx->as);
+    if (is_text(prot, flags, fd))
+        text = patched_file(ctx->as, &source, &offset, size);
+
+    const uint64_t args[6] = {addr, size, (uint64_t)prot, host, (uint64_t)-1, fd < 0 ? 0 : offset};
+
     err = patched_release(ctx, addr, size);
     if (!err && fd >= 0)
-        err = map_fd(ctx, args, fd, slow, flags & PLATFORM_MAP_KEPT);
+        err = map_fd(ctx, args, source, slow, (flags & PLATFORM_MAP_KEPT) || source != fd);
     else if (!err)
         err = map_zero(ctx, args, slow);
-    if (!err && is_text(prot, flags, fd))
-        patched_mapped(ctx, addr, size, prot, fd, offset);
+    if (!err && text)
+        patched_mapped(ctx, addr, size, prot, text, source != fd);
     patched_unlock(ctx->as);
     return err;
 }

@@ -17,7 +17,7 @@
 #include "platform/patch/patch.h"
 #include "sentry/base/log.h"
 
-#define MAPS_MAX 128
+#define MAPS_MAX 1024
 
 /* An executable private mapping of a whole segment of a file, not writable. */
 struct patched_map {
@@ -128,24 +128,25 @@ void patched_print(void)
 
 /* ---- the list ---- */
 
-static struct patched_map *add(struct platform_as *as)
+/* Room for one more. */
+static bool reserve(struct platform_as *as)
 {
     struct patched_maps *maps = as->patched;
     unsigned room = maps ? maps->room : 0;
 
     if (maps && maps->count < room)
-        return &maps->map[maps->count++];
+        return true;
     if (room == MAPS_MAX)
-        return NULL;
+        return false;
     room = room ? room * 2 : 8;
     maps = realloc(maps, sizeof(*maps) + room * sizeof(maps->map[0]));
     if (!maps)
-        return NULL;
+        return false;
     if (!as->patched)
         maps->count = 0;
     maps->room = room;
     as->patched = maps;
-    return &maps->map[maps->count++];
+    return true;
 }
 
 static void drop(struct platform_as *as, unsigned i)
@@ -193,20 +194,26 @@ static void apply(struct platform_ctx *ctx, struct patched_map *m)
         process_kill(ctx->as);
 }
 
-void patched_mapped(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
-                    uint64_t offset)
+struct patch_file *patched_file(struct platform_as *as, int *fd, uint64_t *offset, uint64_t size)
 {
-    struct patch_file *file;
-    struct patched_map *m;
+    struct patch_file *file = table ? patch_lookup(table, *fd, *offset, size) : NULL;
 
-    if (!table)
-        return;
-    file = patch_lookup(table, fd, offset, size);
-    m = file ? add(ctx->as) : NULL;
-    if (!m)
-        return;
-    *m = (struct patched_map){addr, addr + size, file, prot, false};
-    if (patch_is_ready(file))
+    if (!file || !reserve(as))
+        return NULL;
+    if (patch_is_ready(file) && patch_is_whole(file)) {
+        *fd = file->image;
+        *offset = 0;
+    }
+    return file;
+}
+
+void patched_mapped(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot,
+                    struct patch_file *file, bool image)
+{
+    struct patched_map *m = &ctx->as->patched->map[ctx->as->patched->count++];
+
+    *m = (struct patched_map){addr, addr + size, file, prot, image};
+    if (!image && patch_is_ready(file))
         apply(ctx, m);
 }
 

@@ -13,9 +13,15 @@ int patched_init(uint64_t entry) MUST_CHECK;
 void patched_shutdown(void);
 void patched_lock(struct platform_as *as);
 void patched_unlock(struct platform_as *as);
-/* Locked: a private executable mapping of fd that is not writable was made. */
-void patched_mapped(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
-                    uint64_t offset);
+struct patch_file;
+/*
+ * Locked, before a private executable mapping that is not writable: the segment, or NULL. When its
+ * image is all of it, *fd and *offset become the image's.
+ */
+struct patch_file *patched_file(struct platform_as *as, int *fd, uint64_t *offset, uint64_t size);
+/* Locked: such a mapping was made, of file or its image. */
+void patched_mapped(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot,
+                    struct patch_file *file, bool image);
 /* Locked: the guest is about to replace or unmap the range. */
 int patched_release(struct platform_ctx *ctx, uint64_t addr, uint64_t size) MUST_CHECK;
 /* Locked: or to move it: the file's own pages are in it afterwards. */

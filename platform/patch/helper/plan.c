@@ -29,6 +29,7 @@ struct plan {
     uint32_t count, max;
     struct function *inner; /* padding inside functions */
     uint32_t inner_count;
+    int64_t *target; /* of the branches of the function being read */
 };
 
 static void remember(struct candidate *c, uint32_t at, const struct decoded *d)
@@ -118,34 +119,30 @@ static void drop_small(struct plan *p, uint32_t first)
     p->inner_count = kept;
 }
 
-/* Decodes a function twice: for its sites, then for its branches. One that does not decode wholly
- * has none. */
+/* Candidates and padding that a branch spoils. One that does not decode wholly has none. */
 static void read_function(struct plan *p, uint32_t index)
 {
     const struct function *f = &p->seg->functions[index];
-    const uint8_t *text = p->seg->text;
     struct reading r = {.first = p->count, .inner_first = p->inner_count, .c.function = index};
+    uint32_t targets = 0;
     struct decoded d;
 
     for (uint32_t at = f->start; at < f->end; at += d.size) {
-        if (!decode_at(text, at, f->end, &d) || !note(p, &r, at, &d))
-            goto undo;
+        if (!decode_at(p->seg->text, at, f->end, &d) || !note(p, &r, at, &d)) {
+            p->count = r.first;
+            p->inner_count = r.inner_first;
+            return;
+        }
+        if (d.branches)
+            p->target[targets++] = d.target;
     }
     if (r.first == p->count || r.indirect)
         p->inner_count = r.inner_first;
-    for (uint32_t at = f->start; r.first < p->count && at < f->end; at += d.size) {
-        if (!decode_at(text, at, f->end, &d))
-            goto undo;
-        if (d.branches) {
-            branch_to(p, r.first, d.target);
-            inner_branch_to(p, r.inner_first, d.target);
-        }
+    for (uint32_t i = 0; r.first < p->count && i < targets; i++) {
+        branch_to(p, r.first, p->target[i]);
+        inner_branch_to(p, r.inner_first, p->target[i]);
     }
     drop_small(p, r.inner_first);
-    return;
-undo:
-    p->count = r.first;
-    p->inner_count = r.inner_first;
 }
 
 static void find_candidates(struct plan *p)
@@ -304,6 +301,7 @@ uint32_t plan_segment(const struct segment *seg, struct patch_site *out, uint32_
 
     plan.list = arena_take(max * sizeof(*plan.list));
     plan.inner = arena_take(INNER_MAX * sizeof(*plan.inner));
+    plan.target = arena_take(FUNCTION_MAX * sizeof(*plan.target));
     find_candidates(&plan);
     scan_far_branches(&plan);
     if (!plan.count)
