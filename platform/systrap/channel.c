@@ -4,7 +4,7 @@
  * read from a slot is hostile: the word is only compared, results are the callers' to check. No
  * locks.
  */
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/detach.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,12 +31,12 @@ static bool is_dead(struct platform_ctx *ctx)
 /* Everything but the stub's "my turn is over" and "not yet" means it is gone or hostile. */
 static bool pending(uint32_t turn)
 {
-    return (turn & ~TURN_ASLEEP) == TURN_STUB;
+    return (turn & ~TURN_FLAGS) == TURN_STUB;
 }
 
 bool channel_awake(struct platform_ctx *ctx)
 {
-    return ctx->ready && turn_of(ctx) == TURN_SENTRY;
+    return ctx->ready && turn_of(ctx) == TURN_SENTRY && policy_stub_spins(ctx);
 }
 
 /* Gives the stub its turn. -ESRCH if it is not waiting for one. */
@@ -73,12 +73,14 @@ static void sleep_for_turn(struct platform_ctx *ctx, uint64_t timeout)
     uint64_t deadline = timeout ? host_clock_ns(CLOCK_MONOTONIC) + timeout : UINT64_MAX;
 
     while (!is_dead(ctx)) {
-        uint32_t seen = TURN_STUB;
+        uint32_t seen = turn_of(ctx);
 
-        if (!__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB | TURN_ASLEEP, false,
-                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
-            seen != (TURN_STUB | TURN_ASLEEP))
+        if (!pending(seen))
             return;
+        if (seen != (TURN_STUB | TURN_ASLEEP) &&
+            !__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB | TURN_ASLEEP, false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            continue;
         if (atomic_load(&ctx->in_guest) && atomic_load(&ctx->interrupt) && deadline == UINT64_MAX)
             deadline = host_clock_ns(CLOCK_MONOTONIC) + ANSWER_TIMEOUT_NS;
         policy_slept(ctx);
@@ -120,6 +122,7 @@ static int command_within(struct platform_ctx *ctx, uint32_t command, uint64_t t
     int err = channel_ready(ctx);
     bool may_spin;
 
+    BUG_ON(ctx->detached); /* its guest runs */
     if (err)
         return err;
     ctx->slot->command = command;
@@ -191,6 +194,43 @@ int channel_resume(struct platform_ctx *ctx, uint32_t command)
     return err;
 }
 
+bool channel_detach(struct platform_ctx *ctx, uint32_t command)
+{
+    uint32_t seen = turn_of(ctx);
+
+    policy_detach(ctx);
+    ctx->slot->command = command;
+    ctx->detached = true;
+    while (seen == TURN_SENTRY || seen == (TURN_SENTRY | TURN_ASLEEP)) {
+        if (!__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB | TURN_DETACHED, false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            continue;
+        if (seen & TURN_ASLEEP)
+            host_futex_wake(&ctx->slot->turn, 1);
+        return true;
+    }
+    ctx->detached = false;
+    policy_event(ctx);
+    return false;
+}
+
+bool channel_notice(struct platform_ctx *ctx)
+{
+    /* In this order: the stub gives the turn first. */
+    __atomic_store_n(&ctx->slot->notice, 0, __ATOMIC_SEQ_CST);
+    return is_dead(ctx) ||
+           (__atomic_load_n(&ctx->detached, __ATOMIC_SEQ_CST) && !pending(turn_of(ctx)));
+}
+
+int channel_attach(struct platform_ctx *ctx)
+{
+    int err = await(ctx, false, 0);
+
+    ctx->detached = false;
+    policy_event(ctx);
+    return err;
+}
+
 void channel_wake_dead(struct platform_as *as)
 {
     pthread_mutex_lock(&as->lock);
@@ -200,6 +240,8 @@ void channel_wake_dead(struct platform_as *as)
 
             __atomic_store_n(&slot->turn, TURN_GONE, __ATOMIC_SEQ_CST);
             host_futex_wake(&slot->turn, INT32_MAX);
+            __atomic_store_n(&slot->notice, 1, __ATOMIC_SEQ_CST);
+            host_futex_wake(&slot->notice, INT32_MAX);
         }
     }
     pthread_mutex_unlock(&as->lock);

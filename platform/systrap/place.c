@@ -106,6 +106,14 @@ static bool good_company(const struct core_load *c)
     return c->blocking && c->blocking < TOGETHER_MAX && c->working < BUSY_CORE;
 }
 
+bool place_suits(int index, uint32_t cpu, uint64_t now)
+{
+    struct core_load cores[CPU_WORDS * 64];
+
+    count(cores, index, now);
+    return cores[cpu].working < BUSY_CORE && cores[cpu].blocking < TOGETHER_MAX;
+}
+
 uint32_t place_choose(int index, bool blocking, const uint64_t *allowed, uint32_t current,
                       uint64_t now)
 {

@@ -14,7 +14,7 @@
  * set_host_affinity.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/detach.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,6 +34,10 @@
 #define CPU_MASK       0xfff /* of what rdtscp says */
 #define ENTER_STREAK   8
 #define LEAVE_STREAK   16
+#define TURN_WEIGHT    2
+#define TURNS_MANY     8
+#define TURNS_MAX      16
+#define APART_MAX      3
 #define FAILURE_WEIGHT 16
 #define FAILURE_LIMIT  48
 
@@ -81,18 +85,17 @@ static void release_pair(struct platform_ctx *ctx)
         return;
 }
 
-/* Holds both sides on the core that place_choose finds; nothing when they are there already. */
-static void make_pair(struct platform_ctx *ctx, uint64_t now)
+static const uint64_t *allowed_cores(const struct wait_policy *p)
+{
+    return p->has_mask ? p->mask : systrap.cpus;
+}
+
+/* Holds both sides on cpu. */
+static void hold(struct platform_ctx *ctx, uint32_t cpu, uint64_t now)
 {
     struct wait_policy *p = &ctx->wait;
-    const uint64_t *allowed = p->has_mask ? p->mask : systrap.cpus;
     uint64_t mask[CPU_WORDS] = {0};
-    uint32_t cpu = READ_ONCE(ctx->slot->cpu) & CPU_MASK;
 
-    p->streak = 0;
-    if (cpu >= CPU_WORDS * 64 || !(systrap.cpus[cpu / 64] >> (cpu % 64) & 1))
-        return;
-    cpu = place_choose(p->entry, p->blocking, allowed, cpu, now);
     if (p->paired && cpu == p->pair_cpu)
         return;
     mask[cpu / 64] = 1UL << (cpu % 64);
@@ -102,6 +105,39 @@ static void make_pair(struct platform_ctx *ctx, uint64_t now)
         p->pair_end = now + ticks(PAIR_TIME_US);
     p->paired = true;
     p->pair_cpu = cpu;
+}
+
+/* Holds both sides on the core that place_choose finds; nothing when they are there already. */
+static void make_pair(struct platform_ctx *ctx, uint64_t now)
+{
+    struct wait_policy *p = &ctx->wait;
+    uint32_t cpu = READ_ONCE(ctx->slot->cpu) & CPU_MASK;
+
+    p->streak = 0;
+    if (cpu < CPU_WORDS * 64 && systrap.cpus[cpu / 64] >> (cpu % 64) & 1)
+        hold(ctx, place_choose(p->entry, p->blocking, allowed_cores(p), cpu, now), now);
+}
+
+/*
+ * One that takes turns with others (they finish its calls, see detach.c) lives on their core: it
+ * runs when they don't, and a wake-up on another core takes longer than the turn. Who notices first
+ * moves, by which the other has nothing to notice any more.
+ */
+static void meet(struct platform_ctx *ctx, uint64_t now)
+{
+    struct wait_policy *p = &ctx->wait;
+    uint32_t cpu = READ_ONCE(p->waker_cpu);
+
+    if ((p->paired && READ_ONCE(p->apart) < APART_MAX) || cpu >= CPU_WORDS * 64 ||
+        !(allowed_cores(p)[cpu / 64] >> (cpu % 64) & 1) || !place_suits(p->entry, cpu, now))
+        return;
+    WRITE_ONCE(p->apart, 0);
+    hold(ctx, cpu, now);
+}
+
+static bool takes_turns(const struct wait_policy *p)
+{
+    return READ_ONCE(p->turns) >= TURNS_MANY;
 }
 
 /*
@@ -135,7 +171,7 @@ static void look(struct platform_ctx *ctx, uint64_t now)
     p->calls = p->sleeps = p->ran = 0;
     if (p->paired && now > p->pair_end)
         release_pair(ctx);
-    else if (p->paired)
+    else if (p->paired && !takes_turns(p))
         make_pair(ctx, now);
 }
 
@@ -150,6 +186,10 @@ static void arrange(struct platform_ctx *ctx, bool want_pair, bool want_spin, ui
 
     if (now - p->window_start > ticks(WINDOW_US))
         look(ctx, now);
+    if (takes_turns(p)) {
+        meet(ctx, now);
+        return;
+    }
     if (p->paired && want_spin && (p->blocking || p->share < ALONE_SHARE))
         want_pair = true;
     if (want_pair == p->paired) {
@@ -230,7 +270,7 @@ bool policy_resume(struct platform_ctx *ctx)
 
     cpu &= CPU_MASK;
     learn(ctx, now);
-    spin = room && p->gap < ticks(SHORT_GAP_US) && p->service < ticks(SPIN_US);
+    spin = room && !takes_turns(p) && p->gap < ticks(SHORT_GAP_US) && p->service < ticks(SPIN_US);
     if (p->event_tsc)
         arrange(ctx, !spin && p->gap + p->service < ticks(PAIR_PERIOD_US), spin, now);
     if (spin && !p->paired && p->event_tsc) {
@@ -240,10 +280,28 @@ bool policy_resume(struct platform_ctx *ctx)
             p->together = 0;
     }
     tell(ctx, cpu, stub_budget(p, room));
+    p->turns -= p->turns > 0;
     atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
     if (p->window_start)
         place_running(p->entry, true, p->stub_cpu, now);
     return spin && !p->paired && cpu != p->stub_cpu;
+}
+
+void policy_detach(struct platform_ctx *ctx)
+{
+    struct wait_policy *p = &ctx->wait;
+    uint32_t cpu;
+    uint64_t now = __rdtscp(&cpu);
+
+    p->event_tsc = 0; /* the wait was not service */
+    p->posted_tsc = now;
+    p->waker_cpu = cpu & CPU_MASK;
+    p->apart = p->waker_cpu == p->stub_cpu ? 0 : p->apart + 1;
+    p->turns = MIN(p->turns + TURN_WEIGHT, TURNS_MAX);
+    ctx->slot->spin = 0;
+    atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
+    if (p->window_start)
+        place_running(p->entry, true, p->stub_cpu, now);
 }
 
 void policy_event(struct platform_ctx *ctx)
@@ -254,6 +312,14 @@ void policy_event(struct platform_ctx *ctx)
     p->calls++;
     if (p->window_start)
         place_running(p->entry, false, p->stub_cpu & CPU_MASK, p->posted_tsc);
+}
+
+bool policy_stub_spins(struct platform_ctx *ctx)
+{
+    uint32_t cpu;
+
+    __rdtscp(&cpu);
+    return READ_ONCE(ctx->slot->spin) && (cpu & CPU_MASK) != (READ_ONCE(ctx->slot->cpu) & CPU_MASK);
 }
 
 bool policy_command(struct platform_ctx *ctx)

@@ -71,6 +71,8 @@ enum {
     TURN_STUB = 1,
     TURN_SENTRY = 2,
     TURN_ASLEEP = 0x100,
+    TURN_DETACHED = 0x200, /* TURN_STUB: whom the event is for sleeps on notice, not on turn */
+    TURN_FLAGS = TURN_ASLEEP | TURN_DETACHED,
 };
 
 /* slot.command, with its arguments in slot.arg and its result in slot.result. */
@@ -132,6 +134,7 @@ struct stub_slot {
     uint32_t set_bases;
     uint32_t own_gs;    /* %gs is the stub's while the guest's base is 0 */
     uint32_t abandoned; /* a new process that its maker does not know of: it ends itself */
+    uint32_t notice;    /* 1 by the stub: a detached guest's event is there */
     uint64_t arg[7] ALIGNED(64);
 
     /* Written by the stub, the last ones when it has given the turn away. */

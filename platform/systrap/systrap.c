@@ -4,6 +4,7 @@
  * copies (copy.c). No locks.
  */
 #define _GNU_SOURCE
+#include "platform/systrap/detach.h"
 #include "platform/systrap/patched.h"
 
 #include <cpuid.h>
@@ -108,6 +109,14 @@ static int open_proc(void)
     return -1;
 }
 
+/* Linux 5.16. */
+static bool can_wait_two(void)
+{
+    uint32_t word = 0;
+
+    return host_futex_wait_two(&word, 1, &word, 1, UINT64_MAX) == -EAGAIN;
+}
+
 static int init(const struct platform_config *config, struct platform_facts *facts)
 {
     int err;
@@ -139,6 +148,7 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     facts->fpu_size = systrap.fpu_size;
     facts->fpu_features = systrap.xfeatures;
     facts->isolates = true;
+    facts->resumes_for = can_wait_two();
     return 0;
 }
 
@@ -198,8 +208,7 @@ static bool unchanged(const struct platform_ctx *ctx, const struct cpu_regs *reg
     return ctx->told_valid && !differ;
 }
 
-/* The command that makes the guest go on with regs. */
-static uint32_t write_registers(struct platform_ctx *ctx, const struct cpu_regs *regs)
+uint32_t systrap_write_registers(struct platform_ctx *ctx, const struct cpu_regs *regs)
 {
     struct stub_slot *slot = ctx->slot;
 
@@ -308,12 +317,29 @@ static bool canonical(uint64_t addr)
     return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
 }
 
+/* True when the guest was running already and there is an event of it. */
+static bool run_detached(struct platform_ctx *ctx, struct cpu_regs *regs,
+                         struct platform_event *event)
+{
+    bool done = true;
+
+    regs->full = 0;
+    if (channel_attach(ctx))
+        *event = (struct platform_event){.kind = PEV_DEAD};
+    else
+        done = read_event(ctx, regs, event);
+    atomic_store(&ctx->in_guest, 0);
+    return done;
+}
+
 static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
 {
-    bool exact = regs->full || ctx->exact || (regs->rflags & RFLAGS_TF);
-    bool done = false;
+    bool exact, done = false;
     int err = 0;
 
+    if (ctx->detached && run_detached(ctx, regs, event))
+        return;
+    exact = regs->full || ctx->exact || (regs->rflags & RFLAGS_TF);
     regs->full = 0;
     ctx->exact = exact;
     if (bad_target(regs, event))
@@ -332,7 +358,7 @@ static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
         }
         err = channel_ready(ctx);
         if (!err)
-            err = channel_resume(ctx, write_registers(ctx, regs));
+            err = channel_resume(ctx, systrap_write_registers(ctx, regs));
         if (err) {
             *event = (struct platform_event){.kind = PEV_DEAD};
             break;
@@ -375,6 +401,8 @@ const struct platform_ops systrap_platform_ops = {
     .ctx_exit = ctx_exit,
     .run = run,
     .interrupt = systrap_interrupt,
+    .wait = systrap_wait,
+    .resume_for = systrap_resume_for,
     .copy_in = systrap_copy_in,
     .copy_out = systrap_copy_out,
     .cas32 = systrap_cas32,

@@ -57,6 +57,9 @@ struct wait_policy {
     uint64_t posted_tsc; /* when the guest was last told to run */
     uint64_t no_spin_until, pair_end, part_next;
     uint32_t stub_cpu, streak, failures, together;
+    uint32_t turns;     /* grows with calls that others finish, falls with the rest */
+    uint32_t waker_cpu; /* where the last who finished one ran */
+    uint32_t apart;     /* how often in a row that was another core */
     /* This window of time, see look(). */
     uint64_t window_start, worked, switches, sleeps, calls, ran;
     int entry; /* place.c; valid when window_start is set */
@@ -88,6 +91,8 @@ struct platform_ctx {
     struct cpu_regs told; /* the registers as of the last event, ... */
     bool told_valid;      /* ... which the stub still has */
 
+    /* The guest was resumed without its owner (detach.c); its event is still to be taken. */
+    bool detached;
     atomic_uint interrupt; /* a request not yet answered */
     atomic_uint in_guest;  /* the owner is in switch: a request needs a kick */
 
@@ -215,6 +220,8 @@ void policy_event(struct platform_ctx *ctx);
 bool policy_command(struct platform_ctx *ctx);
 /* Spins a while until arrived; what it returned last. */
 bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *ctx));
+/* The stub, if it does not sleep, spins on another core; on this one it would have to be let run. */
+bool policy_stub_spins(struct platform_ctx *ctx);
 /* The owner goes to sleep until its turn. */
 void policy_slept(struct platform_ctx *ctx);
 /* The calling thread stops serving ctx. */
@@ -228,6 +235,8 @@ void place_leave(int index);
 void place_running(int index, bool running, uint32_t cpu, uint64_t now);
 /* share: thousandths of a core it takes; blocking: its calls mostly sleep. */
 void place_share(int index, unsigned share, bool blocking);
+/* May a context that takes turns with others of cpu's join them there? */
+bool place_suits(int index, uint32_t cpu, uint64_t now);
 /* The core of allowed that suits it best; current when no other is clearly better. */
 uint32_t place_choose(int index, bool blocking, const uint64_t *allowed, uint32_t current,
                       uint64_t now);
@@ -248,7 +257,7 @@ int64_t channel_map_fd(struct platform_ctx *ctx, int64_t socket, const uint64_t 
 int channel_resume(struct platform_ctx *ctx, uint32_t command) MUST_CHECK;
 /* Gives the command EXIT and does not wait. */
 void channel_send_exit(struct platform_ctx *ctx);
-/* True when a command would be picked up without waking the stub. */
+/* True when a command would be picked up at once: the stub spins, on another core. */
 bool channel_awake(struct platform_ctx *ctx);
 /* Waits for the first report of a new stub thread. */
 int channel_ready(struct platform_ctx *ctx) MUST_CHECK;

@@ -21,14 +21,19 @@ void stub_post(struct stub_slot *slot)
 
     if (old & TURN_ASLEEP)
         stub_call(__NR_futex, (uint64_t)&slot->turn, FUTEX_WAKE, 1, 0, 0, 0);
+    if (old & TURN_DETACHED) {
+        __atomic_store_n(&slot->notice, 1, __ATOMIC_SEQ_CST);
+        stub_call(__NR_futex, (uint64_t)&slot->notice, FUTEX_WAKE, 1, 0, 0, 0);
+    }
 }
 
 static bool my_turn(struct stub_slot *slot)
 {
-    return (__atomic_load_n(&slot->turn, __ATOMIC_ACQUIRE) & ~TURN_ASLEEP) == TURN_STUB;
+    return (__atomic_load_n(&slot->turn, __ATOMIC_ACQUIRE) & ~TURN_FLAGS) == TURN_STUB;
 }
 
-static bool spin(struct stub_slot *slot, uint32_t budget)
+/* The sentry may take the budget back meanwhile. */
+static bool spin(struct stub_slot *slot)
 {
     uint64_t start;
 
@@ -45,25 +50,24 @@ static bool spin(struct stub_slot *slot, uint32_t budget)
                 return true;
             __builtin_ia32_pause();
         }
-    } while (stub_tsc() - start < budget);
+    } while (stub_tsc() - start < READ_ONCE(slot->spin));
     return false;
 }
 
 /* True if it slept. */
 static bool wait_turn(struct stub_slot *slot)
 {
-    uint32_t budget = READ_ONCE(slot->spin);
     uint32_t seen;
     bool slept = false;
 
-    if (budget && slot->sentry_cpu != slot->cpu && spin(slot, budget))
+    if (READ_ONCE(slot->spin) && slot->sentry_cpu != slot->cpu && spin(slot))
         return false;
     while (!my_turn(slot)) {
         seen = TURN_SENTRY;
         if (!__atomic_compare_exchange_n(&slot->turn, &seen, TURN_SENTRY | TURN_ASLEEP, false,
                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) &&
             seen != (TURN_SENTRY | TURN_ASLEEP)) {
-            if ((seen & ~TURN_ASLEEP) == TURN_STUB)
+            if ((seen & ~TURN_FLAGS) == TURN_STUB)
                 return slept;
             stub_call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
         }
