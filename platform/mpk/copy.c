@@ -72,7 +72,13 @@ int mpk_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_
 
 int mpk_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done)
 {
-    return as_copy(as, __NR_process_vm_writev, PTR(src), dst, n, done);
+    int err;
+
+    /* The host takes hold of the pages first and writes later: not while one becomes executable. */
+    mutex_lock(&as->wx.lock);
+    err = as_copy(as, __NR_process_vm_writev, PTR(src), dst, n, done);
+    mutex_unlock(&as->wx.lock);
+    return err;
 }
 
 /*

@@ -16,6 +16,7 @@
 #define HITS_MAX   256
 #define TEXTS_MAX  128
 #define BYTES_MAX  (512UL << 20)
+#define TEXT_MAX   (1UL << 30) /* of one copy */
 #define CLOCK_REAL 0
 /* Times of change are no finer than the host's clock tick: a file this young may change unseen. */
 #define SETTLED_NS       50000000UL
@@ -265,6 +266,8 @@ int mpk_text_get(int fd, uint64_t offset, uint64_t size, struct mpk_text **out)
     if (offset >= st.size)
         return -ENOEXEC;
     size = MIN(size, PAGE_ALIGN_UP(st.size - offset));
+    if (size > TEXT_MAX)
+        return -ENOMEM;
     mutex_lock(&state->text_lock);
     *out = find_locked(state, &st, offset, size);
     if (!*out)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # In the test machine: the parts named by the arguments, or all of them.
 failed=0
-runsc="/t/runsc --platform mpk ${PKU_FLAGS---unsafe-mpk}"
-compare="python3 /t/lib/compare.py --runsc /t/runsc --platform mpk --flag=--unsafe-mpk --timeout 300"
+runsc="/t/runsc --platform mpk"
+compare="python3 /t/lib/compare.py --runsc /t/runsc --platform mpk --timeout 300"
 [ $# = 0 ] && set -- hello platform escape abi apps node
 grep -m1 -q -w ospke /proc/cpuinfo || { echo "FAIL: no protection keys"; exit 1; }
 

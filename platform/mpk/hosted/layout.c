@@ -233,6 +233,5 @@ int mpk_layout_find(void)
     facts->user_max = mpk_ro.user_max;
     facts->fpu_size = fpu_size(mpk_ro.xfeatures);
     facts->fpu_features = mpk_ro.xfeatures;
-    facts->isolates = false;
     return 0;
 }

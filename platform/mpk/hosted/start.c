@@ -37,39 +37,6 @@
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 
-/* ---- probe ---- */
-
-/* Empty when mpk can run here. */
-static const char *obstacle(const struct platform_config *config)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(CVISOR_SANITIZED)
-    return "mpk cannot run in a sanitizer build: its kernel code runs in guest processes";
-#endif
-    if (!config->unsafe_mpk)
-        return "mpk does not isolate yet: guest code could open the protection key, as unsafe "
-               "instructions are not scanned for; give --unsafe-mpk to run trusted programs "
-               "with it all the same";
-    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0, 0) < 0)
-        return "mpk needs Syscall User Dispatch (Linux 5.11, on a host that allows it)";
-    if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
-        return "mpk needs the FSGSBASE instructions (a processor of 2012 or later, Linux 5.9)";
-    if (mpk_layout_fpu_features() == 0)
-        return "mpk needs XSAVE";
-    if (getauxval(AT_MINSIGSTKSZ) > FRAME_MAX)
-        return "mpk: this host's signal frames are too large";
-    return "";
-}
-
-static int probe(const struct platform_config *config, char *why, size_t size)
-{
-    const char *text = obstacle(config);
-
-    if (!*text)
-        return 0;
-    snprintf(why, size, "%s", text);
-    return config->unsafe_mpk ? -ENODEV : -EPERM;
-}
-
 /* ---- keys ---- */
 
 /* Two keys, numbered as the gate expects them in a process that has none yet. */
@@ -96,11 +63,48 @@ static bool keys_work(const char **why)
            (major > KEYS_MAJOR || (major == KEYS_MAJOR && minor >= KEYS_MINOR));
 }
 
+/* ---- probe ---- */
+
+/* Empty when mpk can run here. */
+static const char *obstacle(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(CVISOR_SANITIZED)
+    return "mpk cannot run in a sanitizer build: its kernel code runs in guest processes";
+#endif
+    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0, 0) < 0)
+        return "mpk needs Syscall User Dispatch (Linux 5.11, on a host that allows it)";
+    if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
+        return "mpk needs the FSGSBASE instructions (a processor of 2012 or later, Linux 5.9)";
+    if (mpk_layout_fpu_features() == 0)
+        return "mpk needs XSAVE";
+    if (getauxval(AT_MINSIGSTKSZ) > FRAME_MAX)
+        return "mpk: this host's signal frames are too large";
+    return "";
+}
+
+static int probe(const struct platform_config *config, char *why, size_t size)
+{
+    const char *text = obstacle(), *keys = "";
+
+    if (*text) {
+        snprintf(why, size, "%s", text);
+        return -ENODEV;
+    }
+    if (config->unsafe_mpk || keys_work(&keys))
+        return 0;
+    snprintf(why, size,
+             "%s, and without mpk does not isolate; give --unsafe-mpk to run trusted programs with "
+             "it all the same",
+             keys);
+    return -EPERM;
+}
+
 static void choose_form(void)
 {
     const char *why = "";
 
     mpk_ro.keyed = keys_work(&why);
+    mpk_ro.facts.isolates = mpk_ro.keyed;
     mpk_ro.signal_entry = PTR(mpk_ro.keyed ? mpk_signal_entry_keyed : mpk_signal_entry_keyless);
     mpk_ro.window_start = PTR(mpk_ro.keyed ? mpk_window_keyed : mpk_window_keyless);
     mpk_ro.window_end = PTR(mpk_ro.keyed ? mpk_window_end_keyed : mpk_window_end_keyless);
