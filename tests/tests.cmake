@@ -3,8 +3,12 @@ find_program(PYTHON3 python3 REQUIRED)
 
 if(CRITERION_FOUND)
   file(GLOB UNIT_SOURCES CONFIGURE_DEPENDS tests/unit/*.c)
-  add_executable(unit_tests ${UNIT_SOURCES} ${KERNEL_LINK} $<TARGET_OBJECTS:platform_freestanding>
+  # The patch helper's own code, in this process.
+  set(PATCH_SOURCES platform/patch/build.c platform/patch/shapes.c platform/patch/helper/scan.c platform/patch/helper/plan.c
+    platform/patch/helper/pads.c platform/patch/helper/decode.c)
+  add_executable(unit_tests ${UNIT_SOURCES} ${PATCH_SOURCES} ${KERNEL_LINK} $<TARGET_OBJECTS:platform_freestanding>
     $<TARGET_OBJECTS:platform_fake>)
+  target_link_libraries(unit_tests PRIVATE capstone)
   target_compile_options(unit_tests PRIVATE ${HOSTED_FLAGS})
   # Tests include libc's headers: the kernel's macros over its functions stay off.
   target_compile_definitions(unit_tests PRIVATE CVISOR_HOSTED=1)

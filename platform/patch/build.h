@@ -25,7 +25,7 @@ int64_t patch_write(struct patch_build *b, const struct patch_site *sites, uint3
                     uint32_t common, struct patch_piece *pieces, uint32_t *piece_count);
 
 /*
- * The changed pages as at most PATCH_RUNS_MAX runs; their number. When they are most of the segment,
- * all of it, so that it can be mapped instead of the file.
+ * The changed pages as at most PATCH_RUNS_MAX runs; their number. When they are most of the
+ * segment, all of it, so that it can be mapped instead of the file.
  */
 uint32_t patch_runs(const uint64_t *dirty, uint32_t pages, struct patch_run *out);

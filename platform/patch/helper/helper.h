@@ -11,7 +11,7 @@
 #include "platform/patch/wire.h"
 
 /* main.c, or a test: bytes of the file. Zeroes past its end. */
-void file_read(uint64_t offset, void *to, uint64_t size);
+void helper_read(uint64_t offset, void *to, uint64_t size);
 
 /* memory.c: never NULL for sizes the arena can hold; ends the helper else. Zeroed. */
 void *arena_take(uint64_t size);

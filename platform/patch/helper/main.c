@@ -63,7 +63,7 @@ static void say(uint64_t kind, uint64_t a, uint64_t b)
     transfer(__NR_write, &m, sizeof(m));
 }
 
-void file_read(uint64_t offset, void *to, uint64_t size)
+void helper_read(uint64_t offset, void *to, uint64_t size)
 {
     while (size) {
         uint64_t part = size < PATCH_READ_MAX ? size : PATCH_READ_MAX;

@@ -36,20 +36,20 @@ static void read_cached(struct scan *s, uint64_t offset, void *to, unsigned size
     if (!s->cached || offset < s->cache_at || offset + size > s->cache_at + CACHE_SIZE) {
         s->cache_at = offset;
         s->cached = true;
-        file_read(offset, s->cache, CACHE_SIZE);
+        helper_read(offset, s->cache, CACHE_SIZE);
     }
     __builtin_memcpy(to, s->cache + (offset - s->cache_at), size);
 }
 
 static bool read_headers(struct scan *s)
 {
-    file_read(0, &s->ehdr, sizeof(s->ehdr));
+    helper_read(0, &s->ehdr, sizeof(s->ehdr));
     if (__builtin_memcmp(s->ehdr.e_ident, ELFMAG, SELFMAG) ||
         s->ehdr.e_ident[EI_CLASS] != ELFCLASS64 || s->ehdr.e_machine != EM_X86_64 ||
         s->ehdr.e_phentsize != sizeof(Elf64_Phdr) || s->ehdr.e_phoff > 1UL << 40)
         return false;
     s->phdr_count = s->ehdr.e_phnum < 32 ? s->ehdr.e_phnum : 32;
-    file_read(s->ehdr.e_phoff, s->phdr, s->phdr_count * sizeof(Elf64_Phdr));
+    helper_read(s->ehdr.e_phoff, s->phdr, s->phdr_count * sizeof(Elf64_Phdr));
     return true;
 }
 
@@ -170,7 +170,7 @@ static void read_unwind_tables(struct scan *s)
     }
     if (!p || p->p_filesz < sizeof(head) || p->p_offset > 1UL << 40)
         return;
-    file_read(p->p_offset, head, sizeof(head));
+    helper_read(p->p_offset, head, sizeof(head));
     if (head[0] != 1 || head[1] == ENC_OMIT || (head[1] & 0x0f) != ENC_SIGNED4 ||
         head[2] != ENC_UNSIGNED4 || head[3] != (ENC_DATAREL | ENC_SIGNED4))
         return;
@@ -183,7 +183,7 @@ static void read_unwind_tables(struct scan *s)
     for (uint64_t at = 0; at < count * 8UL; at += PATCH_READ_MAX) {
         uint64_t n = count * 8UL - at;
 
-        file_read(p->p_offset + sizeof(head) + at, table + at,
+        helper_read(p->p_offset + sizeof(head) + at, table + at,
                   n < PATCH_READ_MAX ? n : PATCH_READ_MAX);
     }
     for (uint32_t i = 0; i < count; i++)
@@ -212,7 +212,7 @@ static void read_sections(struct scan *s)
     if (s->ehdr.e_shentsize != sizeof(h) || s->ehdr.e_shoff > 1UL << 40)
         return;
     for (unsigned i = 0; i < s->ehdr.e_shnum && i < SECTIONS_MAX; i++) {
-        file_read(s->ehdr.e_shoff + i * sizeof(h), &h, sizeof(h));
+        helper_read(s->ehdr.e_shoff + i * sizeof(h), &h, sizeof(h));
         if (h.sh_type == SHT_SYMTAB || h.sh_type == SHT_DYNSYM)
             read_symbols(s, &h);
     }
@@ -315,7 +315,7 @@ bool scan_file(const struct patch_job *job, struct segment *seg, uint64_t *reaso
     sort_functions(seg);
     seg->text = arena_take(seg->size);
     for (uint64_t at = 0; at < seg->size; at += PATCH_READ_MAX)
-        file_read(seg->offset + at, seg->text + at,
+        helper_read(seg->offset + at, seg->text + at,
                   seg->size - at < PATCH_READ_MAX ? seg->size - at : PATCH_READ_MAX);
     return true;
 }
