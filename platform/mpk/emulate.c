@@ -22,7 +22,8 @@
 #define PREFIX_GS        0x65
 #define PREFIX_ADDRESS32 0x67
 #define INT3             0xcc
-#define AREA_MAX         16384UL /* no state is larger without the components that guests don't have */
+/* No state is larger without the components that guests don't have. */
+#define AREA_MAX         16384UL
 #define NO_REGISTER      255
 
 struct site_insn {

@@ -47,10 +47,22 @@ attack() {
     fi
 }
 
+# All cases but those the emulation cannot do: see README.md.
+platform() {
+    /t/mpk_test > /tmp/platform.out 2>&1
+    for name in $(sed -n 's/^FAIL mpk \([a-z0-9_]*\).*/\1/p' /tmp/platform.out); do
+        case $name in
+        fault_noncanonical | fault_arith | interrupt_random) echo "not here: $name" ;;
+        *) echo "FAIL platform.$name"; grep "$name" -B4 /tmp/platform.out; failed=1 ;;
+        esac
+    done
+    grep -E '^mpk: [0-9]+ cases' /tmp/platform.out || failed=1
+}
+
 for part in "$@"; do
     case $part in
     hello) check hello $runsc do -- /bin/sh -c 'echo hello; ls / | wc -l' ;;
-    platform) /t/mpk_test || failed=1 ;;
+    platform) platform ;;
     case:*) /t/mpk_test "${part#case:}" || failed=1 ;;
     abi) for f in /t/abi/abi_*; do abi "${f##*/abi_}"; done ;;
     abi:*) abi "${part#abi:}" ;;
