@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/host/host.h"
@@ -45,6 +46,7 @@ static struct {
     uint64_t entry;
     int socket, arena;
     pthread_t thread;
+    int64_t helper; /* its pid */
     bool running;
 } worker = {.socket = -1, .arena = -1};
 
@@ -130,6 +132,7 @@ static int start_helper(void)
         child(program, offset, worker.arena, pair[1]);
     if (pid < 0)
         err = (int)pid;
+    worker.helper = pid;
     host_close(program);
     host_close(pair[1]);
     worker.socket = pair[0];
@@ -145,9 +148,9 @@ static int receive(void *to, size_t size)
     char *p = to;
 
     while (size) {
-        ssize_t r = recv(worker.socket, p, size, 0);
+        int64_t r = host_read(worker.socket, p, size);
 
-        if (r < 0 && errno == EINTR)
+        if (r == -EINTR)
             continue;
         if (r <= 0)
             return -EPIPE;
@@ -162,9 +165,9 @@ static int send_all(const void *from, size_t size)
     const char *p = from;
 
     while (size) {
-        ssize_t r = send(worker.socket, p, size, MSG_NOSIGNAL);
+        int64_t r = host_write(worker.socket, p, size); /* SIGPIPE is blocked in this thread */
 
-        if (r < 0 && errno == EINTR)
+        if (r == -EINTR)
             continue;
         if (r <= 0)
             return -EPIPE;
@@ -352,8 +355,12 @@ static void *worker_main(void *arg)
 {
     struct patch_site *sites = malloc(PATCH_SITES_MAX * sizeof(*sites));
     struct patch_file *f;
+    sigset_t pipe;
 
     (void)arg;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, NULL);
     while (sites && (f = patch_next_job(worker.table))) {
         bool ready = decide(f, sites) == 0;
 
@@ -387,8 +394,9 @@ void patch_stop(void)
     if (!worker.running)
         return;
     patch_table_stop(worker.table);
-    if (worker.socket >= 0)
-        shutdown(worker.socket, SHUT_RDWR);
+    /* In the middle of a job the worker sees the helper's end of the socket close. */
+    host_syscall(SYS_kill, (uint64_t)worker.helper, SIGKILL, 0, 0, 0, 0);
     pthread_join(worker.thread, NULL);
+    host_syscall(SYS_wait4, (uint64_t)worker.helper, 0, __WALL, 0, 0, 0);
     worker.running = false;
 }
