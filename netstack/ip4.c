@@ -123,7 +123,8 @@ static bool source_believable(struct net_stack *s, const struct pkt *p, const st
 
 enum whose { OURS, THEIRS, NOBODYS };
 
-static enum whose whose_is(struct net_stack *s, const struct pkt *p, const struct ip_addr *from,
+/* A packet to a broadcast address is one, however its frame was addressed. */
+static enum whose whose_is(struct net_stack *s, struct pkt *p, const struct ip_addr *from,
                            const struct ip_addr *to)
 {
     struct route_key k = {
@@ -136,6 +137,8 @@ static enum whose whose_is(struct net_stack *s, const struct pkt *p, const struc
     if (ip_is_multicast(to))
         return net_group_wanted(p->iface, to, from) ? OURS : NOBODYS;
     err = route_lookup(s, &k, &r);
+    if (!err && r->type == NET_ROUTE_BROADCAST)
+        p->type = PKT_BROADCAST;
     if (!err && (r->type == NET_ROUTE_LOCAL || r->type == NET_ROUTE_BROADCAST))
         return OURS;
     /* RFC 1122 3.2.1.3: sent to all of the link, but to one address of somebody else's */

@@ -144,7 +144,7 @@ int packet_membership(struct packet_ep *e, uint32_t iface, int type, const uint8
         return -EINVAL;
     list_for_each (m, &e->memberships, node) {
         if (m->iface != iface || m->type != type || m->size != size ||
-            memcmp(m->addr, addr, size) != 0)
+            (size && memcmp(m->addr, addr, size) != 0))
             continue;
         m->count += add ? 1 : (uint32_t)-1;
         if (m->count == 0)
@@ -160,7 +160,8 @@ int packet_membership(struct packet_ep *e, uint32_t iface, int type, const uint8
     m->type = type;
     m->size = size;
     m->count = 1;
-    memcpy(m->addr, addr, size);
+    if (size)
+        memcpy(m->addr, addr, size);
     list_add_tail(&e->memberships, &m->node);
     e->membership_count++;
     apply(e->ep.stack, m, 1);

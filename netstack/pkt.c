@@ -80,7 +80,7 @@ struct pkt *pkt_clone(const struct pkt *p)
         c->frags[i] = p->frags[i];
         (void)net_buf_get(c->frags[i].buf);
     }
-    memcpy(c->head + p->head_off, p->head + p->head_off, p->head_size);
+    memcpy(c->head, p->head, p->head_off + p->head_size); /* with the headers pulled already */
     return c;
 }
 

@@ -86,7 +86,7 @@ void net_buf_put(struct net_buf *b);
 /* An empty packet with room for headers in front of its (empty) head. */
 struct pkt *pkt_alloc(void) MUST_CHECK;
 void pkt_free(struct pkt *p);
-/* Same data blocks, own head; no owner. */
+/* Same data blocks, own head (headers that were pulled included); no owner. */
 struct pkt *pkt_clone(const struct pkt *p) MUST_CHECK;
 /* A fresh packet with a copy of size bytes, headroom kept. */
 struct pkt *pkt_from_bytes(const void *bytes, uint32_t size) MUST_CHECK;

@@ -22,9 +22,37 @@ struct pmtu {
 struct net_pmtus {
     struct list buckets[PMTU_BUCKETS], by_age;
     uint32_t count;
+    struct net_timer timer; /* the next to expire */
 };
 
 SLAB_TYPE(pmtu_slab, struct pmtu);
+
+static void drop(struct net_stack *s, struct pmtu *e)
+{
+    list_del(&e->hash_node);
+    list_del(&e->node);
+    s->pmtus->count--;
+    slab_free(&pmtu_slab, e);
+}
+
+/* Those whose time is over go, and who remembers a path asks again (RFC 8201 4). */
+static void expire(struct net_stack *s, struct net_timer *t)
+{
+    uint64_t now = net_now(s), next = UINT64_MAX;
+    struct pmtu *e, *after;
+
+    list_for_each_safe (e, after, &s->pmtus->by_age, node) {
+        if (e->expires_ns <= now)
+            drop(s, e);
+        else
+            next = MIN(next, e->expires_ns);
+    }
+    route_changed(s);
+    if (next != UINT64_MAX)
+        net_timer_arm(s, t, next);
+}
+
+static DEFINE_OPS(net_timer_ops, expire_ops) = {.fire = expire};
 
 int pmtu_create(struct net_stack *s)
 {
@@ -35,16 +63,9 @@ int pmtu_create(struct net_stack *s)
     for (uint32_t i = 0; i < PMTU_BUCKETS; i++)
         list_init(&n->buckets[i]);
     list_init(&n->by_age);
+    net_timer_init(&n->timer, &expire_ops);
     s->pmtus = n;
     return 0;
-}
-
-static void drop(struct net_stack *s, struct pmtu *e)
-{
-    list_del(&e->hash_node);
-    list_del(&e->node);
-    s->pmtus->count--;
-    slab_free(&pmtu_slab, e);
 }
 
 void pmtu_destroy(struct net_stack *s)
@@ -53,6 +74,7 @@ void pmtu_destroy(struct net_stack *s)
         return;
     while (!list_empty(&s->pmtus->by_age))
         drop(s, list_first(&s->pmtus->by_age, struct pmtu, node));
+    net_timer_cancel(s, &s->pmtus->timer);
     kfree(s->pmtus);
     s->pmtus = NULL;
 }
@@ -66,15 +88,9 @@ static struct pmtu *find(struct net_stack *s, const struct ip_addr *to)
 {
     struct pmtu *e;
 
-    list_for_each (e, bucket_of(s, to), hash_node) {
-        if (!ip_equal(&e->to, to))
-            continue;
-        if (e->expires_ns > net_now(s))
+    list_for_each (e, bucket_of(s, to), hash_node)
+        if (ip_equal(&e->to, to))
             return e;
-        drop(s, e);
-        route_changed(s);
-        return NULL;
-    }
     return NULL;
 }
 
@@ -124,6 +140,8 @@ uint32_t pmtu_update(struct net_stack *s, const struct ip_addr *to, uint32_t mtu
     list_add_tail(&s->pmtus->by_age, &e->node);
     e->mtu = mtu;
     e->expires_ns = net_now(s) + (uint64_t)expires * NS_PER_SEC;
+    if (!net_timer_armed(&s->pmtus->timer))
+        net_timer_arm(s, &s->pmtus->timer, e->expires_ns);
     route_changed(s);
     return mtu;
 }

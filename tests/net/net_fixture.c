@@ -386,8 +386,8 @@ uint32_t build_ip4_frag(uint8_t *out, uint32_t from, uint32_t to, uint8_t proto,
                          .to_be = be32(to)};
 
     h.csum = (uint16_t)~net_sum(&h, 20, 0);
-    memcpy(out, &h, 20);
     memmove(out + 20, payload, size);
+    memcpy(out, &h, 20);
     return 20 + size;
 }
 
@@ -407,8 +407,8 @@ uint32_t build_ip6(uint8_t *out, struct ip_addr from, struct ip_addr to, uint8_t
 
     memcpy(h.from, from.b, 16);
     memcpy(h.to, to.b, 16);
-    memcpy(out, &h, 40);
     memmove(out + 40, payload, size);
+    memcpy(out, &h, 40);
     return 40 + size;
 }
 
