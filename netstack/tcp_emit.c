@@ -218,7 +218,7 @@ int tcp_emit(struct tcp_ep *ep, struct pkt *p, uint8_t flags, uint32_t seq, bool
         h.window = (uint16_t)MIN(tcp_window_select(ep), 65535U);
         h.flags |= syn_ecn(ep, flags);
     } else {
-        h.option_size = tcp_opts_build(ep, options);
+        h.option_size = tcp_opts_build(ep, options, size != 0);
         h.window = (uint16_t)MIN(tcp_window_select(ep) >> ep->rcv_wscale, 65535U);
     }
     if (ep->snd_urgent && seq_lt(seq, ep->snd_up)) {

@@ -108,17 +108,20 @@ uint32_t tcp_opts_build_syn(uint8_t *o, const struct tcp_opts *w)
     return (uint32_t)(at - o);
 }
 
-/* How many SACK blocks fit: 40 bytes of options less the timestamps'. */
-static uint32_t sack_blocks(const struct tcp_ep *ep)
+/* How many SACK blocks fit: 40 bytes of options less the timestamps', and less than half of what a
+ * tiny MSS leaves for data. */
+static uint32_t sack_blocks(const struct tcp_ep *ep, bool data)
 {
     uint32_t most = ep->ts_ok ? 3 : 4;
 
+    if (data && ep->mss < 80)
+        most = ep->mss / 2 < 12 ? 0 : (ep->mss / 2U - 4) / 8;
     return ep->sack_ok ? MIN(most, ep->sack_count + (ep->dsack_ready ? 1U : 0U)) : 0;
 }
 
-uint32_t tcp_opts_build(const struct tcp_ep *ep, uint8_t *o)
+uint32_t tcp_opts_build(const struct tcp_ep *ep, uint8_t *o, bool data)
 {
-    uint32_t blocks = sack_blocks(ep), i = 0;
+    uint32_t blocks = sack_blocks(ep, data), i = 0;
     uint8_t *at = o;
 
     if (ep->ts_ok)

@@ -41,7 +41,7 @@ bool tcp_cookie_check(const struct tcp_state *t, const struct tcp_node *n, uint3
 /* tcp_opt.c; o has room for 40 bytes, sizes are multiples of 4 */
 void tcp_opts_parse(const uint8_t *o, uint32_t size, bool syn, struct tcp_opts *out);
 uint32_t tcp_opts_build_syn(uint8_t *o, const struct tcp_opts *w);
-uint32_t tcp_opts_build(const struct tcp_ep *ep, uint8_t *o);
+uint32_t tcp_opts_build(const struct tcp_ep *ep, uint8_t *o, bool data);
 
 /* RFC 7323 5.4: milliseconds from a random start. */
 static inline uint32_t tcp_ts_now(const struct tcp_state *t, uint32_t offset)

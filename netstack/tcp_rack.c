@@ -7,6 +7,7 @@
 #define DUP_THRESH        3U
 #define REO_PERSIST       16U
 #define TLP_MAX_ACK_DELAY (200 * MS)
+#define TLP_MIN           (8 * MS) /* Linux: two ticks; keeps short paths from waking the timer much */
 
 /* RFC 8985 6.2 step 1: RACK_sent_after. */
 static bool sent_after(uint64_t t1, uint32_t seq1, uint64_t t2, uint32_t seq2)
@@ -159,7 +160,7 @@ uint64_t tcp_tlp_deadline(const struct tcp_ep *ep)
         return 0;
     if (ep->snd_nxt - ep->snd_una <= ep->mss && ep->srtt_ns)
         pto += TLP_MAX_ACK_DELAY;
-    return MIN(ep->tlp_armed_ns + MAX(pto, 2 * MS), ep->rto_deadline);
+    return MIN(ep->tlp_armed_ns + MAX(pto, TLP_MIN), ep->rto_deadline);
 }
 
 /* 7.3: new data if there is and the window lets it, else the last segment again. */

@@ -160,7 +160,10 @@ static void timeout(struct tcp_ep *ep)
         return;
     if (!ep->first_loss_ns)
         ep->first_loss_ns = first->sent_ns;
-    if (opening ? syn_over(ep) : too_long(ep, ep->first_loss_ns)) {
+    /* RFC 9293 3.8.6.1: a closed window is no reason to give up while the peer answers */
+    if (opening ? syn_over(ep)
+                : too_long(ep, ep->snd_wnd ? ep->first_loss_ns
+                                           : MAX(ep->first_loss_ns, ep->last_ack_ns))) {
         give_up(ep);
         return;
     }

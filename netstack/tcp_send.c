@@ -82,15 +82,14 @@ static bool append_copy(struct tcp_seg *seg, const struct pkt_frag *f)
 static uint32_t append(struct tcp_ep *ep, struct tcp_seg *seg, const struct pkt_frag *f)
 {
     uint32_t most = tcp_gso_max(ep), have = tcp_seg_size(seg);
-    struct pkt_frag piece = *f, *last = &seg->frags[seg->frag_count - 1];
+    struct pkt_frag piece = *f, *last = seg->frag_count ? &seg->frags[seg->frag_count - 1] : NULL;
 
     if (seg->flags & (TCP_SEG_FIN | TCP_SEG_EOR | TCP_SEG_SYN) || have >= most)
         return 0;
     piece.size = MIN(f->size, most - have);
-    if (seg->frag_count && last->buf == f->buf && last->offset + last->size == f->offset) {
+    if (last && last->buf == f->buf && last->offset + last->size == f->offset) {
         last->size += piece.size;
-    } else if (seg->frag_count && f->size <= COPY_MAX && piece.size == f->size &&
-               append_copy(seg, &piece)) {
+    } else if (last && f->size <= COPY_MAX && piece.size == f->size && append_copy(seg, &piece)) {
         /* in our own buffer */
     } else {
         if (seg->frag_count == TCP_SEG_FRAGS)

@@ -4,7 +4,6 @@
  * socket(7) SO_REUSEPORT. Under the stack's lock.
  */
 #include "netstack/tcp_proto.h"
-#include "sentry/base/hash.h"
 
 #define BUCKETS_FIRST 64U
 #define BUCKETS_MAX   (1U << 20)
@@ -71,14 +70,25 @@ void tcp_enter(struct tcp_state *t)
     t->now_ns = net_now(t->stack);
 }
 
+/* A product with a secret, both halves. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 static uint32_t node_hash(const struct tcp_state *t, const struct tcp_node *n)
 {
-    uint64_t words[5];
+    uint64_t ports = (uint64_t)n->local_port << 16 | n->remote_port, a[2], b[2];
 
-    memcpy(words, n->local.b, 16);
-    memcpy(words + 2, n->remote.b, 16);
-    words[4] = (uint64_t)n->local_port << 16 | n->remote_port;
-    return (uint32_t)hash_bytes(words, sizeof(words), t->secret[0]);
+    memcpy(a, n->local.b, 16);
+    memcpy(b, n->remote.b, 16);
+    if (ip_is_v4(&n->local))
+        return (uint32_t)fold(((uint64_t)n->local.w[3] << 32 | n->remote.w[3]) ^ t->secret[0],
+                              ports ^ t->secret[1]);
+    return (uint32_t)fold(fold(a[0] ^ t->secret[0], a[1] ^ t->secret[1]) ^ b[0] ^ ports,
+                          b[1] ^ t->secret[0]);
 }
 
 static bool node_matches(const struct tcp_node *n, const struct tcp_node *key)
