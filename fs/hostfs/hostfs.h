@@ -11,8 +11,9 @@
 #include "fs/inode.h"
 
 /*
- * What is believed of names and attributes seen before. The contents of files are the host's own in
- * every case. A descriptor of a file that was read may be kept for its next open.
+ * What is believed of names and attributes seen before, a file's size among them: reads end there.
+ * The bytes of files are the host's own in every case. A descriptor of a file that was read may be
+ * kept for its next open.
  */
 enum hostfs_cache {
     HOSTFS_EXCLUSIVE, /* nobody but the guest changes the tree: what was seen once is trusted */
