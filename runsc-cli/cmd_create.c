@@ -48,19 +48,6 @@ static int start_created(struct creation *cr, struct cli_error *err)
     return -1;
 }
 
-/* Ours are closed: the other ends of pipes see the sandbox's own closes. */
-static void let_go_of_stdio(const struct creation *cr)
-{
-    const struct boot_process *p = &cr->sandbox.config.init;
-
-    if (p->tty_fd >= 0)
-        return;
-    for (size_t i = 0; i < p->fd_count; i++) {
-        if (p->fds[i] >= 0 && p->fds[i] != STDERR_FILENO)
-            close(p->fds[i]);
-    }
-}
-
 static int attach(struct creation *cr, int signal_fd, struct cli_error *err)
 {
     struct termios saved, raw;
@@ -75,7 +62,7 @@ static int attach(struct creation *cr, int signal_fd, struct cli_error *err)
         return -1;
     status = start_created(cr, err);
     if (status == 0) {
-        let_go_of_stdio(cr);
+        release_descriptors(&cr->sandbox.config.init);
         status = sandbox_wait(cr->sandbox.pid, signal_fd);
     }
     if (cr->host_terminal)

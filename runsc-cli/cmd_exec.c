@@ -142,10 +142,7 @@ static int run_attached(struct execution *e, const struct exec_options *o, struc
         if (e->console.slave >= 0)
             close(e->console.slave);
         e->console.slave = -1;
-        if (e->process.tty_fd < 0) {
-            close(0);
-            close(1);
-        }
+        release_descriptors(&e->process);
         status = wait_for_end(e->fd, signal_fd);
         console_finish(&e->console);
         status = exit_status_of(status);

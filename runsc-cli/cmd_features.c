@@ -23,6 +23,24 @@ static json_object *flag(const char *key, bool value)
     return o;
 }
 
+static json_object *seccomp_features(void)
+{
+    static const char *const actions[] = {
+        "SCMP_ACT_ALLOW",        "SCMP_ACT_ERRNO",       "SCMP_ACT_KILL",
+        "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
+        "SCMP_ACT_TRACE",        "SCMP_ACT_TRAP",        NULL};
+    static const char *const operators[] = {"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
+                                            "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
+                                            "SCMP_CMP_NE", NULL};
+    static const char *const archs[] = {"SCMP_ARCH_X86_64", NULL};
+    json_object *o = flag("enabled", true);
+
+    json_object_object_add(o, "actions", strings(actions));
+    json_object_object_add(o, "operators", strings(operators));
+    json_object_object_add(o, "archs", strings(archs));
+    return o;
+}
+
 static json_object *linux_features(void)
 {
     static const char *const namespaces[] = {"cgroup", "ipc",  "mount", "network",
@@ -36,7 +54,7 @@ static json_object *linux_features(void)
     json_add_bool(cgroup, "systemdUser", false);
     json_add_bool(cgroup, "rdma", false);
     json_object_object_add(o, "cgroup", cgroup);
-    json_object_object_add(o, "seccomp", flag("enabled", false));
+    json_object_object_add(o, "seccomp", seccomp_features());
     json_object_object_add(o, "apparmor", flag("enabled", false));
     json_object_object_add(o, "selinux", flag("enabled", false));
     json_object_object_add(o, "intelRdt", flag("enabled", false));

@@ -134,9 +134,28 @@ static void print_table(char *text)
     }
 }
 
+static int print_pids(const struct container *c, struct cli_error *err)
+{
+    char *text = NULL, *rest, *line;
+
+    /* A container that was not started has no execs, and need not answer. */
+    if (strcmp(container_status(c, NULL), "created") != 0 &&
+        control_request(c, CONTROL_HOLDERS, 0, &text, err) < 0)
+        return -1;
+    printf("[%d", c->pid);
+    rest = text;
+    while ((line = strsep(&rest, "\n"))) {
+        if (*line)
+            printf(",%d", atoi(line));
+    }
+    puts("]");
+    free(text);
+    return 0;
+}
+
 /*
  * table: the processes inside, by their numbers there. json: the host's processes that stand for
- * the container: the one that carries its status.
+ * the container and its execs, those that carry their status.
  */
 int cmd_ps(const struct global_options *global, void *opts, int argc, char **args,
            struct cli_error *err)
@@ -153,7 +172,7 @@ int cmd_ps(const struct global_options *global, void *opts, int argc, char **arg
     if (strcmp(status, "stopped") == 0)
         r = fail(err, 1, "container not running");
     else if (json)
-        printf("[%d]\n", c.pid);
+        r = print_pids(&c, err);
     else
         r = control_request(&c, CONTROL_PS, 0, &text, err);
     if (r >= 0 && text)

@@ -137,13 +137,18 @@ const char *container_status(const struct container *c, struct control_status *o
 
 static void add_owner(const struct container *c, json_object *o)
 {
-    struct passwd *pw;
+    struct passwd *pw = NULL;
     struct stat st;
+    FILE *f;
 
     if (fstat(c->dir_fd, &st) < 0)
         return;
-    pw = st.st_uid == 0 ? NULL : getpwuid(st.st_uid);
+    f = st.st_uid == 0 ? NULL : fopen("/etc/passwd", "re");
+    while (f && (pw = fgetpwent(f)) && pw->pw_uid != st.st_uid)
+        ;
     json_add_string(o, "owner", st.st_uid == 0 ? "root" : pw ? pw->pw_name : "");
+    if (f)
+        fclose(f);
 }
 
 json_object *container_describe(const struct container *c)

@@ -175,6 +175,8 @@ static void fill(struct control_process *m, const struct boot_process *p, bool i
         .no_new_privs = p->no_new_privs,
         .terminal = p->tty_fd >= 0,
         .ignore_paused = ignore_paused,
+        .seccomp_count = p->seccomp_count,
+        .holder = getpid(),
     };
     memcpy(m->caps, p->caps, sizeof(m->caps));
     memcpy(m->rlimits, p->rlimits, sizeof(m->rlimits));
@@ -194,6 +196,7 @@ static char *encode(const struct boot_process *p, bool ignore_paused, size_t *si
     fwrite(&q, sizeof(q), 1, f);
     fwrite(&m, sizeof(m), 1, f);
     fwrite(p->groups, sizeof(uint32_t), p->group_count, f);
+    fwrite(p->seccomp, sizeof(*p->seccomp), p->seccomp_count, f);
     fwrite(p->cwd, strlen(p->cwd) + 1, 1, f);
     m.argc = put_strings(f, p->argv);
     m.envc = put_strings(f, p->envp);

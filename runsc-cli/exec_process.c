@@ -138,7 +138,7 @@ int exec_describe(const struct global_options *g, const struct container *c,
 {
     int status = err->status, r;
     struct sandbox defaults;
-    json_object *process;
+    json_object *process = NULL;
     struct spec spec;
 
     if (check_refused(o, err) < 0 || sandbox_defaults(g, &defaults, err) < 0)
@@ -146,19 +146,19 @@ int exec_describe(const struct global_options *g, const struct container *c,
     if (defaults.config.log_fd >= 0)
         close(defaults.config.log_fd);
     *p = defaults.config.init;
-    if (o->process) {
+    if (!o->process && !args[0])
+        return fail(err, status, "process args cannot be empty");
+    r = spec_read(json_string_or(c->json, "bundle", "."), &spec, err);
+    if (r == 0 && o->process) {
         process = process_file(o->process, err);
         r = process ? 0 : -1;
-    } else if (!args[0]) {
-        return fail(err, status, "process args cannot be empty");
-    } else {
-        r = spec_read(json_string_or(c->json, "bundle", "."), &spec, err);
-        process = r == 0 ? json_get(spec.json, "process", json_type_object) : NULL;
-        if (r == 0 && !process)
-            r = fail(err, status, "config.json: process property must not be empty");
-        if (r == 0)
-            r = change(process, o, args, err);
+    } else if (r == 0) {
+        process = json_get(spec.json, "process", json_type_object);
+        r = process ? change(process, o, args, err)
+                    : fail(err, status, "config.json: process property must not be empty");
     }
+    if (r == 0)
+        r = spec_seccomp(spec.json, p, err);
     if (r == 0)
         r = spec_process(g, process, p, terminal, err);
     err->status = status;

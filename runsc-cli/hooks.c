@@ -174,7 +174,8 @@ static int run_hook(const struct hook *h, const char *state, pid_t ns_pid, struc
     return judge(h, in_time, status, output, err);
 }
 
-static char *state_text(const struct container *c, const char *status)
+/* pid 0: left out. */
+static char *state_text(const struct container *c, const char *status, pid_t pid)
 {
     json_object *o = json_object_new_object(), *a;
     char *text;
@@ -182,8 +183,8 @@ static char *state_text(const struct container *c, const char *status)
     json_add_string(o, "ociVersion", json_string_or(c->json, "ociVersion", OCI_SPEC_VERSION));
     json_add_string(o, "id", c->id);
     json_add_string(o, "status", status);
-    if (strcmp(status, "stopped") != 0)
-        json_add_int(o, "pid", c->pid);
+    if (pid)
+        json_add_int(o, "pid", pid);
     json_add_string(o, "bundle", json_string_or(c->json, "bundle", ""));
     a = json_get(c->json, "annotations", json_type_object);
     if (a)
@@ -194,12 +195,19 @@ static char *state_text(const struct container *c, const char *status)
     return text;
 }
 
+/* As seen inside, where init is 1. */
+static char *inside_state_text(const struct container *c)
+{
+    return state_text(c, "created", 1);
+}
+
 static int run_list(const struct container *c, const char *name, const char *status, pid_t ns_pid,
                     bool go_on, struct cli_error *err)
 {
     json_object *hooks = json_get(c->json, "hooks", json_type_object);
     json_object *a = json_get(hooks, name, json_type_array);
-    char *state = json_length(a) ? state_text(c, status) : NULL;
+    char *state =
+        json_length(a) ? state_text(c, status, strcmp(status, "stopped") == 0 ? 0 : c->pid) : NULL;
     int r = 0;
 
     for (size_t i = 0; i < json_length(a) && (r == 0 || go_on); i++) {
@@ -229,4 +237,36 @@ void hooks_run_all(const struct container *c, const char *name, const char *stat
     struct cli_error ignored;
 
     (void)run_list(c, name, status, 0, true, &ignored);
+}
+
+int hooks_for_start(const struct container *c, struct boot_config *b, struct cli_error *err)
+{
+    json_object *hooks = json_get(c->json, "hooks", json_type_object);
+    json_object *a = json_get(hooks, "startContainer", json_type_array);
+    size_t n = json_length(a);
+    struct boot_hook *list = calloc(n + 1, sizeof(*list));
+
+    if (!list)
+        return fail(err, 1, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        const char **argv;
+        struct hook h;
+        size_t words = 0;
+
+        if (read_hook(json_object_array_get_idx(a, i), &h, err) < 0)
+            return -1;
+        while (h.args[words])
+            words++;
+        argv = calloc(words + 2, sizeof(*argv));
+        if (!argv)
+            return fail(err, 1, "out of memory");
+        memcpy(argv, h.args, words * sizeof(*argv));
+        argv[0] = h.path;
+        list[i] = (struct boot_hook){argv, h.env, (uint32_t)h.timeout_s};
+    }
+    b->start_hooks = list;
+    b->start_hook_count = n;
+    b->null_fd = n ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+    b->hook_state = n ? inside_state_text(c) : NULL;
+    return 0;
 }

@@ -209,6 +209,7 @@ static int spawn(struct creation *cr, struct cli_error *err)
     struct container *c = &cr->container;
 
     cr->sandbox.staged = true;
+    spec_make_mountpoints(&cr->sandbox.config);
     if (cgroup_create(c, cr->spec.resources, err) < 0 || sandbox_spawn(&cr->sandbox, err) < 0)
         return -1;
     container_set_pid(c, cr->sandbox.pid);
@@ -244,6 +245,7 @@ static int create_locked(const struct global_options *g, const char *bundle,
     if (sandbox_defaults(g, &cr->sandbox, err) < 0 ||
         spec_apply(g, bundle, &cr->spec, &cr->sandbox, err) < 0 ||
         first_state(cr, bundle, err) < 0 || make_control(cr, err) < 0 ||
+        hooks_for_start(&cr->container, &cr->sandbox.config, err) < 0 ||
         attach_stdio(cr, o, err) < 0 || spawn(cr, err) < 0 || tell_pid(cr, o, err) < 0)
         return -1;
     return sandbox_commit(&cr->sandbox, err);

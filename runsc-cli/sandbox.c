@@ -116,6 +116,7 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .control_fd = -1,
         .status_fd = -1,
         .commit_fd = -1,
+        .null_fd = -1,
     };
     s->config.log_fd = open_log(global, err);
     if (s->config.log_fd < 0 && global->log)
@@ -150,7 +151,7 @@ static size_t kept_fds(const struct sandbox *s, int error_fd, int sync_fd, int *
     const struct boot_config *c = &s->config;
     size_t n = 0, unique = 0;
     const int single[] = {c->log_fd, c->rootfs_fd,   c->control_fd, c->status_fd,
-                          error_fd,  c->init.tty_fd, sync_fd};
+                          error_fd,  c->init.tty_fd, sync_fd,       c->null_fd};
 
     for (size_t i = 0; i < ARRAY_SIZE(single); i++)
         list[n++] = single[i];
@@ -486,6 +487,22 @@ static bool terminal_raw(int fd, struct termios *saved)
     return tcsetattr(fd, TCSADRAIN, &raw) == 0;
 }
 
+void release_descriptors(const struct boot_process *p)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (size_t i = 0; i < p->fd_count && p->tty_fd < 0; i++) {
+        if (p->fds[i] < 0 || p->fds[i] == STDERR_FILENO)
+            continue;
+        if (p->fds[i] < 3 && null >= 0)
+            dup2(null, p->fds[i]);
+        else
+            close(p->fds[i]);
+    }
+    if (null > 2)
+        close(null);
+}
+
 int sandbox_run_foreground(struct sandbox *s, struct cli_error *err)
 {
     const struct boot_process *p = &s->config.init;
@@ -498,11 +515,7 @@ int sandbox_run_foreground(struct sandbox *s, struct cli_error *err)
     raw = p->tty_fd >= 0 && terminal_raw(p->tty_fd, &saved);
     status = sandbox_spawn(s, err);
     if (status == 0) {
-        /* so that the other ends of pipes see the sandbox's own closes */
-        for (size_t i = 0; i < p->fd_count && p->tty_fd < 0; i++) {
-            if (p->fds[i] >= 0 && p->fds[i] != STDERR_FILENO)
-                close(p->fds[i]);
-        }
+        release_descriptors(p);
         status = read_start_error(s, err);
         if (status == 0)
             status = sandbox_wait(s->pid, signal_fd);

@@ -59,3 +59,8 @@ int open_directory(const char *path, struct cli_error *err);
  */
 int open_bind_source(const char *path, struct boot_mount *m, struct cli_error *err);
 bool write_file(const char *path, const char *text);
+/*
+ * Ours of what a guest process has taken over: the other ends of pipes see its closes only then.
+ * Numbers below 3 go to /dev/null, so that no other file gets them.
+ */
+void release_descriptors(const struct boot_process *p);

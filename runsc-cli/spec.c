@@ -158,6 +158,7 @@ int spec_apply(const struct global_options *g, const char *bundle, struct spec *
     if (check_name(c->hostname, "hostname", err) < 0 ||
         check_name(c->domainname, "domainname", err) < 0 || read_flags(spec, c, err) < 0 ||
         spec_process(g, process, &c->init, &spec->terminal, err) < 0 ||
+        spec_seccomp(spec->json, &c->init, err) < 0 ||
         read_root(spec->json, bundle, c, spec, err) < 0)
         return -1;
     if (json_get(process, "oomScoreAdj", json_type_int)) {

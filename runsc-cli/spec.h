@@ -1,7 +1,7 @@
 /*
  * An OCI bundle's config.json (runtime-spec 1.2) into what starts a sandbox. What this version
  * can't honour is an error that names it, or a warning on the log where the spec lets a runtime go
- * on, or where clients ask for it always (seccomp).
+ * on.
  */
 #pragma once
 
@@ -28,8 +28,13 @@ int spec_apply(const struct global_options *g, const char *bundle, struct spec *
                struct sandbox *s, struct cli_error *err);
 int spec_process(const struct global_options *g, json_object *process, struct boot_process *p,
                  struct spec_terminal *terminal, struct cli_error *err);
+/* linux.seccomp as a filter of p's. */
+int spec_seccomp(json_object *json, struct boot_process *p, struct cli_error *err);
 /* -1: there is none of that name ("CAP_..."). */
 int spec_capability(const char *name);
+
+/* mountpoints.c: in a root that is to be read-only. */
+void spec_make_mountpoints(const struct boot_config *c);
 
 /* Parts of spec_apply. */
 int spec_mounts(const struct global_options *g, json_object *json, const char *bundle,

@@ -168,7 +168,6 @@ static int read_personality(json_object *l, struct boot_config *c, struct cli_er
 
 static int check_refused(const struct global_options *g, json_object *l, struct cli_error *err)
 {
-    json_object *seccomp = json_get(l, "seccomp", json_type_object);
     const char *propagation = json_string(l, "rootfsPropagation");
 
     if (json_get(l, "timeOffsets", json_type_object) &&
@@ -178,10 +177,6 @@ static int check_refused(const struct global_options *g, json_object *l, struct 
         return fail(err, 1, "config.json: linux.intelRdt is not supported");
     if (json_get(l, "netDevices", json_type_object))
         return fail(err, 1, "config.json: linux.netDevices are not supported");
-    if (json_string(seccomp, "listenerPath"))
-        return fail(err, 1, "config.json: linux.seccomp.listenerPath is not supported");
-    if (seccomp)
-        cli_log(g, "warning", "the seccomp profile is not applied: there are no filters inside");
     if (propagation && strstr(propagation, "shared"))
         cli_log(g, "warning", "rootfsPropagation %s: mounts inside stay inside", propagation);
     return 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "sentry/abi/types.h"
+#include "sentry/base/bpf.h"
 #include "sentry/base/compiler.h"
 
 enum boot_mount_type {
@@ -39,6 +40,9 @@ struct boot_process {
     struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
     int32_t oom_score_adj, nice;
     uint32_t personality, ioprio, sched_policy, sched_priority;
+    /* A filter on its system calls, or NULL. */
+    const struct bpf_insn *seccomp;
+    uint32_t seccomp_count;
     bool ordinary; /* as pid 1: no protection from signals (`do`) */
     /* The host's descriptors that become its 0, 1, 2, ...; -1: closed. Taken over. */
     const int *fds;
@@ -55,6 +59,12 @@ struct boot_device {
     const char *path;
     uint32_t mode; /* with LX_S_IFMT */
     uint32_t major, minor, uid, gid;
+};
+
+/* A startContainer hook: a program of the container's tree. */
+struct boot_hook {
+    const char *const *argv, *const *envp; /* argv[0]: its path */
+    uint32_t timeout_s;                    /* 0: none */
 };
 
 struct boot_config {
@@ -82,6 +92,10 @@ struct boot_config {
     size_t sysctl_count;
 
     struct boot_process init;
+    const struct boot_hook *start_hooks;
+    size_t start_hook_count;
+    const char *hook_state;            /* what they read: the container's state as JSON */
+    int null_fd;                       /* the host's /dev/null, for their output; -1 without any */
     const char *hostname, *domainname; /* NULL: the default */
 
     /*

@@ -6,6 +6,7 @@
 #include "fs/hostfs/host_io.h"
 #include "sentry/base/slab.h"
 #include "sentry/boot/boot_int.h"
+#include "sentry/kernel/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -238,34 +239,46 @@ static void fill_args(struct init_args *args, const struct boot *b, const struct
     memcpy(args->rlimits, p->rlimits, sizeof(args->rlimits));
 }
 
+/* Descriptors, filter, program: what can fail before a process is made. */
+static int prepare_args(struct boot *b, const struct boot_process *p, struct tty *tty,
+                        struct init_args *args, char **program, struct boot_failure *why)
+{
+    int r = install_fds(b, p, tty, args->files, args->cred);
+
+    if (r < 0)
+        return fail_with(why, 1, "cannot pass standard input and output on: %s", boot_error(r));
+    if (p->seccomp) {
+        r = seccomp_filter_create(p->seccomp, p->seccomp_count, &args->seccomp);
+        if (r < 0)
+            return fail_with(why, 1, "cannot use the seccomp profile: %s", boot_error(r));
+    }
+    return find_program(b, p, args->cred, program, why);
+}
+
 int boot_start_process(struct boot *b, const struct boot_process *p, struct tty *tty,
                        struct parker *parker, struct thread_group **out, struct boot_failure *why)
 {
-    const struct cred *cred = make_cred(p);
     struct init_args args;
     char *program = NULL;
     int r;
 
     fill_args(&args, b, p);
-    args.files = fdtable_create();
-    if (!cred || !args.files)
-        return fail_with(why, 1, "out of memory");
-    r = install_fds(b, p, tty, args.files, cred);
-    if (r < 0)
-        fail_with(why, 1, "cannot pass standard input and output on: %s", boot_error(r));
-    else
-        r = find_program(b, p, cred, &program, why);
-    if (r < 0) {
-        fdtable_put(args.files);
-        cred_put(cred);
-        return -1;
-    }
-    args.exe = program;
-    args.cred = cred;
     args.tty = tty;
     args.parker = parker;
-    r = out ? kernel_start_process(b->kernel, &args, out) : kernel_start_init(b->kernel, &args);
+    args.cred = make_cred(p);
+    args.files = args.cred ? fdtable_create() : NULL;
+    if (!args.files)
+        return fail_with(why, 1, "out of memory");
+    r = prepare_args(b, p, tty, &args, &program, why);
+    if (r < 0) {
+        fdtable_put(args.files);
+    } else {
+        args.exe = program;
+        r = out ? kernel_start_process(b->kernel, &args, out) : kernel_start_init(b->kernel, &args);
+        r = r < 0 ? program_failed(why, p->argv[0], r) : 0;
+    }
     free(program);
-    cred_put(cred);
-    return r < 0 ? program_failed(why, p->argv[0], r) : 0;
+    seccomp_filter_put(args.seccomp);
+    cred_put(args.cred);
+    return r;
 }

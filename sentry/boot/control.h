@@ -23,6 +23,7 @@ enum control_op {
     CONTROL_SIGNAL_ALL, /* to every process */
     CONTROL_EXEC,       /* payload: struct control_process; descriptors: its 0, 1, 2, ... */
     CONTROL_PS,         /* text: "PID PPID UID START_S CPU_MS TTY NAME" a line each */
+    CONTROL_HOLDERS,    /* text: the numbers of host processes that stand for execs, a line each */
     CONTROL_PAUSE,
     CONTROL_RESUME,
     CONTROL_STATS,  /* text: "name value" a line each */
@@ -42,7 +43,8 @@ struct control_reply {
 };
 
 /*
- * A process to start. Behind it: groups (uint32_t each), then strings, each ended by a NUL: cwd,
+ * A process to start. Behind it: groups (uint32_t each), the seccomp filter (struct bpf_insn each),
+ * then strings, each ended by a NUL: cwd,
  * argc arguments, envc variables.
  */
 struct control_process {
@@ -56,6 +58,8 @@ struct control_process {
     uint32_t
         terminal; /* descriptor 0 is a terminal in raw mode, and the process's controlling one */
     uint32_t ignore_paused;
+    uint32_t seccomp_count;
+    int32_t holder; /* the host's process that stands for it, for CONTROL_HOLDERS */
 };
 
 /*

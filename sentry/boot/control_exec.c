@@ -40,12 +40,14 @@ static const char **take_strings(const char **at, const char *end, size_t count)
 struct decoded {
     struct boot_process p;
     uint32_t *groups;
+    struct bpf_insn *seccomp;
     const char **cwd, **argv, **envp;
 };
 
 static void free_decoded(struct decoded *d)
 {
     free(d->groups);
+    free(d->seccomp);
     free(d->cwd);
     free(d->argv);
     free(d->envp);
@@ -72,6 +74,19 @@ static void fill_process(struct boot_process *p, const struct control_process *m
     memcpy(p->rlimits, m->rlimits, sizeof(p->rlimits));
 }
 
+static bool take_filter(uint32_t count, const char **at, const char *end, struct decoded *d)
+{
+    size_t size = count * sizeof(*d->seccomp);
+
+    if (count > BPF_INSNS_MAX || (size_t)(end - *at) < size || !(d->seccomp = malloc(size)))
+        return false;
+    memcpy(d->seccomp, *at, size);
+    *at += size;
+    d->p.seccomp = d->seccomp;
+    d->p.seccomp_count = count;
+    return true;
+}
+
 static bool decode(const struct control_conn *c, struct control_process *m, struct decoded *d)
 {
     const char *at = (const char *)c->payload, *end = at + c->head.size;
@@ -91,6 +106,8 @@ static bool decode(const struct control_conn *c, struct control_process *m, stru
         return false;
     memcpy(d->groups, at, groups);
     at += groups;
+    if (m->seccomp_count && !take_filter(m->seccomp_count, &at, end, d))
+        return false;
     d->cwd = take_strings(&at, end, 1);
     d->argv = d->cwd ? take_strings(&at, end, m->argc) : NULL;
     d->envp = d->argv ? take_strings(&at, end, m->envc) : NULL;
@@ -200,6 +217,7 @@ int control_do_exec(struct control *s, struct control_conn *c)
         return refuse(c, -EINVAL, "malformed process description");
     }
     e->tty_fd = -1;
+    e->holder = m.holder;
     d.p.fds = c->fds;
     d.p.fd_count = (size_t)c->fd_count;
     if (b->kernel->paused && !m.ignore_paused) {

@@ -107,3 +107,16 @@ int control_do_stats(struct control *s, struct control_conn *c)
 {
     return reply_text(s, c, print_usage);
 }
+
+int control_do_holders(struct control *s, struct control_conn *c)
+{
+    char text[CONTROL_CONNECTIONS * 12];
+    size_t used = 0;
+
+    for (int i = 0; i < CONTROL_CONNECTIONS; i++) {
+        if (s->conns[i].fd >= 0 && s->conns[i].exec && s->conns[i].exec->holder > 0)
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%d\n",
+                                     s->conns[i].exec->holder);
+    }
+    return control_reply(c, CONTROL_REPLY, 0, text, used);
+}

@@ -11,6 +11,7 @@ struct control_exec {
     struct park_waiter *waiter; /* kmalloc: on tg's exit_waiters, unparks boot's main thread */
     struct tty *tty;            /* or NULL */
     int tty_fd;                 /* the host's terminal behind it, or -1 */
+    int32_t holder;             /* see control.h */
 };
 
 struct control_conn {
@@ -36,6 +37,9 @@ int control_reply(struct control_conn *c, enum control_kind kind, int32_t result
 int control_do_exec(struct control *s, struct control_conn *c) MUST_CHECK;
 void control_exec_check(struct control *s, struct control_conn *c);
 void control_exec_forget(struct control_exec *e);
+/* control_hooks.c: lets init go on in the end. -1 with *why: and init is dead. */
+int control_run_hooks(struct control *s, struct boot_failure *why) MUST_CHECK;
 /* control_info.c */
 int control_do_ps(struct control *s, struct control_conn *c) MUST_CHECK;
+int control_do_holders(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_stats(struct control *s, struct control_conn *c) MUST_CHECK;

@@ -12,6 +12,7 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/loader/loader.h"
@@ -114,6 +115,8 @@ static void init_main(void *arg)
         thread_group_exit_request(t->tg, LX_SIGSEGV);
     store_release(&start->result, err); /* start is the booting thread's again */
     unpark(boot);
+    while (t->tid == INIT_PID && load_acquire(&t->k->init_held) && !signal_fatal_pending(t))
+        (void)!park(&t->parker, PARK_FOREVER);
     task_main(t);
 }
 
@@ -170,6 +173,8 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     t->mount_ns = mount_ns_get(args->mount_ns);
     memset(t->affinity, 0xff, sizeof(t->affinity));
     t->personality = args->personality;
+    t->seccomp = seccomp_filter_get(args->seccomp);
+    t->seccomp_mode = args->seccomp ? SECCOMP_FILTERED : SECCOMP_OFF;
     t->nice = args->nice;
     t->ioprio = args->ioprio;
     t->sched_policy = args->sched_policy;

@@ -47,6 +47,7 @@ struct kernel {
     struct mount_ns *mount_ns;
     struct parker boot_parker; /* unparked when init has exited */
     struct parker control_parker; /* of the thread that starts processes from outside */
+    uint32_t init_held; /* init waits before its first instruction: kernel_release_init */
     uint32_t paused; /* no task runs guest code: kernel_pause */
     int32_t init_status;       /* its wait status */
     uint32_t init_done;
@@ -85,6 +86,7 @@ struct init_args {
     struct tty *tty;       /* controlling terminal or NULL */
     bool ordinary;         /* no protection of pid 1 from signals (`runsc do`) */
     struct parker *parker; /* whom the new task wakes; NULL: boot_parker, of boot's main thread */
+    struct seccomp_filter *seccomp; /* borrowed, or NULL */
     int32_t oom_score_adj, nice;
     uint32_t personality, ioprio, sched_policy, sched_priority;
 };
@@ -101,6 +103,8 @@ int kernel_start_process(struct kernel *k, const struct init_args *args,
 int32_t kernel_reap_process(struct thread_group *tg);
 /* Nobody asks for its status any more: forgotten when it exits. Drops the reference. */
 void kernel_forget_process(struct thread_group *tg);
+/* Lets an init go that was started with init_held set. */
+void kernel_release_init(struct kernel *k);
 /* outside.c. A signal from outside to every process, or only to those beside init. -ESRCH. */
 int kernel_signal_all(struct kernel *k, int signo);
 /*

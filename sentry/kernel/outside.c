@@ -40,6 +40,18 @@ void kernel_forget_process(struct thread_group *tg)
     thread_group_put(tg);
 }
 
+void kernel_release_init(struct kernel *k)
+{
+    struct task *leader;
+
+    store_release(&k->init_held, 0);
+    leader = task_find(k, INIT_PID);
+    if (leader) {
+        unpark(&leader->parker);
+        task_put(leader);
+    }
+}
+
 int kernel_signal_all(struct kernel *k, int signo)
 {
     int err = -ESRCH;

@@ -1,0 +1,93 @@
+/*
+ * Mount points in a root that is to be read-only: what is missing is made on the host before the
+ * sandbox starts, which may not write there. Links in the root are followed within it only.
+ */
+#include "runsc-cli/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int open_in_root(int root_fd, const char *path)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+
+    return (int)syscall(SYS_openat2, root_fd, *path ? path : ".", &how, sizeof(how));
+}
+
+/* name in the directory at path; *path is cut there and restored. */
+static void make_one(int root_fd, char *path, char *slash, bool directory)
+{
+    int parent, fd;
+
+    *slash = '\0';
+    parent = open_in_root(root_fd, path);
+    *slash = '/';
+    if (parent < 0)
+        return;
+    if (directory) {
+        (void)!mkdirat(parent, slash + 1, 0755);
+    } else {
+        fd = openat(parent, slash + 1, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        if (fd >= 0)
+            close(fd);
+    }
+    close(parent);
+}
+
+/* path is absolute, without a slash at its end. What fails here is found out when it is mounted. */
+static void make_path(int root_fd, char *path, bool directory)
+{
+    char *next = path;
+
+    while (next) {
+        char *slash = next, cut;
+        int fd;
+
+        next = strchr(slash + 1, '/');
+        cut = next ? *next : '\0';
+        if (next)
+            *next = '\0';
+        fd = open_in_root(root_fd, path);
+        if (fd >= 0)
+            close(fd);
+        else if (errno == ENOENT)
+            make_one(root_fd, path, slash, next || directory);
+        if (next)
+            *next = cut;
+    }
+}
+
+/* On something mounted before: not the root's business. */
+static bool is_below(const struct boot_mount *mounts, size_t count, const char *path)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t n = strlen(mounts[i].destination);
+
+        if (strncmp(mounts[i].destination, path, n) == 0 && path[n] == '/')
+            return true;
+    }
+    return false;
+}
+
+void spec_make_mountpoints(const struct boot_config *c)
+{
+    if (!c->root_readonly || c->root_overlay)
+        return;
+    for (size_t i = 0; i < c->mount_count; i++) {
+        const struct boot_mount *m = &c->mounts[i];
+        char *path = strdup(m->destination);
+        size_t n = path ? strlen(path) : 0;
+
+        while (n > 1 && path[n - 1] == '/')
+            path[--n] = '\0';
+        if (n > 1 && !is_below(c->mounts, i, path))
+            make_path(c->rootfs_fd, path, !m->name);
+        free(path);
+    }
+}

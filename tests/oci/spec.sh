@@ -1,0 +1,157 @@
+#!/bin/bash
+# config.json: what each part of it does inside. Arguments: runsc, platform.
+set -u
+. "$(dirname "$0")/lib.sh"
+# inside NAME PATTERN SCRIPT CHANGE...: what the script prints in a container whose config the changes (Python) have changed.
+inside() {
+    name=$1 pattern=$2 script=$3
+    shift 3
+    bundle "[\"sh\", \"-c\", $(python3 -c 'import json, sys; print(json.dumps(sys.argv[1]))' "$script")]" "$@"
+    expect "$name" 0 "$pattern" oci run -b "$b" s1
+}
+# refused NAME PATTERN CHANGE...: a config that is not taken.
+refused() {
+    name=$1 pattern=$2
+    shift 2
+    bundle '["true"]' "$@"
+    expect "$name" 1 "$pattern" oci run -b "$b" s1
+}
+
+# process
+inside user '^uid=7 gid=8 groups=.*9' id 'p["user"] = {"uid": 7, "gid": 8, "additionalGids": [9]}'
+inside umask '^0027$' umask 'p["user"]["umask"] = 0o27'
+inside cwd '^/tmp$' pwd 'p["cwd"] = "/tmp"'
+inside cwd-missing '^gone$' 'echo gone' 'p["cwd"] = "/"'
+refused cwd-relative 'Cwd must be an absolute path' 'p["cwd"] = "x"'
+refused cwd-none 'working directory' 'p["cwd"] = "/nowhere"'
+inside env '^v$' 'echo $K' 'p["env"].append("K=v")'
+inside rlimit '^123$' 'ulimit -n' 'p["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 123, "hard": 200}]'
+inside rlimit-enforced 'Too many open files' 'exec 3</etc 4</etc 5</etc; cat /dev/null; ls /proc/self/fd; true; exec 6</etc 7</etc; true' \
+    'p["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 6, "hard": 6}]' 'p["args"][2] += " 2>&1"' \
+    'p["args"] = ["sh", "-c", "(exec 3</etc; exec 4</etc; exec 5</etc; exec 7</etc; cat /bin/sh >/dev/null) 2>&1; true"]'
+refused rlimit-bad 'invalid rlimit type: RLIMIT_X' 'p["rlimits"] = [{"type": "RLIMIT_X", "soft": 1, "hard": 1}]'
+refused rlimit-twice 'there twice' 'p["rlimits"] = [{"type": "RLIMIT_CPU", "soft": 1, "hard": 1}] * 2'
+inside caps-root 'CapEff:.0000000020000420' 'grep CapEff /proc/self/status'
+inside caps-user 'CapEff:.0000000000000000' 'grep CapEff /proc/self/status' 'p["user"]["uid"] = 5'
+inside caps-ambient 'CapEff:.0000000000000020' 'grep CapEff /proc/self/status' 'p["user"]["uid"] = 5' \
+    '[p["capabilities"].__setitem__(s, ["CAP_KILL"]) for s in ("permitted", "inheritable", "bounding", "ambient", "effective")]'
+inside caps-none 'CapBnd:.0000000000000000' 'grep CapBnd /proc/self/status' 'del p["capabilities"]'
+inside no-new-privs 'NoNewPrivs:.1' 'grep NoNewPrivs /proc/self/status' 'p["noNewPrivileges"] = True'
+inside oom-score '^345$' 'cat /proc/self/oom_score_adj' 'p["oomScoreAdj"] = 345'
+refused oom-score-range 'oomScoreAdj is out of range' 'p["oomScoreAdj"] = 2000'
+inside scheduler '^5$' 'cut -d" " -f19 /proc/self/stat' 'p["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}'
+refused scheduler-fifo 'scheduler.policy SCHED_FIFO is not supported' 'p["scheduler"] = {"policy": "SCHED_FIFO", "priority": 5}'
+inside io-priority 'ok' 'echo ok' 'p["ioPriority"] = {"class": "IOPRIO_CLASS_IDLE", "priority": 7}'
+refused io-priority-bad 'ioPriority is not valid' 'p["ioPriority"] = {"class": "X", "priority": 7}'
+refused no-args 'args must not be empty' 'p["args"] = []'
+refused no-process 'process property must not be empty' 'del c["process"]'
+refused version 'unsupported ociVersion 2.0' 'c["ociVersion"] = "2.0"'
+
+# root, hostname
+inside root-ro 'Read-only file system' 'touch /x 2>&1; true' 'c["root"]["readonly"] = True'
+inside root-rw 'written' 'echo written >/tmp/w; cat /tmp/w' 'c["root"]["readonly"] = False'
+expect root-rw-host 0 written cat "$b/rootfs/tmp/w"
+inside root-overlay 'kept' 'rm /tmp/w; test -e /tmp/w || echo kept' 'c["root"]["readonly"] = False' 'c["annotations"] = {"dev.cvisor.flag.overlay": "true"}'
+expect root-overlay-host 0 written cat "$b/rootfs/tmp/w"
+refused root-none 'invalid rootfs' 'c["root"]["path"] = "nope"'
+refused flag-unknown 'there is no such flag' 'c["annotations"] = {"dev.cvisor.flag.x": "1"}'
+inside hostname '^hh$' hostname 'c["hostname"] = "hh"'
+inside domainname '^dd$' 'cat /proc/sys/kernel/domainname' 'c["domainname"] = "dd"'
+
+# mounts
+echo file >"$tmp/file"
+mkdir -p "$tmp/dir/sub" "$tmp/lower" "$tmp/upper" "$tmp/work"
+echo data >"$tmp/dir/sub/data"
+echo low >"$tmp/lower/low"
+bind="m.append({'destination': '/mnt/d', 'type': 'bind', 'source': '$tmp/dir', 'options': ['rbind'"
+inside bind '^data$' 'cat /mnt/d/sub/data; echo new >/mnt/d/new' "$bind, 'rw']})" 'c["root"]["readonly"] = True'
+expect bind-host 0 new cat "$tmp/dir/new"
+inside bind-ro 'Read-only' 'touch /mnt/d/x 2>&1; true' "$bind, 'ro']})"
+inside bind-rro 'Read-only' 'touch /mnt/d/sub/x 2>&1; true' "$bind, 'rro']})"
+inside bind-propagation 'rw' 'grep /mnt/d /proc/mounts' "$bind, 'rslave']})"
+inside bind-noexec 'Permission denied' 'cp /bin/busybox /mnt/d/b 2>/dev/null; cat /bin/busybox >/mnt/d/b; /mnt/d/b true 2>&1; true' "$bind, 'noexec']})"
+inside bind-file '^file$' 'cat /etc/new/f' "m.append({'destination': '/etc/new/f', 'source': '$tmp/file', 'options': ['bind']})"
+refused bind-none 'mount source' "m.append({'destination': '/x', 'type': 'bind', 'source': '/no/such', 'options': ['bind']})"
+inside tmpfs 'size=64k' 'grep " /t " /proc/mounts' "m.append({'destination': '/t', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['size=64k', 'mode=700', 'nosuid']})"
+inside sysfs '^sysfs /sys sysfs ro' 'grep " /sys " /proc/mounts' "m.append({'destination': '/sys', 'type': 'sysfs', 'source': 'sysfs', 'options': ['ro']})"
+inside cgroup-mount 'ok' 'ls -d /sys/fs/cgroup && echo ok' "m.append({'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': ['ro']})"
+inside overlay '^low$' 'cat /o/low; echo up >/o/up' \
+    "m.append({'destination': '/o', 'type': 'overlay', 'source': 'overlay', 'options': ['lowerdir=$tmp/lower', 'upperdir=$tmp/upper', 'workdir=$tmp/work']})"
+expect overlay-upper 0 up cat "$tmp/upper/up"
+refused mount-type 'mount type nosuchfs on /x is not supported' "m.append({'destination': '/x', 'type': 'nosuchfs', 'source': 'x'})"
+refused mount-idmap 'option idmap is not supported' "m.append({'destination': '/x', 'type': 'bind', 'source': '/tmp', 'options': ['bind', 'idmap']})"
+refused tmpfs-option 'cannot mount' "m.append({'destination': '/t', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nonsense=1']})"
+
+# linux
+inside masked-file '^0$' 'wc -c </etc/secret' 'l["maskedPaths"] = ["/etc/secret", "/no/such"]' "open('$b/rootfs/etc/secret', 'w').write('x')"
+inside masked-dir '^0$' 'ls -A /etc | wc -l' 'l["maskedPaths"] = ["/etc"]'
+inside masked-proc '^0$' 'wc -c </proc/uptime' 'l["maskedPaths"] = ["/proc/uptime"]'
+inside readonly-path 'Read-only' 'touch /etc/x 2>&1; true' 'l["readonlyPaths"] = ["/etc", "/no/such"]' 'c["root"]["readonly"] = False'
+inside readonly-proc 'Read-only' '(echo x >/proc/sys/kernel/hostname) 2>&1; true' 'l["readonlyPaths"] = ["/proc/sys"]'
+inside sysctl '^dd.example$' 'cat /proc/sys/kernel/domainname' 'l["sysctl"] = {"kernel.domainname": "dd.example"}'
+refused sysctl-unknown 'cannot set the sysctl kernel.nonsense' 'l["sysctl"] = {"kernel.nonsense": "1"}'
+inside device 'crw-r-----.*7.*8.*1, *3' 'ls -ln /dev/mynull' \
+    'l["devices"] = [{"path": "/dev/mynull", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 7, "gid": 8}]'
+refused device-bad 'invalid device' 'l["devices"] = [{"path": "x", "type": "c"}]'
+refused namespace-bad 'namespace nonsense does not exist' 'l["namespaces"].append({"type": "nonsense"})'
+refused namespace-twice 'duplicated ns pid' 'l["namespaces"].append({"type": "pid"})'
+refused namespace-pid-path 'joining the pid namespace' 'l["namespaces"] = [{"type": "pid", "path": "/proc/self/ns/pid"}]'
+inside namespace-net-path 'ok' 'echo ok' 'l["namespaces"].append({"type": "network", "path": "/proc/self/ns/net"})'
+inside namespace-net 'ok' 'echo ok' 'l["namespaces"].append({"type": "network"})'
+inside userns '^0 0$' 'stat -c "%u %g" /bin/busybox' 'l["namespaces"].append({"type": "user"})' \
+    'l["uidMappings"] = l["gidMappings"] = [{"containerID": 0, "hostID": 0, "size": 65536}]'
+refused userns-no-map 'no uid or gid mappings found' 'l["namespaces"].append({"type": "user"})'
+refused map-no-userns "user namespace isn't" 'l["uidMappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]'
+refused time-offsets 'timeOffsets' 'l["timeOffsets"] = {"monotonic": {"secs": 5}}'
+refused personality 'personality.domain LINUX32' 'l["personality"] = {"domain": "LINUX32"}'
+inside personality-linux 'ok' 'echo ok' 'l["personality"] = {"domain": "LINUX"}'
+inside seccomp-errno 'Function not implemented\|not implemented' 'mkdir /tmp/sd 2>&1; true' 'c["root"]["readonly"] = False' \
+    'l["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}'
+inside seccomp-allow '^fine$' 'echo fine; mkdir /tmp/sd2 2>&1 | grep -q permitted' 'c["root"]["readonly"] = False' \
+    'l["seccomp"] = {"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64"], "syscalls": [{"names": "read write open openat close stat fstat newfstatat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn ioctl pipe pipe2 dup dup2 getpid fork vfork clone clone3 execve exit exit_group wait4 fcntl uname getuid geteuid getgid getegid getppid arch_prctl set_tid_address set_robust_list rseq prlimit64 getrandom access readlink sendfile gettid tgkill sigaltstack poll readv writev getcwd umask prctl".split(), "action": "SCMP_ACT_ALLOW"}]}'
+inside seccomp-args '^1 0$' 'sh -c "kill -0 1; echo \$?" >/tmp/a 2>/dev/null; kill -0 $$; echo $(cat /tmp/a) $?' 'c["root"]["readonly"] = False' \
+    'l["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_GT"}]}]}' \
+    'p["args"][2] = "sh -c \"kill -0 \\$\\$; echo \\$?\" >/tmp/a 2>/dev/null; kill -0 1; echo $(cat /tmp/a) $?"'
+refused seccomp-action 'action SCMP_ACT_NOTIFY is not supported' 'l["seccomp"] = {"defaultAction": "SCMP_ACT_NOTIFY"}'
+inside unknown-warns 'linux.nonsense is unknown' 'true' 'l["nonsense"] = 1'
+
+# cgroups
+cg='l["cgroupsPath"] = "/cvisor-test-'$$'"'
+if grep -qw cgroup2 /proc/mounts || grep -qw cgroup /proc/mounts; then
+    bundle '["sleep", "100"]' "$cg" 'l["resources"] = {"memory": {"limit": 100000000}, "pids": {"limit": 500}, "cpu": {"shares": 512, "quota": 50000, "period": 100000}}'
+    expect cgroup-create 0 '' oci run -d -b "$b" s2
+    find_limit() { cat $(find /sys/fs/cgroup -path "*cvisor-test-$$*" -name "$1") /dev/null 2>/dev/null; }
+    expect cgroup-memory 0 '^99999744$\|^100000000$' find_limit 'memory.limit_in_bytes'
+    expect cgroup-pids 0 '^500$' find_limit 'pids.max'
+    expect events-limit 0 '"limit":99999744\|"limit":100000000' oci events --stats s2
+    expect update 0 '' oci update --memory 200m --pids-limit 600 s2
+    expect updated 0 '^600$' find_limit 'pids.max'
+    expect update-json 0 '' sh -c "echo '{\"pids\": {\"limit\": 700}}' | $oci update -r - s2"
+    expect updated-json 0 '^700$' find_limit 'pids.max'
+    expect update-bad 1 'invalid value for memory.limit' oci update --memory nonsense s2
+    expect cgroup-delete 0 '' oci delete -f s2
+    expect cgroup-gone 0 '^none$' sh -c "find /sys/fs/cgroup -path '*cvisor-test-$$*' | grep . || echo none"
+fi
+
+# hooks
+hook() { printf "{'path': '/bin/sh', 'args': ['sh', '-c', '%s']}" "$1"; }
+log="cat >>$tmp/hooks; echo >>$tmp/hooks"
+bundle '["sh", "-c", "cat /etc/started"]' 'c["root"]["readonly"] = False' "c['hooks'] = {k: [$(hook "echo \$K >>$tmp/hooks; $log")] for k in ('prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop')}" \
+    "[c['hooks'][k][0].update(env=['PATH=/bin:/usr/bin', 'K=' + k]) for k in c['hooks']]" \
+    "c['hooks']['startContainer'] = [{'path': '/bin/sh', 'args': ['sh', '-c', 'cat >/etc/started; exit 0'], 'env': ['PATH=/bin']}]"
+expect hooks 0 '"status":"created","pid":1' oci run -b "$b" s3
+expect hooks-order 0 '^prestart createRuntime createContainer poststart poststop $' sh -c "grep -v status $tmp/hooks | tr '\n' ' ' | tr -s ' '"
+expect hooks-state 0 '"id":"s3","status":"creating","pid":[1-9]' cat "$tmp/hooks"
+expect hooks-stopped 0 '"status":"stopped","bundle"' cat "$tmp/hooks"
+for k in prestart createRuntime createContainer; do
+    bundle '["true"]' "c['hooks'] = {'$k': [$(hook 'echo sorry >&2; exit 3')]}"
+    expect hook-fails-$k 1 "error running $k hook #0: .*exit status 3.*sorry" oci run -b "$b" s3
+done
+bundle '["true"]' "c['hooks'] = {'startContainer': [{'path': '/bin/sh', 'args': ['sh', '-c', 'exit 4']}]}"
+expect hook-fails-startContainer 1 'startContainer hook .*exit status 4' oci run -b "$b" s3
+bundle '["true"]' "c['hooks'] = {'poststart': [$(hook 'exit 3')], 'poststop': [$(hook 'exit 3')]}"
+expect hook-fails-late 0 'poststart hook #0' oci run -b "$b" s3
+bundle '["true"]' "c['hooks'] = {'prestart': [dict($(hook 'sleep 60'), timeout=1)]}"
+expect hook-timeout 1 'its time of 1 s is up' oci run -b "$b" s3
+expect hook-nothing-left 1 'does not exist' oci state s3
+finish
