@@ -11,18 +11,20 @@ if(NOT CVISOR_SANITIZE)
   endforeach()
 endif()
 
-# Hostile frames for netstack: a libFuzzer target; needs clang and a build with the address sanitizer.
-# tests/fuzz/README.md says how to run it.
+# Hostile frames for netstack, hostile segments for TCP: libFuzzer targets; they need clang and a build with the
+# address sanitizer. tests/fuzz/README.md says how to run them.
 if(CVISOR_SANITIZE MATCHES address AND CMAKE_C_COMPILER_ID MATCHES Clang)
-  add_executable(fuzz_net_frames tests/fuzz/net_frames.c ${KERNEL_LINK} $<TARGET_OBJECTS:platform_freestanding>
-    $<TARGET_OBJECTS:platform_fake>)
-  target_compile_definitions(fuzz_net_frames PRIVATE CVISOR_HOSTED_KERNEL=1)
-  target_compile_options(fuzz_net_frames PRIVATE -fsanitize=fuzzer)
-  target_link_options(fuzz_net_frames PRIVATE -fsanitize=fuzzer -pie -Wl,-T,${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld)
-  target_link_libraries(fuzz_net_frames PRIVATE pthread)
-  if(TARGET generated)
-    add_dependencies(fuzz_net_frames generated)
-  endif()
-  add_test(NAME fuzz.net_frames COMMAND fuzz_net_frames -max_total_time=30 -max_len=4096)
-  set_tests_properties(fuzz.net_frames PROPERTIES LABELS fuzz TIMEOUT 120)
+  foreach(target net_frames net_tcp)
+    add_executable(fuzz_${target} tests/fuzz/${target}.c ${KERNEL_LINK} $<TARGET_OBJECTS:platform_freestanding>
+      $<TARGET_OBJECTS:platform_fake>)
+    target_compile_definitions(fuzz_${target} PRIVATE CVISOR_HOSTED_KERNEL=1)
+    target_compile_options(fuzz_${target} PRIVATE -fsanitize=fuzzer)
+    target_link_options(fuzz_${target} PRIVATE -fsanitize=fuzzer -pie -Wl,-T,${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld)
+    target_link_libraries(fuzz_${target} PRIVATE pthread)
+    if(TARGET generated)
+      add_dependencies(fuzz_${target} generated)
+    endif()
+    add_test(NAME fuzz.${target} COMMAND fuzz_${target} -max_total_time=30 -max_len=4096)
+    set_tests_properties(fuzz.${target} PROPERTIES LABELS fuzz TIMEOUT 120)
+  endforeach()
 endif()
