@@ -120,17 +120,22 @@ static int64_t read_locked(struct pipe *p, struct uio *uio)
 static int64_t pipe_read(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct pipe *p = f->private_data;
+    bool room = false;
     int64_t r;
 
     if (!uio->left)
         return 0;
     mutex_lock(&p->lock);
-    if (p->used)
+    if (p->used) {
+        bool full = p->used == p->slot_count;
+
         r = read_locked(p, uio);
-    else
+        room = full && p->used < p->slot_count;
+    } else {
         r = p->writers ? -EAGAIN : 0;
+    }
     mutex_unlock(&p->lock);
-    if (r > 0)
+    if (room)
         waitq_wake(&p->waiters, POLL_WRITABLE);
     return r;
 }

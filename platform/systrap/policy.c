@@ -34,9 +34,9 @@
 #define CPU_MASK       0xfff /* of what rdtscp says */
 #define ENTER_STREAK   8
 #define LEAVE_STREAK   16
-#define TURN_WEIGHT    2
+#define TURN_WEIGHT    6
 #define TURNS_MANY     8
-#define TURNS_MAX      16
+#define TURNS_MAX      24
 #define APART_MAX      3
 #define FAILURE_WEIGHT 16
 #define FAILURE_LIMIT  48
