@@ -182,11 +182,14 @@ void context_kick(struct platform_ctx *ctx)
     pthread_rwlock_unlock(&as->life);
 }
 
-/* The tid is the stub's word: only used when it is a thread of that process. */
+/* The tid, but for the first thread's, is the stub's word: only used when it is a thread of that
+ * process. */
 static int own_thread(struct platform_ctx *ctx)
 {
     if (ctx->as->reaped)
         return -ESRCH;
+    if (ctx->tid == ctx->as->pid)
+        return 0;
     return (int)host_syscall(SYS_tgkill, (uint64_t)ctx->as->pid, (uint64_t)ctx->tid, 0, 0, 0, 0);
 }
 

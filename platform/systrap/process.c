@@ -101,12 +101,14 @@ void process_kill(struct platform_as *as)
  */
 void process_end(struct platform_as *as)
 {
+    const struct stub_slot *slot = &as->slots[as->first];
     uint64_t mask[CPU_WORDS] = {0};
     uint32_t cpu;
 
     __rdtscp(&cpu);
     cpu &= CPU_MASK;
-    if (cpu < CPU_WORDS * 64 && READ_ONCE(as->slots[as->first].turn) & TURN_ASLEEP) {
+    if (cpu < CPU_WORDS * 64 && cpu != READ_ONCE(slot->cpu) &&
+        READ_ONCE(slot->turn) & TURN_ASLEEP) {
         mask[cpu / 64] = 1UL << (cpu % 64);
         pthread_rwlock_rdlock(&as->life);
         if (!as->reaped)
