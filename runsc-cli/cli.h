@@ -11,7 +11,8 @@ struct global_options {
     const char *root;     /* state directory */
     const char *log;      /* file, or NULL for stderr */
     const char *log_format, *rootless, *criu;
-    const char *patch; /* "on" or "off" */
+    const char *patch;   /* "on" or "off" */
+    const char *network; /* "sandbox" or "none" */
     bool log_json, debug, strace, unsafe_mpk, unsafe_no_jail, systemd_cgroup, version, patch_stats;
     bool quiet; /* standard error is the container's: no warnings there */
 };

@@ -4,6 +4,8 @@
  */
 #include "runsc-cli/sandbox.h"
 
+#include "runsc-cli/net_host.h"
+
 #include "sentry/abi/mount.h"
 
 #include <dirent.h>
@@ -176,6 +178,27 @@ static int inherited_fds(const struct do_options *o, struct boot_process *p, str
     return 0;
 }
 
+/*
+ * A link of its own, which takes root; where it can't be made and was not asked for by name,
+ * loopback has to do.
+ */
+static int give_network(const struct global_options *global, struct sandbox *s,
+                        struct cli_error *err)
+{
+    if (s->network == NETWORK_NONE)
+        return 0;
+    s->network = NETWORK_NONE;
+    if (geteuid() != 0)
+        return global->network ? fail(err, 1, "--network=sandbox takes root for now") : 0;
+    if (net_make_private(&s->net, &s->net_guard, err) == 0)
+        s->network = NETWORK_PRIVATE;
+    else if (global->network)
+        return -1;
+    else
+        cli_log(global, "warning", "%s: loopback only", err->message);
+    return 0;
+}
+
 int cmd_do(const struct global_options *global, void *opts, int argc, char **args,
            struct cli_error *err)
 {
@@ -208,5 +231,7 @@ int cmd_do(const struct global_options *global, void *opts, int argc, char **arg
     p->ordinary = true;
     /* In the background the terminal is not ours to set. */
     p->tty_fd = isatty(0) && tcgetpgrp(0) == getpgrp() ? 0 : -1;
+    if (give_network(global, &s, err) < 0)
+        return -1;
     return sandbox_run_foreground(&s, err);
 }

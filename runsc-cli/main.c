@@ -21,6 +21,8 @@ const struct opt global_opts[] = {
      "cgroups by systemd: refused where there is none"},
     {"rootless", 0, OPT_STRING, G(rootless), "B",
      "ignore that cgroups cannot be written: true, false, auto"},
+    {"network", 0, OPT_STRING, G(network), "MODE",
+     "sandbox (default): the container's network namespace, for do a link of its own; none"},
     {"unsafe-mpk", 0, OPT_FLAG, G(unsafe_mpk), NULL,
      "allow the mpk platform, which does not isolate yet"},
     {"unsafe-no-jail", 0, OPT_FLAG, G(unsafe_no_jail), NULL,

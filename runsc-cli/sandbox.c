@@ -4,6 +4,8 @@
  */
 #include "runsc-cli/sandbox.h"
 
+#include "runsc-cli/net_host.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -100,7 +102,11 @@ static void default_process(struct boot_process *p)
 
 int sandbox_defaults(const struct global_options *global, struct sandbox *s, struct cli_error *err)
 {
-    *s = (struct sandbox){.sync_fd = -1, .error_fd = -1};
+    *s = (struct sandbox){.sync_fd = -1, .error_fd = -1, .net_guard = -1};
+    if (!global->network || strcmp(global->network, "sandbox") == 0)
+        s->network = NETWORK_NAMESPACE;
+    else if (strcmp(global->network, "none") != 0)
+        return fail(err, 1, "--network=%s: sandbox or none is expected", global->network);
     s->config = (struct boot_config){
         .platform = global->platform,
         .unsafe_mpk = global->unsafe_mpk,
@@ -159,6 +165,8 @@ static size_t kept_fds(const struct sandbox *s, int error_fd, int sync_fd, int *
         list[n++] = c->init.fds[i];
     for (size_t i = 0; i < c->mount_count && n < MAX_KEPT; i++)
         list[n++] = c->mounts[i].fd;
+    for (size_t i = 0; i < s->net.link_count && n < MAX_KEPT; i++)
+        list[n++] = s->net.links[i].fd;
     qsort(list, n, sizeof(*list), by_number);
     for (size_t i = 0; i < n; i++) {
         if (list[i] >= 0 && (unique == 0 || list[unique - 1] != list[i]))
@@ -244,6 +252,23 @@ static void adjust_oom_score(const struct sandbox *s)
         (void)!write_file("/proc/self/oom_score_adj", text);
 }
 
+/* Interfaces of a namespace that is the sandbox's, as hooks have left them by now. */
+static void take_network(struct sandbox *s, int error_fd)
+{
+    struct cli_error err;
+
+    if (s->network == NETWORK_NAMESPACE && (s->join[0] || s->clone_flags & CLONE_NEWNET)) {
+        if (net_take_over(&s->net, &err) < 0) {
+            (void)!write(error_fd, "\1", 1);
+            (void)!write(error_fd, err.message, strlen(err.message));
+            _exit(1);
+        }
+    }
+    if (s->net.link_count || s->network == NETWORK_NAMESPACE)
+        s->config.network = &s->net;
+    s->net.loopback_up = true;
+}
+
 static NORETURN void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid,
                                    gid_t gid)
 {
@@ -268,6 +293,7 @@ static NORETURN void become_sentry(struct sandbox *s, int error_fd, int sync_fd,
         take_step(sync_fd, 'b');
         c->commit_fd = sync_fd;
     }
+    take_network(s, error_fd);
     _exit(boot_run(c));
 }
 
@@ -318,6 +344,8 @@ static uint32_t flags_for(const struct sandbox *s)
 {
     uint32_t flags = CLONE_NEWPID | CLONE_NEWNS | s->clone_flags;
 
+    if (s->network != NETWORK_NAMESPACE && !s->join[0])
+        flags |= CLONE_NEWNET;
     if (!s->join[1])
         flags |= CLONE_NEWUTS;
     if (!s->join[2])

@@ -10,6 +10,7 @@
 
 #include "runsc-cli/cli.h"
 #include "sentry/boot/boot.h"
+#include "sentry/boot/boot_net.h"
 
 #include <signal.h>
 #include <sys/types.h>
@@ -20,8 +21,17 @@ struct id_map {
     uint32_t inside, outside, size;
 };
 
+/* What carries the sandbox's packets. */
+enum sandbox_network {
+    NETWORK_NONE,      /* loopback only */
+    NETWORK_PRIVATE,   /* a TAP of its own, masqueraded: net_make_private */
+    NETWORK_NAMESPACE, /* the interfaces of its network namespace: net_take_over */
+};
+
 struct sandbox {
     struct boot_config config;
+    enum sandbox_network network;
+    struct boot_network net;
     uint32_t clone_flags;               /* CLONE_NEW* besides the usual ones */
     const char *join[3];                /* namespaces entered before: network, uts, ipc; or NULL */
     struct id_map *uid_maps, *gid_maps; /* for CLONE_NEWUSER; none: the caller's own ids */
@@ -31,7 +41,7 @@ struct sandbox {
     bool set_oom_score_adj;
 
     pid_t pid;
-    int sync_fd, error_fd;
+    int sync_fd, error_fd, net_guard; /* net_guard: the private link's, or -1 */
 };
 
 /* What follows from the global options and the host: platform, log, limits, capabilities, ids. */

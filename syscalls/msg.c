@@ -86,7 +86,8 @@ static int credentials_in(struct task *t, const uint8_t *data, uint64_t size, st
     return 0;
 }
 
-static int parse_control(struct task *t, const uint8_t *buf, uint64_t size, struct sock_send *s)
+static int parse_control(struct task *t, struct sock *sk, const uint8_t *buf, uint64_t size,
+                         struct sock_send *s, struct sock_ip_control *ip)
 {
     uint64_t at = 0;
 
@@ -105,6 +106,11 @@ static int parse_control(struct task *t, const uint8_t *buf, uint64_t size, stru
             err = credentials_in(t, buf + at + sizeof(c), data_size, s);
         else if (c.level == LX_SOL_SOCKET)
             err = -EINVAL;
+        else if (sock_ops_of(sk)->control_in) {
+            err = sock_ops_of(sk)->control_in(sk, c.level, c.type, buf + at + sizeof(c), data_size,
+                                              ip);
+            s->ip = ip;
+        }
         if (err)
             return err;
         at += CMSG_ALIGN(c.size);
@@ -112,10 +118,12 @@ static int parse_control(struct task *t, const uint8_t *buf, uint64_t size, stru
     return 0;
 }
 
-int msg_control_in(struct task *t, const struct lx_msghdr *h, struct sock_send *s)
+int msg_control_in(struct task *t, struct sock *sk, const struct lx_msghdr *h, struct sock_send *s,
+                   struct sock_ip_control *ip)
 {
     AUTO_KFREE uint8_t *buf = NULL;
 
+    *ip = (struct sock_ip_control){.ttl = -1, .tos = -1};
     if (!h->control || !h->control_size)
         return 0;
     if (h->control_size > CONTROL_MAX)
@@ -125,7 +133,7 @@ int msg_control_in(struct task *t, const struct lx_msghdr *h, struct sock_send *
         return -ENOBUFS;
     if (copy_in(&t->us, buf, uaddr(h->control), h->control_size))
         return -EFAULT;
-    return parse_control(t, buf, h->control_size, s);
+    return parse_control(t, sk, buf, h->control_size, s, ip);
 }
 
 void msg_control_in_done(struct sock_send *s)
@@ -211,6 +219,28 @@ static int put_rights(struct control_out *o, struct sock_recv *r)
     return err;
 }
 
+/* Those of the family are whole already; one that does not fit is left out. */
+static int put_cmsgs(struct control_out *o, struct sock_recv *r)
+{
+    uint32_t at = 0;
+
+    while (at < r->cmsgs->used) {
+        struct lx_cmsghdr c;
+        uint64_t room = o->room - o->used;
+
+        memcpy(&c, r->cmsgs->data + at, sizeof(c));
+        if (room < c.size) {
+            r->out_flags |= LX_MSG_CTRUNC;
+            return 0;
+        }
+        if (copy_out(&o->t->us, uaddr_add(o->at, o->used), r->cmsgs->data + at, c.size))
+            return -EFAULT;
+        advance(o, c.size - sizeof(c));
+        at += (uint32_t)CMSG_ALIGN(c.size);
+    }
+    return 0;
+}
+
 void msg_files_drop(struct sock_recv *r)
 {
     for (uint32_t i = 0; i < r->file_count; i++)
@@ -227,7 +257,9 @@ int msg_control_out(struct task *t, const struct lx_msghdr *h, struct sock_recv 
         .t = t, .at = uaddr(h->control), .room = h->control ? h->control_size : 0};
     int err = 0;
 
-    if (r->has_cred)
+    if (r->cmsgs && r->cmsgs->used)
+        err = put_cmsgs(&o, r);
+    if (!err && r->has_cred)
         err = put_credentials(&o, r);
     if (!err && r->file_count)
         err = put_rights(&o, r);

@@ -20,9 +20,10 @@ int msg_addr_in(struct task *t, uaddr_t p, int32_t size, struct sock_addr *out) 
 int msg_addr_out(struct task *t, const struct sock_addr *addr, uaddr_t p,
                  uaddr_t size_p) MUST_CHECK;
 
-/* SCM_RIGHTS and SCM_CREDENTIALS of a message to send; files with references. -EINVAL, -EBADF,
- * -EPERM, -ENOMEM, -ENOBUFS. */
-int msg_control_in(struct task *t, const struct lx_msghdr *h, struct sock_send *s) MUST_CHECK;
+/* SCM_RIGHTS and SCM_CREDENTIALS of a message to send, files with references, and into ip (which
+ * must outlive the send) what sk's family reads. -EINVAL, -EBADF, -EPERM, -ENOMEM, -ENOBUFS. */
+int msg_control_in(struct task *t, struct sock *sk, const struct lx_msghdr *h, struct sock_send *s,
+                   struct sock_ip_control *ip) MUST_CHECK;
 void msg_control_in_done(struct sock_send *s);
 /* What came with a message to the guest's control buffer: installs descriptors. Sets *out_size to
  * the bytes used, and MSG_CTRUNC in r->out_flags when some did not fit. Drops r's files. */

@@ -62,6 +62,7 @@ static int64_t send_hdr(struct task *t, struct file *f, const struct lx_msghdr *
     CLEANUP(uio_cleanup) struct uio uio = {.count = 0};
     struct sock_addr to = {.size = 0};
     struct sock_send s = {.uio = &uio, .to = &to, .flags = flags};
+    struct sock_ip_control ip;
     int64_t n = 0;
     int err = 0;
 
@@ -72,7 +73,7 @@ static int64_t send_hdr(struct task *t, struct file *f, const struct lx_msghdr *
     if (!err)
         err = uio_init_iovec(&uio, &t->us, uaddr(h->iov), h->iov_count);
     if (!err)
-        err = msg_control_in(t, h, &s);
+        err = msg_control_in(t, sock_of(f), h, &s, &ip);
     if (!err)
         n = msg_send(t, f, &s);
     msg_control_in_done(&s);
@@ -118,7 +119,8 @@ static int put_hdr(struct task *t, uaddr_t p, const struct lx_msghdr *h, struct 
 static int64_t recv_hdr(struct task *t, struct file *f, uaddr_t p, uint32_t flags)
 {
     CLEANUP(uio_cleanup) struct uio uio = {.count = 0};
-    struct sock_recv r = {.uio = &uio, .flags = flags};
+    struct sock_cmsgs cmsgs = {.used = 0};
+    struct sock_recv r = {.uio = &uio, .flags = flags, .cmsgs = &cmsgs};
     struct lx_msghdr h;
     int64_t n;
     int err;

@@ -1,5 +1,7 @@
 /* Sockets: making, naming, connecting, options. Messages are in sys_msg.c. Sources: socket(2),
  * bind(2), connect(2), accept(2), getsockopt(2). */
+#include "fs/sock/inet.h"
+#include "fs/sock/netlink.h"
 #include "sentry/abi/socket.h"
 #include "sentry/base/string.h"
 #include "syscalls/msg.h"
@@ -7,13 +9,17 @@
 #define TYPE_MASK  15
 #define OPTION_MAX 4096U
 
-/* A new socket of a family; AF_UNIX only. */
-static int make_socket(int family, int type, int protocol, struct sock **out)
+/* A new socket of a family. */
+static int make_socket(struct task *t, int family, int type, int protocol, struct sock **out)
 {
     if (family < 0 || family >= LX_AF_MAX)
         return -EAFNOSUPPORT;
     if (type < 0 || type > 10)
         return -EINVAL;
+    if (family == LX_AF_INET || family == LX_AF_INET6)
+        return inet_socket(t, family, type, protocol, out);
+    if (family == LX_AF_NETLINK)
+        return netlink_socket(t, type, protocol, out);
     if (family != LX_AF_UNIX)
         return -EAFNOSUPPORT;
     if (protocol && protocol != LX_AF_UNIX)
@@ -42,7 +48,7 @@ int64_t sys_socket(struct task *t, const struct syscall_args *a)
 
     if (flags & ~(uint32_t)(LX_SOCK_CLOEXEC | LX_SOCK_NONBLOCK))
         return -EINVAL;
-    err = make_socket(ARG_INT(0), ARG_INT(1) & TYPE_MASK, ARG_INT(2), &sk);
+    err = make_socket(t, ARG_INT(0), ARG_INT(1) & TYPE_MASK, ARG_INT(2), &sk);
     return err ? err : install_socket(t, sk, flags);
 }
 
@@ -119,7 +125,11 @@ static int64_t try_connect(void *arg)
 {
     struct connect_try *c = arg;
     struct sock *blocked_on = NULL;
-    int err = sock_ops_of(c->sk)->connect(c->sk, c->t, c->addr, &blocked_on);
+    int err;
+
+    if (sock_ops_of(c->sk)->connect_done)
+        return sock_ops_of(c->sk)->connect_done(c->sk);
+    err = sock_ops_of(c->sk)->connect(c->sk, c->t, c->addr, &blocked_on);
 
     if (blocked_on)
         sock_put(blocked_on);
@@ -135,7 +145,9 @@ static int64_t connect_wait(struct task *t, struct sock *sk, struct sock *at,
     int64_t r = task_wait(t, &at->waiters, LX_POLLOUT | LX_POLLHUP | LX_POLLERR | SOCK_POLL_DRAINED,
                           deadline, try_connect, &c);
 
-    return r == -ETIMEDOUT ? -EAGAIN : r;
+    if (r == -ETIMEDOUT && deadline != PARK_FOREVER && deadline_after_ns(0) >= deadline)
+        r = sock_ops_of(sk)->connect_done ? -EINPROGRESS : -EAGAIN;
+    return r;
 }
 
 int64_t sys_connect(struct task *t, const struct syscall_args *a)
@@ -153,7 +165,7 @@ int64_t sys_connect(struct task *t, const struct syscall_args *a)
     if (err)
         return err;
     r = sock_ops_of(sk)->connect(sk, t, &addr, &at);
-    if ((r == -EAGAIN || r == -EINPROGRESS) && !file_nonblock(f))
+    if ((r == -EAGAIN || r == -EINPROGRESS || r == -EALREADY) && !file_nonblock(f))
         r = connect_wait(t, sk, at ? at : sk, &addr);
     if (at)
         sock_put(at);

@@ -2,7 +2,7 @@
  * The tables of /proc/PID and /proc/PID/task/TID, and the task directory. What the entries say is
  * in the pid_ files.
  */
-#include "fs/proc/proc_int.h"
+#include "fs/proc/net.h"
 
 #define FIRST_TID_POS 2
 
@@ -72,6 +72,11 @@ static PROC_NODES(pid_nodes) = {
      .mode = LX_S_IFREG | 0400,
      .show = proc_show_pid_mountstats,
      .flags = PROC_PROCESS},
+    {.name = "net",
+     .mode = LX_S_IFDIR | 0555,
+     .flags = PROC_PROCESS,
+     .children = proc_net_nodes,
+     .child_count = PROC_NET_COUNT},
     {.name = "oom_adj", .mode = LX_S_IFREG | 0444, .show = proc_show_pid_oom_adj},
     PROC_FILE("oom_score", proc_show_pid_oom_score),
     PROC_RW("oom_score_adj", proc_show_pid_oom_score_adj, proc_store_pid_oom_score_adj),

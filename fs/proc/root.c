@@ -18,6 +18,7 @@ static PROC_NODES(root_nodes) = {
     PROC_FILE("loadavg", proc_show_loadavg),
     PROC_FILE("meminfo", proc_show_meminfo),
     PROC_LINK("mounts", "self/mounts"),
+    PROC_LINK("net", "self/net"),
     PROC_FILE("partitions", proc_show_partitions),
     PROC_FILE("stat", proc_show_stat),
     PROC_FILE("swaps", proc_show_swaps),

@@ -3,7 +3,7 @@
  * limits that mean nothing here but are set by scripts are refused, not swallowed. Takes uts_lock.
  */
 #include "fs/pipe.h"
-#include "fs/proc/proc_int.h"
+#include "fs/proc/net.h"
 #include "platform/host/host.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/hash.h"
@@ -224,27 +224,15 @@ static PROC_NODES(user_nodes) = {
     PROC_FILE("max_user_namespaces", show_max_namespaces),
 };
 
-/* ---- net/core and ipv4: what servers look at when they start ---- */
-
-SYS_TEXT(show_somaxconn, "4096\n")
-SYS_TEXT(show_port_range, "32768\t60999\n")
-
-static PROC_NODES(net_core_nodes) = {
-    PROC_FILE("somaxconn", show_somaxconn),
-};
-
-static PROC_NODES(ipv4_nodes) = {
-    PROC_FILE("ip_local_port_range", show_port_range),
-};
-
-static PROC_NODES(net_nodes) = {
-    PROC_DIR("core", net_core_nodes),
-    PROC_DIR("ipv4", ipv4_nodes),
-};
-
 static PROC_NODES(sys_nodes) = {
-    PROC_DIR("fs", fs_nodes),     PROC_DIR("kernel", kernel_nodes), PROC_DIR("net", net_nodes),
-    PROC_DIR("user", user_nodes), PROC_DIR("vm", vm_nodes),
+    PROC_DIR("fs", fs_nodes),
+    PROC_DIR("kernel", kernel_nodes),
+    {.name = "net",
+     .mode = LX_S_IFDIR | 0555,
+     .inode_ops = &proc_sys_net_ops,
+     .file_ops = &proc_sys_net_file_ops},
+    PROC_DIR("user", user_nodes),
+    PROC_DIR("vm", vm_nodes),
 };
 
 DEFINE_OPS(proc_node, proc_sys_node) = PROC_DIR("sys", sys_nodes);

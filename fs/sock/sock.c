@@ -64,6 +64,23 @@ uint64_t sock_timeout_ns(const struct file *f, bool send)
     return send ? READ_ONCE(sk->sndtimeo_ns) : READ_ONCE(sk->rcvtimeo_ns);
 }
 
+void sock_cmsg_add(struct sock_recv *r, int level, int type, const void *data, uint32_t size)
+{
+    struct {
+        uint64_t size;
+        int32_t level, type;
+    } h = {sizeof(h) + size, level, type};
+    uint32_t whole = (uint32_t)((sizeof(h) + size + 7) & ~7UL);
+    struct sock_cmsgs *c = r->cmsgs;
+
+    if (!c || c->used + whole > sizeof(c->data))
+        return;
+    memset(c->data + c->used, 0, whole);
+    memcpy(c->data + c->used, &h, sizeof(h));
+    memcpy(c->data + c->used + sizeof(h), data, size);
+    c->used += whole;
+}
+
 struct sock_cred sock_cred_of(const struct task *t)
 {
     return (struct sock_cred){.pid = t->tg->tgid, .uid = t->cred->euid, .gid = t->cred->egid};
@@ -228,6 +245,15 @@ static int set_int_locked(struct sock *sk, struct task *t, int name, int32_t v)
     case LX_SO_BROADCAST:
         sk->broadcast = v;
         return 0;
+    case LX_SO_REUSEPORT:
+        sk->reuseport = v;
+        return 0;
+    case LX_SO_OOBINLINE:
+        sk->oobinline = v;
+        return 0;
+    case LX_SO_DONTROUTE:
+        sk->dontroute = v;
+        return 0;
     case LX_SO_RCVLOWAT:
         sk->rcvlowat = v < 0 ? INT32_MAX : v ? (uint32_t)v : 1;
         return 0;
@@ -272,6 +298,8 @@ int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
     memcpy(&v, value, sizeof(v));
     mutex_lock(&sk->lock);
     err = set_int_locked(sk, t, name, v);
+    if (!err && sock_ops_of(sk)->options_changed)
+        sock_ops_of(sk)->options_changed(sk);
     mutex_unlock(&sk->lock);
     if (err == -ENOPROTOOPT && sock_ops_of(sk)->setsockopt)
         err = sock_ops_of(sk)->setsockopt(sk, t, level, name, value, size);
@@ -291,6 +319,10 @@ static int get_int_locked(struct sock *sk, int name, int32_t *out)
         *out = sk->protocol;
         return 0;
     case LX_SO_ERROR:
+        if (sock_ops_of(sk)->take_error) {
+            *out = sock_ops_of(sk)->take_error(sk);
+            return 0;
+        }
         *out = sk->error;
         sk->error = 0;
         return 0;
@@ -324,11 +356,16 @@ static int get_int_locked(struct sock *sk, int name, int32_t *out)
     case LX_SO_PRIORITY:
         *out = sk->priority;
         return 0;
+    case LX_SO_REUSEPORT:
+        *out = sk->reuseport;
+        return 0;
     case LX_SO_OOBINLINE:
+        *out = sk->oobinline;
+        return 0;
     case LX_SO_DONTROUTE:
+        *out = sk->dontroute;
+        return 0;
     case LX_SO_DEBUG:
-    case LX_SO_TIMESTAMP_OLD:
-    case LX_SO_MARK:
         *out = 0;
         return 0;
     default:

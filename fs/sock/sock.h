@@ -27,6 +27,15 @@ struct sock_addr {
     uint8_t data[SOCK_ADDR_MAX];
 };
 
+/* What control messages of IP asked for one datagram: IP_PKTINFO, IP_TTL, IP_TOS, UDP_SEGMENT. */
+struct sock_ip_control {
+    bool has_from, has_iface;
+    uint8_t from[16]; /* in the stack's common form */
+    uint32_t iface;
+    int32_t ttl, tos; /* -1: the socket's */
+    uint32_t gso_size;
+};
+
 /* One send: what and where to. */
 struct sock_send {
     struct task *t;
@@ -38,6 +47,7 @@ struct sock_send {
     bool explicit_cred;  /* cred came by SCM_CREDENTIALS, already checked */
     struct file **files; /* count of them, references stay the caller's */
     uint32_t file_count;
+    const struct sock_ip_control *ip; /* NULL: none came */
     struct sock
         *blocked_on; /* on -EAGAIN: wait here, not at the sending socket (one reference), or NULL */
 };
@@ -53,7 +63,18 @@ struct sock_recv {
     struct sock_cred cred;
     struct file **files; /* kmalloc of references, or NULL: the caller's to put and kfree */
     uint32_t file_count;
+    /* Control messages of the family, in the guest's layout (sock_cmsg_add); NULL: not wanted. */
+    struct sock_cmsgs *cmsgs;
 };
+
+#define SOCK_CMSGS_MAX 512U
+
+struct sock_cmsgs {
+    uint32_t used;
+    uint8_t data[SOCK_CMSGS_MAX];
+};
+/* Does nothing when r has no place for them. */
+void sock_cmsg_add(struct sock_recv *r, int level, int type, const void *data, uint32_t size);
 
 struct sock_ops {
     int (*bind)(struct sock *sk, struct task *t, const struct sock_addr *addr);
@@ -61,6 +82,9 @@ struct sock_ops {
     /* -EINPROGRESS or -EAGAIN: not yet. *blocked_on as in sock_send. */
     int (*connect)(struct sock *sk, struct task *t, const struct sock_addr *addr,
                    struct sock **blocked_on);
+    /* How a connect in progress ended: -EAGAIN while it is. NULL: connect is tried again.
+     */
+    int (*connect_done)(struct sock *sk);
     /* A connected socket with one reference; -EAGAIN. */
     int (*accept)(struct sock *sk, struct sock **out);
     int (*getname)(struct sock *sk, bool peer, struct sock_addr *out);
@@ -77,7 +101,14 @@ struct sock_ops {
     int (*getsockopt)(struct sock *sk, struct task *t, int level, int name, void *value,
                       uint32_t *size);
     int64_t (*ioctl)(struct sock *sk, const struct ioctl_ctx *ctx, uint64_t request,
-                     uint64_t arg);   /* NULL: ENOTTY */
+                     uint64_t arg); /* NULL: ENOTTY */
+    /* SOL_SOCKET options that sock.c keeps have changed; sk.lock held. NULL: of no interest. */
+    void (*options_changed)(struct sock *sk);
+    /* SO_ERROR: taken and cleared, >= 0. NULL: sk.error is it. */
+    int (*take_error)(struct sock *sk);
+    /* A control message to send that is not of SOL_SOCKET; NULL: ignored, as Linux does. */
+    int (*control_in)(struct sock *sk, int level, int type, const void *data, uint64_t size,
+                      struct sock_ip_control *out);
     void (*close)(struct sock *sk);   /* its file has gone */
     void (*destroy)(struct sock *sk); /* the last reference has: frees */
 };
@@ -90,7 +121,7 @@ struct sock {
     struct mutex lock; /* rank OBJ */
     /* guarded by lock: */
     bool listening;
-    bool passcred, reuseaddr, keepalive, broadcast;
+    bool passcred, reuseaddr, reuseport, keepalive, broadcast, oobinline, dontroute;
     int32_t error;                     /* SO_ERROR, cleared by reading */
     uint32_t sndbuf, rcvbuf;           /* as Linux shows them: doubled */
     uint64_t sndtimeo_ns, rcvtimeo_ns; /* UINT64_MAX: none */
@@ -130,7 +161,7 @@ int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
 int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
                     uint32_t *size) MUST_CHECK;
 
-/* ---- families ---- */
+/* ---- families (AF_INET: inet.h) ---- */
 /* type: LX_SOCK_STREAM, DGRAM, SEQPACKET. */
 int unix_socket(int type, struct sock **out) MUST_CHECK;
 int unix_socketpair(struct task *t, int type, struct sock *out[2]) MUST_CHECK;

@@ -16,6 +16,11 @@ int64_t host_write(int fd, const void *buf, size_t n)
     return raw3(__NR_write, INT(fd), PTR(buf), n);
 }
 
+int64_t host_writev(int fd, const struct host_iovec *iov, uint32_t count)
+{
+    return raw3(__NR_writev, INT(fd), PTR(iov), count);
+}
+
 int64_t host_pread(int fd, void *buf, size_t n, int64_t offset)
 {
     return raw4(__NR_pread64, INT(fd), PTR(buf), n, INT(offset));

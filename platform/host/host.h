@@ -45,6 +45,11 @@ int64_t host_open_beneath(int dirfd, const char *path, int flags, uint32_t mode)
 int64_t host_close(int fd);
 int64_t host_read(int fd, void *buf, size_t n);
 int64_t host_write(int fd, const void *buf, size_t n);
+struct host_iovec {
+    const void *base;
+    size_t size;
+};
+int64_t host_writev(int fd, const struct host_iovec *iov, uint32_t count);
 int64_t host_pread(int fd, void *buf, size_t n, int64_t offset);
 int64_t host_pwrite(int fd, const void *buf, size_t n, int64_t offset);
 int64_t host_fstat(int fd, struct host_stat *out);

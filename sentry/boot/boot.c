@@ -305,6 +305,8 @@ static int lock_in(struct boot *b)
         return 0;
     if (jail_writable(b->config))
         what |= JAIL_WRITABLE;
+    if (b->link_count)
+        what |= JAIL_NETWORK;
     r = jail_seccomp(what);
     return r < 0 && r != -ENOSYS ? boot_fail(b, 1, "cannot lock the sandbox in: %s", boot_error(r))
                                  : 0;
@@ -329,10 +331,10 @@ static int start_sandbox(struct boot *b)
     /* From here on ro_globals is what its name says. */
     if (!status && ro_globals_seal() < 0)
         status = boot_fail(b, 1, "cannot seal read-only data");
-    if (status || (status = start_kernel(b)) || (status = boot_fs_create(b)) ||
-        (status = boot_fs_mounts(b)) || (status = boot_paths_setup(b)) ||
-        (status = boot_fs_seal(b)) || (status = start_tty(b)) || (status = start_threads(b)) ||
-        (status = lock_in(b)))
+    if (status || (status = start_kernel(b)) || (status = boot_net_create(b, b->config->network)) ||
+        (status = boot_fs_create(b)) || (status = boot_fs_mounts(b)) ||
+        (status = boot_paths_setup(b)) || (status = boot_fs_seal(b)) || (status = start_tty(b)) ||
+        (status = start_threads(b)) || (status = boot_net_start(b)) || (status = lock_in(b)))
         return status;
     return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }

@@ -8,6 +8,8 @@
 #include "sentry/base/bpf.h"
 #include "sentry/base/compiler.h"
 
+struct boot_network;
+
 enum boot_mount_type {
     BOOT_MOUNT_BIND,
     BOOT_MOUNT_TMPFS,
@@ -75,6 +77,8 @@ struct boot_config {
     int log_fd;    /* -1: none */
     bool log_file; /* log_fd is a file of its own: warnings go there too */
     int error_fd;  /* a start-up failure goes here: one status byte, then the message */
+
+    const struct boot_network *network; /* boot_net.h; NULL: loopback only */
 
     int rootfs_fd;
     const char

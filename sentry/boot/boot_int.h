@@ -3,11 +3,13 @@
 
 #include "fs/vfs.h"
 #include "sentry/boot/boot.h"
+#include "sentry/boot/boot_net.h"
 #include "sentry/boot/control.h"
 #include "sentry/kernel/kernel.h"
 
 struct control;
 struct host_io;
+struct fd_link;
 struct tty;
 
 struct boot {
@@ -21,6 +23,8 @@ struct boot {
     uint32_t started;   /* init runs or ran; written by whoever starts it */
     int32_t end_status; /* before it started: the wait status of a container killed by then */
     uint32_t ended;     /* end_status counts */
+    struct fd_link *links[BOOT_LINK_MAX]; /* to the host, borrowed from their interfaces */
+    uint32_t link_count;
 };
 
 /* Tells the CLI and returns status. */

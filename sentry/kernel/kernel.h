@@ -16,6 +16,7 @@
 
 struct futex_table;
 struct timer_queue;
+struct netns;
 
 /*
  * Filled by higher layers (syscalls, strace) and boot: how this layer reaches them. Const table, by
@@ -59,6 +60,7 @@ struct kernel {
         struct mutex lock;   /* unranked */
         struct list sockets; /* bound to abstract names; zeroed until first used */
     } unix_names;            /* fs/sock/unix_name.c */
+    struct netns *netns; /* fs/sock; the network of every task */
     /* owned by fs/proc, fs/dev, fs/hostfs, fs/devpts */
     void *proc_data, *dev_data, *host_io, *tty_data;
 };

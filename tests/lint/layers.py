@@ -23,7 +23,7 @@ LAYERS = {
 # Within a line: who may include whom besides itself.
 SIBLINGS = {
     ("sentry/base", "sentry/abi"), ("sentry/abi", "sentry/base"),
-    ("fs/tmpfs", "fs"), ("fs/hostfs", "fs"), ("fs/overlay", "fs"), ("fs/overlay", "fs/tmpfs"), ("fs/sysfs", "fs"),
+    ("fs/tmpfs", "fs"), ("fs/hostfs", "fs"), ("fs/overlay", "fs"), ("fs/overlay", "fs/tmpfs"), ("fs/sysfs", "fs"), ("fs/proc", "fs/sock"),
     ("syscalls", "sentry/strace"), ("sentry/strace", "syscalls"),
 }
 # The host call list only declares functions: everyone may see it, as everyone may call a platform.
@@ -31,7 +31,7 @@ CONTRACTS = {"platform/host/host.h"}
 # Only boot and the platforms themselves look behind platform.h and host.h.
 PLATFORM_PUBLIC = {"platform/platform.h", "platform/host/host.h"}
 PLATFORM_USERS = {"platform", "sentry/boot", "runsc-cli"}
-CLI_ALLOWED = ("sentry/base/", "sentry/abi/", "sentry/boot/boot.h", "sentry/boot/control",
+CLI_ALLOWED = ("sentry/base/", "sentry/abi/", "sentry/boot/boot.h", "sentry/boot/boot_net.h", "sentry/boot/control",
                "syscalls/table.def")
 CLI_FOLDER = "runsc-cli"
 

@@ -1,0 +1,90 @@
+/*
+ * AF_INET and AF_INET6 sockets over a network namespace's stack. struct inet_sock: counted by its
+ * struct sock; the endpoint is its own from creation to close. The stack's lock (rank NET) guards
+ * the endpoint; recv_lock and send_lock (rank SOCK_IO) are held over copies to and from guests, one
+ * reader and one writer at a time. Sources: ip(7), ipv6(7), tcp(7), udp(7).
+ */
+#pragma once
+
+#include "fs/sock/netns.h"
+#include "fs/sock/sock.h"
+#include "netstack/ep.h"
+
+struct tcp_ep;
+struct udp_ep;
+
+struct inet_sock {
+    struct sock sk;
+    struct netns *ns;  /* one reference */
+    struct net_ep *ep; /* of tcp or udp; NULL once closed */
+    union {
+        struct tcp_ep *tcp;
+        struct udp_ep *udp;
+    };
+    struct mutex recv_lock, send_lock; /* rank SOCK_IO, never both */
+    /* ancillary data a receiver asked for: INET_RECV_*; guarded by sk.lock */
+    uint32_t recv_wants;
+    int64_t peek_offset; /* SO_PEEK_OFF; -1: off */
+};
+
+enum {
+    INET_RECV_PKTINFO = 1,
+    INET_RECV_TTL = 2,
+    INET_RECV_TOS = 4,
+    INET_RECV_PKTINFO6 = 8,
+    INET_RECV_HOPLIMIT = 0x10,
+    INET_RECV_TCLASS = 0x20,
+    INET_RECV_ORIGDST = 0x40,
+    INET_RECV_TIMESTAMP = 0x80,
+    INET_RECV_TIMESTAMPNS = 0x100,
+    INET_RECV_GRO = 0x200,
+    INET_RECV_INQ = 0x400,
+    INET_RECV_OVFL = 0x800,
+};
+
+static inline struct inet_sock *inet_of(struct sock *sk)
+{
+    return container_of(sk, struct inet_sock, sk);
+}
+
+/* socket(2) of AF_INET and AF_INET6. -ESOCKTNOSUPPORT, -EPROTONOSUPPORT, -EPERM, -ENOMEM. */
+int inet_socket(struct task *t, int family, int type, int protocol, struct sock **out) MUST_CHECK;
+
+/* ---- between the files ---- */
+struct inet_sock *inet_alloc(struct netns *ns, const void *ops, int family, int type, int protocol);
+void inet_destroy(struct sock *sk);
+/* sk's options into the endpoint's; sk.lock held. */
+void inet_options_changed(struct sock *sk);
+int inet_take_error(struct sock *sk);
+int inet_getname(struct sock *sk, bool peer, struct sock_addr *out);
+int64_t inet_ioctl_common(struct inet_sock *is, const struct ioctl_ctx *ctx, uint64_t request,
+                          uint64_t arg);
+/* inet_addr.c. for_bind: AF_UNSPEC with 0.0.0.0 is taken. -EINVAL, -EAFNOSUPPORT. */
+int inet_end_in(const struct inet_sock *is, const struct sock_addr *addr, bool for_bind,
+                struct net_end *out) MUST_CHECK;
+void inet_end_out(int family, const struct net_end *end, struct sock_addr *out);
+/* The rules of bind(2) that need privilege: -EACCES. */
+int inet_may_bind(const struct task *t, const struct net_end *at) MUST_CHECK;
+/* inet_opt.c: levels SOL_SOCKET (what sock.c does not know), IPPROTO_IP and IPPROTO_IPV6. */
+int inet_setsockopt(struct sock *sk, struct task *t, int level, int name, const void *value,
+                    uint32_t size) MUST_CHECK;
+int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
+                    uint32_t *size) MUST_CHECK;
+int inet_control_in(struct sock *sk, int level, int type, const void *data, uint64_t size,
+                    struct sock_ip_control *out) MUST_CHECK;
+/* inet_data.c: guest bytes into fresh data blocks; bytes taken, -EFAULT, -ENOBUFS. */
+#define INET_FRAGS 18U
+struct inet_bufs {
+    struct pkt_frag frags[INET_FRAGS];
+    uint32_t count;
+};
+int64_t inet_bufs_fill(struct inet_bufs *b, struct uio *uio, uint32_t max) MUST_CHECK;
+void inet_bufs_put(struct inet_bufs *b);
+/* Fragments to the guest: bytes moved or -EFAULT. */
+int64_t inet_frags_out(const struct pkt_frag *frags, uint32_t count, struct uio *uio) MUST_CHECK;
+
+DECLARE_OPS(sock_ops, inet_tcp_ops);
+DECLARE_OPS(sock_ops, inet_udp_ops);
+int inet_tcp_socket(struct netns *ns, int family, struct sock **out) MUST_CHECK;
+int inet_udp_socket(struct netns *ns, int family, int type, int protocol,
+                    struct sock **out) MUST_CHECK;

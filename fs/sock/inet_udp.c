@@ -1,0 +1,349 @@
+/*
+ * UDP and ping sockets: datagrams. Locks: recv_lock or send_lock over copies to guests, then the
+ * stack's; never the stack's over a copy. Sources: udp(7), icmp(7).
+ */
+#include "netstack/udp.h"
+
+#include "fs/sock/inet.h"
+#include "sentry/abi/errno.h"
+#include "sentry/abi/socket.h"
+#include "sentry/abi/tty.h"
+#include "sentry/base/string.h"
+#include "sentry/mm/usermem.h"
+
+#define DATAGRAM_MAX 65535U
+
+static int udp_sock_bind(struct sock *sk, struct task *t, const struct sock_addr *addr)
+{
+    struct inet_sock *is = inet_of(sk);
+    struct net_end at;
+    int err = inet_end_in(is, addr, true, &at);
+
+    if (!err && sk->protocol == LX_IPPROTO_UDP)
+        err = inet_may_bind(t, &at);
+    if (err)
+        return err;
+    netns_lock(is->ns);
+    err = udp_bind(is->udp, &at);
+    netns_unlock(is->ns);
+    return err;
+}
+
+static int udp_sock_listen(struct sock *sk, struct task *t, int backlog)
+{
+    return -EOPNOTSUPP;
+}
+
+static int udp_sock_connect(struct sock *sk, struct task *t, const struct sock_addr *addr,
+                            struct sock **blocked_on)
+{
+    struct inet_sock *is = inet_of(sk);
+    struct net_end to;
+    uint16_t family;
+    int err = 0;
+
+    memcpy(&family, addr->data, sizeof(family));
+    if (family != LX_AF_UNSPEC)
+        err = inet_end_in(is, addr, false, &to);
+    if (err)
+        return err;
+    netns_lock(is->ns);
+    err = udp_connect(is->udp, family == LX_AF_UNSPEC ? NULL : &to);
+    netns_unlock(is->ns);
+    return err;
+}
+
+static int udp_sock_accept(struct sock *sk, struct sock **out)
+{
+    return -EOPNOTSUPP;
+}
+
+/* Where to and how, from the call's arguments and control messages. */
+static int describe_send(struct inet_sock *is, const struct sock_send *s, struct net_end *to,
+                         struct ip_addr *from, struct udp_send *out)
+{
+    *out = (struct udp_send){.ttl = -1,
+                             .tos = -1,
+                             .more = s->flags & LX_MSG_MORE,
+                             .dont_route = s->flags & LX_MSG_DONTROUTE,
+                             .confirm = s->flags & LX_MSG_CONFIRM};
+    if (s->to && s->to->size) {
+        int err = inet_end_in(is, s->to, false, to);
+
+        if (err)
+            return err;
+        if (!to->port && is->sk.protocol == LX_IPPROTO_UDP)
+            return -EINVAL;
+        out->to = to;
+    }
+    if (!s->ip)
+        return 0;
+    out->ttl = s->ip->ttl;
+    out->tos = s->ip->tos;
+    out->gso_size = s->ip->gso_size;
+    if (s->ip->has_iface)
+        out->iface = s->ip->iface;
+    if (s->ip->has_from) {
+        memcpy(from->b, s->ip->from, sizeof(from->b));
+        if (!ip_is_any(from))
+            out->from = from;
+    }
+    return 0;
+}
+
+static int64_t udp_sock_send(struct sock *sk, struct sock_send *s)
+{
+    struct inet_sock *is = inet_of(sk);
+    struct udp_send send;
+    struct inet_bufs bufs = {.count = 0};
+    struct ip_addr from;
+    struct net_end to;
+    uint64_t size = s->uio->left;
+    int64_t n;
+    int err;
+
+    if (s->flags & LX_MSG_OOB)
+        return -EOPNOTSUPP;
+    if (size > DATAGRAM_MAX)
+        return -EMSGSIZE;
+    err = describe_send(is, s, &to, &from, &send);
+    if (err)
+        return err;
+    mutex_lock(&is->send_lock);
+    n = inet_bufs_fill(&bufs, s->uio, DATAGRAM_MAX);
+    if (n >= 0 && (uint64_t)n < size) {
+        uio_revert(s->uio, (uint64_t)n);
+        n = -EFAULT;
+    }
+    if (n >= 0) {
+        netns_lock(is->ns);
+        n = udp_send(is->udp, &send, bufs.frags, bufs.count);
+        netns_unlock(is->ns);
+        if (n < 0)
+            uio_revert(s->uio, size);
+    }
+    inet_bufs_put(&bufs);
+    mutex_unlock(&is->send_lock);
+    return n;
+}
+
+/* ---- receiving ---- */
+
+struct lx_in_pktinfo {
+    int32_t iface;
+    uint32_t local_be, to_be;
+};
+
+struct lx_in6_pktinfo {
+    uint8_t addr[16];
+    uint32_t iface;
+};
+
+static void add_timestamp(struct sock_recv *r, uint32_t wants, uint64_t ns)
+{
+    struct lx_timespec ts = {(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};
+    struct lx_timeval tv = {ts.sec, ts.nsec / 1000};
+
+    if (wants & INET_RECV_TIMESTAMPNS)
+        sock_cmsg_add(r, LX_SOL_SOCKET, LX_SO_TIMESTAMPNS_OLD, &ts, sizeof(ts));
+    else if (wants & INET_RECV_TIMESTAMP)
+        sock_cmsg_add(r, LX_SOL_SOCKET, LX_SO_TIMESTAMP_OLD, &tv, sizeof(tv));
+}
+
+static void add_v4(struct sock_recv *r, uint32_t wants, const struct udp_meta *m)
+{
+    int32_t ttl = m->ttl;
+
+    if (wants & INET_RECV_PKTINFO) {
+        struct lx_in_pktinfo info = {(int32_t)m->iface, ip_v4(&m->to.addr), ip_v4(&m->to.addr)};
+
+        sock_cmsg_add(r, LX_SOL_IP, LX_IP_PKTINFO, &info, sizeof(info));
+    }
+    if (wants & INET_RECV_TTL)
+        sock_cmsg_add(r, LX_SOL_IP, LX_IP_TTL, &ttl, sizeof(ttl));
+    if (wants & INET_RECV_TOS)
+        sock_cmsg_add(r, LX_SOL_IP, LX_IP_TOS, &m->tos, sizeof(m->tos));
+    if (wants & INET_RECV_ORIGDST) {
+        struct sock_addr to;
+
+        inet_end_out(LX_AF_INET, &m->to, &to);
+        sock_cmsg_add(r, LX_SOL_IP, LX_IP_ORIGDSTADDR, to.data, to.size);
+    }
+}
+
+static void add_v6(struct sock_recv *r, uint32_t wants, const struct udp_meta *m)
+{
+    int32_t hops = m->ttl, tclass = m->tos;
+
+    if (wants & INET_RECV_PKTINFO6) {
+        struct lx_in6_pktinfo info = {.iface = m->iface};
+
+        memcpy(info.addr, m->to.addr.b, sizeof(info.addr));
+        sock_cmsg_add(r, LX_SOL_IPV6, LX_IPV6_PKTINFO, &info, sizeof(info));
+    }
+    if (wants & INET_RECV_HOPLIMIT)
+        sock_cmsg_add(r, LX_SOL_IPV6, LX_IPV6_HOPLIMIT, &hops, sizeof(hops));
+    if (wants & INET_RECV_TCLASS)
+        sock_cmsg_add(r, LX_SOL_IPV6, LX_IPV6_TCLASS, &tclass, sizeof(tclass));
+}
+
+static void add_control(struct inet_sock *is, struct sock_recv *r, const struct udp_meta *m)
+{
+    uint32_t wants = READ_ONCE(is->recv_wants);
+    int32_t gro = m->gro_size;
+
+    if (!wants || !r->cmsgs)
+        return;
+    add_timestamp(r, wants, m->time_ns);
+    if (ip_is_v4(&m->to.addr))
+        add_v4(r, wants, m);
+    if (is->sk.family == LX_AF_INET6)
+        add_v6(r, wants, m);
+    if (wants & INET_RECV_GRO && gro)
+        sock_cmsg_add(r, LX_SOL_UDP, LX_UDP_GRO, &gro, sizeof(gro));
+}
+
+/* The payload to the guest: head, then fragments. */
+static int64_t datagram_out(struct pkt *p, struct uio *uio)
+{
+    uint64_t n = MIN(uio->left, p->head_size);
+    int64_t moved = 0;
+
+    if (n) {
+        moved = uio_put(uio, pkt_data(p), n);
+        if (moved < (int64_t)n)
+            return -EFAULT;
+    }
+    if (uio->left && p->frag_count) {
+        int64_t rest = inet_frags_out(p->frags, p->frag_count, uio);
+
+        if (rest < 0)
+            return rest;
+        moved += rest;
+    }
+    return moved;
+}
+
+static int64_t udp_sock_recv(struct sock *sk, struct sock_recv *r)
+{
+    struct inet_sock *is = inet_of(sk);
+    struct udp_meta meta;
+    struct pkt *p = NULL;
+    int64_t n, size;
+    int err;
+
+    if (r->flags & LX_MSG_OOB)
+        return -EOPNOTSUPP;
+    if (r->flags & LX_MSG_ERRQUEUE)
+        return -EAGAIN;
+    mutex_lock(&is->recv_lock);
+    netns_lock(is->ns);
+    err = udp_recv(is->udp, r->flags & LX_MSG_PEEK, &p, &meta);
+    netns_unlock(is->ns);
+    if (err) {
+        mutex_unlock(&is->recv_lock);
+        return err;
+    }
+    size = p->size;
+    n = datagram_out(p, r->uio);
+    if (n >= 0) {
+        inet_end_out(sk->family, &meta.from, &r->from);
+        add_control(is, r, &meta);
+        if (n < size)
+            r->out_flags |= LX_MSG_TRUNC;
+        if (r->flags & LX_MSG_TRUNC)
+            n = size;
+    }
+    netns_lock(is->ns);
+    pkt_free(p);
+    netns_unlock(is->ns);
+    mutex_unlock(&is->recv_lock);
+    return n;
+}
+
+static int udp_sock_shutdown(struct sock *sk, int how)
+{
+    struct inet_sock *is = inet_of(sk);
+    int err;
+
+    netns_lock(is->ns);
+    err = udp_shutdown(is->udp, how + 1);
+    netns_unlock(is->ns);
+    return err;
+}
+
+static uint32_t udp_sock_poll(struct sock *sk)
+{
+    struct inet_sock *is = inet_of(sk);
+    uint32_t mask;
+
+    netns_lock(is->ns);
+    mask = udp_poll(is->udp);
+    netns_unlock(is->ns);
+    return mask;
+}
+
+static int64_t udp_sock_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint64_t request,
+                              uint64_t arg)
+{
+    struct inet_sock *is = inet_of(sk);
+    int32_t v;
+
+    if (request != LX_FIONREAD && request != LX_TIOCOUTQ)
+        return inet_ioctl_common(is, ctx, request, arg);
+    netns_lock(is->ns);
+    v = (int32_t)(request == LX_FIONREAD ? udp_unread(is->udp) : udp_unsent(is->udp));
+    netns_unlock(is->ns);
+    return copy_out_obj(ctx->us, uaddr(arg), &v);
+}
+
+static void udp_sock_close(struct sock *sk)
+{
+    struct inet_sock *is = inet_of(sk);
+
+    netns_lock(is->ns);
+    udp_close(is->udp);
+    is->udp = NULL;
+    is->ep = NULL;
+    netns_unlock(is->ns);
+}
+
+DEFINE_OPS(sock_ops, inet_udp_ops) = {
+    .bind = udp_sock_bind,
+    .listen = udp_sock_listen,
+    .connect = udp_sock_connect,
+    .accept = udp_sock_accept,
+    .getname = inet_getname,
+    .send = udp_sock_send,
+    .recv = udp_sock_recv,
+    .shutdown = udp_sock_shutdown,
+    .poll = udp_sock_poll,
+    .setsockopt = inet_setsockopt,
+    .getsockopt = inet_getsockopt,
+    .ioctl = udp_sock_ioctl,
+    .options_changed = inet_options_changed,
+    .take_error = inet_take_error,
+    .control_in = inet_control_in,
+    .close = udp_sock_close,
+    .destroy = inet_destroy,
+};
+
+int inet_udp_socket(struct netns *ns, int family, int type, int protocol, struct sock **out)
+{
+    struct inet_sock *is = inet_alloc(ns, &inet_udp_ops, family, type, protocol);
+    int err;
+
+    if (!is)
+        return -ENOMEM;
+    netns_lock(ns);
+    err = udp_create(ns->stack, family, protocol, &is->sk.waiters, &is->udp);
+    if (!err)
+        is->ep = udp_net_ep(is->udp);
+    netns_unlock(ns);
+    if (err) {
+        sock_put(&is->sk);
+        return err;
+    }
+    *out = &is->sk;
+    return 0;
+}
