@@ -89,6 +89,53 @@ Test(waiter, exclusive_take_turns)
     waitq_destroy(&q);
 }
 
+struct run_waiter {
+    struct waiter w;
+    struct waitq *q;
+    int ran, refused;
+};
+
+/* The queue's lock is free by then. */
+static void run_later(void *arg)
+{
+    struct run_waiter *r = arg;
+
+    r->ran++;
+    waitq_remove(&r->w);
+}
+
+static void run_notify(struct waiter *w, uint32_t events, struct wakes *wakes)
+{
+    struct run_waiter *r = container_of(w, struct run_waiter, w);
+
+    if (!wakes->finish || !wakes_add_run(wakes, run_later, r))
+        r->refused++;
+}
+
+DEFINE_OPS(waiter_ops, run_ops) = {.notify = run_notify};
+
+Test(waiter, work_of_the_woken_is_done_after_the_lock)
+{
+    struct run_waiter r[WAKES_MAX + 2] = {0};
+    struct waitq q;
+    int ran = 0;
+
+    waitq_init(&q);
+    for (size_t i = 0; i < ARRAY_SIZE(r); i++) {
+        r[i].w = (struct waiter){.mask = 1, .ops = ops_ref(&run_ops)};
+        waitq_add(&q, &r[i].w);
+    }
+    waitq_wake(&q, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+        cr_assert(r[i].ran == 0 && r[i].refused == 1);
+    waitq_wake_finish(&q, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+        ran += r[i].ran;
+    cr_assert_eq(ran, WAKES_MAX);
+    waitq_wake_finish(&q, 1);
+    waitq_destroy(&q);
+}
+
 Test(waiter, destroying_a_queue_in_use_is_a_bug, .exit_code = BUG_STATUS)
 {
     struct counting_waiter c;
