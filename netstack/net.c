@@ -236,7 +236,7 @@ uint64_t net_stack_deadline(struct net_stack *s)
     uint64_t ns;
 
     net_lock(s);
-    ns = net_wheel_next(&s->wheel);
+    ns = s->wheel.wake = net_wheel_next(&s->wheel); /* an earlier one from now on is told */
     net_unlock(s);
     return ns;
 }

@@ -5,6 +5,7 @@
  */
 #include "netstack/route.h"
 
+#include "netstack/neigh.h"
 #include "netstack/net_int.h"
 #include "netstack/route_int.h"
 #include "sentry/abi/socket.h"
@@ -84,6 +85,35 @@ static bool usable(const struct net_route *r, const struct route_key *k)
     return (k->oif == 0 || k->oif == r->iface->index) && (r->iface->flags & NET_IFF_UP);
 }
 
+/* RFC 4861 6.3.6: a router that does not answer is used only when no other is there. */
+static bool silent_router(const struct net_route *r)
+{
+    struct net_neigh *n;
+
+    if (r->family != LX_AF_INET6 || ip_is_any(&r->gateway) || !r->iface)
+        return false;
+    n = neigh_find(r->iface, &r->gateway);
+    return n && n->state == NEIGH_FAILED;
+}
+
+/* The best of one prefix: the first in its bucket that may be used. */
+static struct net_route *find_prefix(struct net_stack *s, uint32_t table, const struct route_key *k,
+                                     uint8_t prefix)
+{
+    uint32_t bits = route_bits(k->family, prefix);
+    struct net_route *r, *silent = NULL;
+
+    list_for_each (r, bucket_of(s, k->family, table, &k->to, bits), hash_node) {
+        if (r->table != table || r->family != k->family || r->prefix != prefix ||
+            !ip_prefix_match(&r->dst, &k->to, bits) || !usable(r, k))
+            continue;
+        if (!silent_router(r))
+            return r;
+        silent = silent ? silent : r;
+    }
+    return silent;
+}
+
 struct net_route *table_lookup(struct net_stack *s, uint32_t table, const struct route_key *k,
                                int32_t suppress)
 {
@@ -93,15 +123,11 @@ struct net_route *table_lookup(struct net_stack *s, uint32_t table, const struct
     if (!t || t->count == 0)
         return NULL;
     for (int prefix = max; prefix >= 0; prefix--) {
-        uint32_t bits = route_bits(k->family, (uint8_t)prefix);
-        struct net_route *r;
+        struct net_route *r =
+            t->by_prefix[prefix] ? find_prefix(s, table, k, (uint8_t)prefix) : NULL;
 
-        if (t->by_prefix[prefix] == 0)
-            continue;
-        list_for_each (r, bucket_of(s, k->family, table, &k->to, bits), hash_node)
-            if (r->table == table && r->family == k->family && r->prefix == prefix &&
-                ip_prefix_match(&r->dst, &k->to, bits) && usable(r, k))
-                return prefix <= suppress ? NULL : r;
+        if (r)
+            return prefix <= suppress ? NULL : r;
     }
     return NULL;
 }
@@ -263,6 +289,12 @@ static int check_new(struct net_stack *s, struct net_route *r)
     return check_gateway(s, r);
 }
 
+/* RFC 4191 2.1: high before medium before low. */
+static int rank(const struct net_route *r)
+{
+    return r->preference == 1 ? 0 : r->preference == 0 ? 1 : 2;
+}
+
 /* In its bucket before those of a higher metric; equal ones: behind, or before when append is not
  * asked for. */
 static void link_route(struct net_stack *s, struct route_table *t, struct net_route *r, bool append)
@@ -276,7 +308,9 @@ static void link_route(struct net_stack *s, struct route_table *t, struct net_ro
         if (!same_place(o, r) && !(o->family == r->family && o->table == r->table &&
                                    o->prefix == r->prefix && ip_equal(&o->dst, &r->dst)))
             continue;
-        if (o->metric > r->metric || (o->metric == r->metric && !append && o->tos <= r->tos)) {
+        if (o->metric > r->metric ||
+            (o->metric == r->metric &&
+             (rank(r) < rank(o) || (!append && o->tos <= r->tos && rank(r) == rank(o))))) {
             before = &o->hash_node;
             break;
         }

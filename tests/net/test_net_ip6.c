@@ -375,6 +375,37 @@ Test(net_ip6, rfc4862_5_5_autoconfiguration)
     world_stop(&w);
 }
 
+static void advertise_from(struct world *w, const char *from, uint8_t preference)
+{
+    struct ip_addr router = ip6(from), nodes = ip6("ff02::1");
+    uint8_t body[12] = {64, (uint8_t)(preference << 3), 0, 200};
+    uint32_t n = build_icmp6(buf + 40, router, nodes, ND_ROUTER_ADVERT, 0, body, 12);
+
+    host_inject_ip(&w->a, ETH_P_IP6, buf, build_ip6(buf, router, nodes, 58, 255, buf + 40, n));
+}
+
+Test(net_ip6, rfc4861_6_3_6_and_rfc4191_choice_of_router)
+{
+    struct net_path_query q = {.to = {.b = {0x20, 0x01, [15] = 9}}, .any_source = true};
+    struct net_end to = {.addr = q.to, .port = 9};
+    struct net_path path;
+    struct world w;
+
+    begin(&w);
+    advertise_from(&w, "fe80::21", 3);
+    advertise_from(&w, "fe80::22", 1);
+    advertise_from(&w, "fe80::23", 0);
+    cr_assert_eq(net_path_find(w.a.s, &q, &path), 0);
+    cr_expect_eq(path.next_hop.b[15], 0x22); /* high preference */
+    struct udp_ep *u = udp_open(&w.a, LX_AF_INET6, 0);
+    cr_assert_eq(udp_say(u, &to, "x", 1), 1);
+    world_run(&w, 5 * SECOND); /* it does not answer */
+    cr_assert_eq(net_path_find(w.a.s, &q, &path), 0);
+    cr_expect_eq(path.next_hop.b[15], 0x23);
+    udp_shut(u);
+    world_stop(&w);
+}
+
 Test(net_ip6, rfc4861_6_3_4_routers_and_prefixes_are_bounded)
 {
     struct world w;

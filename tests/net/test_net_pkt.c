@@ -208,6 +208,36 @@ Test(net_pkt, timers_fire_at_their_tick_however_far)
     world_stop(&w);
 }
 
+Test(net_pkt, driver_is_told_of_earlier_deadlines)
+{
+    struct counted early, late, between;
+    struct world w;
+
+    world_start(&w);
+    uint64_t now = w.now_ns;
+
+    net_timer_init(&early.t, &counted_ops);
+    net_timer_init(&late.t, &counted_ops);
+    net_timer_init(&between.t, &counted_ops);
+    net_lock(w.a.s);
+    net_timer_arm(w.a.s, &early.t, now + 2 * MILLISECOND);
+    net_timer_arm(w.a.s, &late.t, now + 3600 * SECOND);
+    net_timer_cancel(w.a.s, &early.t);
+    net_unlock(w.a.s);
+    uint64_t sleeps_until = net_stack_deadline(w.a.s);
+    cr_assert_gt(sleeps_until, now + 5 * MILLISECOND);
+    w.a.deadline_ns = 0;
+    net_lock(w.a.s);
+    net_timer_arm(w.a.s, &between.t, now + 4 * MILLISECOND);
+    net_unlock(w.a.s);
+    cr_expect_eq(w.a.deadline_ns, now + 4 * MILLISECOND);
+    net_lock(w.a.s);
+    net_timer_cancel(w.a.s, &between.t);
+    net_timer_cancel(w.a.s, &late.t);
+    net_unlock(w.a.s);
+    world_stop(&w);
+}
+
 Test(net_pkt, timers_rearm_and_survive_jumps)
 {
     struct counted c = {.again_ns = 10 * MILLISECOND};
