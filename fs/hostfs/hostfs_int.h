@@ -20,7 +20,8 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/list.h"
 
-#define HOSTFS_BUCKETS 1024
+/* A zeroed head is an empty list: an unused table costs no memory. */
+#define HOSTFS_BUCKETS 4096
 #define HOSTFS_MAX_DIRS  512
 #define HOSTFS_KEEP_SIZE (16UL << 20) /* larger files are not kept: the host may want the space */
 

@@ -11,7 +11,11 @@ SLAB_TYPE(hostfs_inode_slab, struct hostfs_inode);
 
 static struct list *bucket_of(struct hostfs *fs, uint64_t dev, uint64_t ino)
 {
-    return &fs->buckets[hash_u64(ino, dev) % HOSTFS_BUCKETS];
+    struct list *head = &fs->buckets[hash_u64(ino, dev) % HOSTFS_BUCKETS];
+
+    if (!head->next)
+        list_init(head);
+    return head;
 }
 
 void hostfs_refresh(struct hostfs_inode *hi, const struct host_stat *st)
@@ -215,8 +219,6 @@ int hostfs_create(int root_fd, const struct hostfs_options *options, struct supe
     fs->fresh = options->fresh;
     fs->cache = options->cache;
     fs->keep_files = options->keep_files;
-    for (unsigned i = 0; i < HOSTFS_BUCKETS; i++)
-        list_init(&fs->buckets[i]);
     list_init(&fs->open_dirs);
     list_init(&fs->kept_files);
     sb->flags = (options->readonly ? SB_RDONLY : 0) |

@@ -15,7 +15,8 @@
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 
-#define OVL_BUCKETS 1024
+/* A zeroed head is an empty list: an unused table costs no memory. */
+#define OVL_BUCKETS 4096
 /* Attributes of upper files whose names start so are ours and not shown. */
 #define OVL_XATTR "trusted.overlay."
 

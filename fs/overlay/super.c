@@ -12,7 +12,11 @@ SLAB_TYPE(ovl_inode_slab, struct ovl_inode);
 
 static struct list *bucket_of(struct ovl *o, const struct inode *key)
 {
-    return &o->buckets[hash_u64((uint64_t)(uintptr_t)key, 0) % OVL_BUCKETS];
+    struct list *head = &o->buckets[hash_u64((uint64_t)(uintptr_t)key, 0) % OVL_BUCKETS];
+
+    if (!head->next)
+        list_init(head);
+    return head;
 }
 
 static const struct inode *key_of(const struct ovl_inode *oi)
@@ -366,8 +370,6 @@ int overlay_create(struct superblock *upper, struct superblock *lower, struct su
     o->lower = sb_get(lower);
     mutex_init(&o->copyup_lock, RANK_COPYUP);
     mutex_init(&o->table_lock, RANK_OBJ);
-    for (unsigned i = 0; i < OVL_BUCKETS; i++)
-        list_init(&o->buckets[i]);
     root = new_inode(sb, inode_get(upper->root), inode_get(lower->root));
     if (!root) {
         drop_reals(upper->root, lower->root);
