@@ -50,7 +50,7 @@ int64_t tcp_send(struct tcp_ep *ep, const struct pkt_frag *frags, uint32_t count
 int64_t tcp_peek(struct tcp_ep *ep, uint64_t offset, uint64_t max, struct pkt_frag *frags,
                  uint32_t frag_max, uint32_t *out_count) MUST_CHECK;
 void tcp_consumed(struct tcp_ep *ep, uint64_t n);
-/* MSG_OOB: 1; 0 at the end of the stream; -EINVAL, -EAGAIN. POLLPRI tells of a mark (SIGURG). */
+/* MSG_OOB: -EINVAL, -EAGAIN, -ENOTCONN. POLLPRI tells of a mark (SIGURG). */
 int tcp_recv_oob(struct tcp_ep *ep, uint8_t *out, bool peek) MUST_CHECK;
 bool tcp_at_mark(struct tcp_ep *ep);
 uint32_t tcp_unread(struct tcp_ep *ep);  /* SIOCINQ */

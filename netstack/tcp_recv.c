@@ -133,11 +133,11 @@ int tcp_recv_oob(struct tcp_ep *ep, uint8_t *out, bool peek)
     if (ep->state == TCPS_CLOSE)
         return -ENOTCONN;
     if (ep->urg_state != TCP_URG_VALID)
-        return ep->ep.shutdown & NET_SHUT_RD ? 0 : -EAGAIN;
+        return -EAGAIN;
     *out = ep->urg_byte;
     if (!peek)
         ep->urg_state = TCP_URG_READ;
-    return 1;
+    return 0;
 }
 
 /* ---- on the way in ---- */

@@ -4,6 +4,7 @@
  */
 #include "fs/sock/inet.h"
 #include "netstack/bind.h"
+#include "netstack/tcp.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/abi/socket.h"
@@ -47,11 +48,21 @@ void inet_options_changed(struct sock *sk)
     o->broadcast = sk->broadcast;
     o->dont_route = sk->dontroute;
     o->oob_inline = sk->oobinline;
-    o->sndbuf = sk->sndbuf;
-    o->rcvbuf = sk->rcvbuf;
+    /* TCP tunes the sizes that nobody asked for. */
+    if (sk->type != LX_SOCK_STREAM || sk->sndbuf != SOCK_DEFAULT_BUF) {
+        o->sndbuf = sk->sndbuf;
+        o->sndbuf_locked = true;
+    }
+    if (sk->type != LX_SOCK_STREAM || sk->rcvbuf != SOCK_DEFAULT_BUF) {
+        o->rcvbuf = sk->rcvbuf;
+        o->rcvbuf_locked = true;
+    }
     o->rcvlowat = sk->rcvlowat;
     o->priority = (uint32_t)sk->priority;
-    bind_changed(is->ep);
+    if (sk->type == LX_SOCK_STREAM)
+        tcp_options_changed(is->tcp);
+    else
+        bind_changed(is->ep);
     netns_unlock(is->ns);
 }
 
