@@ -57,9 +57,8 @@ struct wait_policy {
     uint64_t posted_tsc; /* when the guest was last told to run */
     uint64_t no_spin_until, pair_end, part_next;
     uint32_t stub_cpu, streak, failures, together;
-    uint32_t turns;     /* grows with calls that others finish, falls with the rest */
-    uint32_t waker_cpu; /* where the last who finished one ran */
-    uint32_t apart;     /* how often in a row that was another core */
+    uint32_t turns;            /* grows with calls that others finish, falls with the rest */
+    uint32_t waker_cpu, apart; /* core of the last finisher; how often in a row not ours */
     /* This window of time, see look(). */
     uint64_t window_start, worked, switches, sleeps, calls, ran;
     int entry; /* place.c; valid when window_start is set */
@@ -91,8 +90,7 @@ struct platform_ctx {
     struct cpu_regs told; /* the registers as of the last event, ... */
     bool told_valid;      /* ... which the stub still has */
 
-    /* The guest was resumed without its owner (detach.c); its event is still to be taken. */
-    bool detached;
+    bool detached; /* resumed without its owner (detach.c): its event is still to be taken */
     atomic_uint interrupt; /* a request not yet answered */
     atomic_uint in_guest;  /* the owner is in switch: a request needs a kick */
 
