@@ -206,7 +206,7 @@ int tty_create_host(struct kernel *k, struct host_io *io, int in_fd, int out_fd,
                                 .ops = ops_ref(&host_tty_waiter_ops)};
     list_init(&h->waiter.node);
     waitq_add(&h->ready, &h->waiter);
-    if (!tty_state(k)->console)
+    if (!k->init && !tty_state(k)->console)
         tty_state(k)->console = tty_get(&h->tty);
     pump_soon(h);
     *out = &h->tty;

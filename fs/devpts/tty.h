@@ -93,8 +93,8 @@ int tty_setup(struct kernel *k) MUST_CHECK;
 void tty_shutdown(struct kernel *k);
 
 /*
- * A terminal of the host, already in raw mode: becomes pts/0 (or the lowest free); the first one is
- * /dev/console.
+ * A terminal of the host, already in raw mode: becomes pts/0 (or the lowest free); one made before
+ * init is /dev/console.
  * in_fd and out_fd may be the same number; both are taken over. Its input is read whether or not a
  * task reads, so that ^C works. One reference, for the caller.
  */

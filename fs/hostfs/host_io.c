@@ -63,13 +63,19 @@ void host_watch_init(struct host_watch *w, struct host_io *io, int fd, struct wa
 
 void host_watch_remove(struct host_watch *w)
 {
+    bool listed;
+
     mutex_lock(&w->io->lock);
-    if (!list_empty(&w->node)) {
+    listed = !list_empty(&w->node);
+    if (listed) {
         list_del(&w->node);
         w->io->count--;
     }
     w->armed = 0;
     mutex_unlock(&w->io->lock);
+    /* A poll under way holds the file open: who reads the other end would not see it closed. */
+    if (listed)
+        nudge(w->io);
 }
 
 uint32_t host_watch_poll(struct host_watch *w, uint32_t mask)
