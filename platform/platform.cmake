@@ -41,8 +41,13 @@ set_source_files_properties(platform/systrap/blob.S PROPERTIES OBJECT_DEPENDS ${
 set(HELPER_DIR ${CMAKE_SOURCE_DIR}/platform/patch/helper)
 set(HELPER_BLOB ${CMAKE_BINARY_DIR}/patch_helper.bin)
 set(HELPER_FLAGS -std=gnu17 -O2 -ffreestanding -nostdlib -static -no-pie -fno-pic -fno-pie -fno-stack-protector -U_FORTIFY_SOURCE
-  -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -fno-builtin -fno-tree-loop-distribute-patterns
+  -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -fno-builtin
   -Wall -Wextra -Werror -Wvla -Wno-unused-parameter -Wl,--build-id=none -Wl,--no-warn-rwx-segments)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  list(APPEND HELPER_FLAGS -fno-tree-loop-distribute-patterns)
+else()
+  list(APPEND HELPER_FLAGS -Wno-unused-command-line-argument)
+endif()
 file(GLOB HELPER_SOURCES CONFIGURE_DEPENDS ${HELPER_DIR}/*.c ${HELPER_DIR}/*.S)
 file(GLOB HELPER_HEADERS CONFIGURE_DEPENDS ${HELPER_DIR}/*.h ${CMAKE_SOURCE_DIR}/platform/patch/*.h)
 add_custom_command(OUTPUT ${HELPER_BLOB}

@@ -92,8 +92,11 @@ unsigned shape_movable(const uint8_t *p, unsigned n)
     operand = operand_size(p + at, n - at);
     if (!operand)
         return 0;
-    if (two) /* setcc, movzx, movsx */
-        size = (opcode & 0xf0) == 0x90 || (opcode | 9) == 0xbf ? operand : 0;
+    if (two) /* setcc, movzx, movsx; movups, movaps */
+        size = (opcode & 0xf0) == 0x90 || (opcode | 9) == 0xbf || (opcode & 0xfe) == 0x10 ||
+                       (opcode & 0xfe) == 0x28
+                   ? operand
+                   : 0;
     else
         size = with_operand(opcode, rex, p + at, operand);
     return size && at + size <= n ? at + size : 0;
