@@ -321,7 +321,7 @@ int tcp_disconnect(struct tcp_ep *ep)
     }
     if (TCPS_IN(ep, TCPS_SYNCED | TCPS_BIT(TCPS_SYN_RECV)))
         tcp_send_reset(ep);
-    tcp_done(ep, TCPS_IN(ep, TCPS_BIT(TCPS_SYN_SENT)) ? ECONNRESET : 0);
+    tcp_done(ep, ECONNRESET); /* Linux leaves that to be read */
     tcp_received_purge(ep);
     ep->ep.shutdown = 0;
     ep->ep.remote = no_end(ep);
@@ -365,8 +365,10 @@ static bool send_fin(struct tcp_ep *ep)
 
 int tcp_shutdown(struct tcp_ep *ep, int how)
 {
-    if (ep->state == TCPS_CLOSE)
+    if (ep->state == TCPS_CLOSE) { /* Linux: an error, and done all the same */
+        ep->ep.shutdown |= (uint8_t)how;
         return -ENOTCONN;
+    }
     tcp_enter(ep->t);
     if (ep->state == TCPS_LISTEN) {
         if (how & NET_SHUT_RD) { /* Linux: listening ends */

@@ -25,6 +25,8 @@ struct inet_sock {
     /* ancillary data a receiver asked for: INET_RECV_*; guarded by sk.lock */
     uint32_t recv_wants;
     int64_t peek_offset; /* SO_PEEK_OFF; -1: off */
+    /* connect(2) began and nobody was told how it ended: the next call is; the stack's lock */
+    bool connecting;
 };
 
 enum {

@@ -67,7 +67,17 @@ static int tcp_sock_connect(struct sock *sk, struct task *t, const struct sock_a
     if (err)
         return err;
     netns_lock(is->ns);
+    if (is->connecting && tcp_poll(is->tcp) & LX_POLLHUP) {
+        is->connecting = false;
+        err = net_ep_take_error(is->ep);
+        netns_unlock(is->ns);
+        return err ? -err : -ECONNABORTED;
+    }
     err = tcp_connect(is->tcp, &to);
+    if (err == -EISCONN && is->connecting)
+        err = 0;
+    if (err != -EALREADY)
+        is->connecting = err == -EINPROGRESS;
     netns_unlock(is->ns);
     return err;
 }
@@ -80,6 +90,8 @@ static int tcp_sock_connect_done(struct sock *sk)
 
     netns_lock(is->ns);
     mask = tcp_poll(is->tcp);
+    if (mask & (LX_POLLOUT | LX_POLLERR | LX_POLLHUP))
+        is->connecting = false;
     netns_unlock(is->ns);
     if (!(mask & (LX_POLLOUT | LX_POLLERR | LX_POLLHUP)))
         return -EAGAIN;
@@ -195,7 +207,7 @@ static int64_t recv_oob(struct inet_sock *is, struct sock_recv *r)
 }
 
 /* One round: references taken under the stack's lock, bytes moved outside it. */
-static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t offset)
+static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t offset, bool first)
 {
     bool discard = r->flags & LX_MSG_TRUNC, peek = r->flags & LX_MSG_PEEK;
     struct pkt_frag frags[INET_FRAGS];
@@ -203,7 +215,10 @@ static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t off
     int64_t n, moved;
 
     netns_lock(is->ns);
-    n = tcp_peek(is->tcp, offset, r->uio->left, frags, INET_FRAGS, &count);
+    /* a call does not read across the urgent mark: recv(2) */
+    n = !first && tcp_at_mark(is->tcp)
+            ? -EAGAIN
+            : tcp_peek(is->tcp, offset, r->uio->left, frags, INET_FRAGS, &count);
     netns_unlock(is->ns);
     if (n <= 0)
         return n;
@@ -237,7 +252,7 @@ static int64_t tcp_sock_recv(struct sock *sk, struct sock_recv *r)
     if (peek && is->peek_offset > 0)
         offset = (uint64_t)is->peek_offset;
     do {
-        n = recv_some(is, r, peek ? offset + (uint64_t)total : 0);
+        n = recv_some(is, r, peek ? offset + (uint64_t)total : 0, total == 0);
         if (n > 0)
             total += n;
     } while (n > 0 && r->uio->left);
