@@ -60,5 +60,4 @@ void account_owner(struct platform_ctx *ctx)
     ctx->owner = pthread_self();
     ctx->owner_start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     ctx->owned = true;
-    context_loosen(ctx);
 }

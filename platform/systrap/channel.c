@@ -17,6 +17,8 @@
  */
 #define ANSWER_TIMEOUT_NS 5000000000UL
 #define SLOW_TIMEOUT_NS   60000000000UL
+/* A child that computes for this long gets a core of its own. */
+#define HELD_NS 2000000UL
 
 static uint32_t turn_of(struct platform_ctx *ctx)
 {
@@ -74,6 +76,7 @@ static void sleep_for_turn(struct platform_ctx *ctx, uint64_t timeout)
 
     while (!is_dead(ctx)) {
         uint32_t seen = turn_of(ctx);
+        uint64_t limit;
 
         if (!pending(seen))
             return;
@@ -83,8 +86,15 @@ static void sleep_for_turn(struct platform_ctx *ctx, uint64_t timeout)
             continue;
         if (atomic_load(&ctx->in_guest) && atomic_load(&ctx->interrupt) && deadline == UINT64_MAX)
             deadline = host_clock_ns(CLOCK_MONOTONIC) + ANSWER_TIMEOUT_NS;
+        limit = deadline;
         policy_slept(ctx);
-        if (host_futex_wait(&ctx->slot->turn, TURN_STUB | TURN_ASLEEP, deadline) == -ETIMEDOUT)
+        if (unlikely(ctx->held))
+            limit = MIN(deadline, host_clock_ns(CLOCK_MONOTONIC) + HELD_NS);
+        if (host_futex_wait(&ctx->slot->turn, TURN_STUB | TURN_ASLEEP, limit) != -ETIMEDOUT)
+            continue;
+        if (limit < deadline)
+            context_loosen(ctx);
+        else
             give_up(ctx);
     }
 }

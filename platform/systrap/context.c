@@ -11,6 +11,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+/* Most children that live short do not leave the core where they were made; see context_inherit. */
+#define HELD_CALLS 32
+
 #define MXCSR_DEFAULT  0x1f80
 #define FCW_DEFAULT    0x37f
 #define MXCSR_OFFSET   24
@@ -129,7 +132,7 @@ void context_inherit(struct platform_ctx *new, const struct platform_ctx *from)
 {
     new->wait.has_mask = from->wait.has_mask;
     memcpy(new->wait.mask, from->wait.mask, sizeof(new->wait.mask));
-    new->held = from->wait.paired;
+    new->held = from->wait.paired ? HELD_CALLS : 0;
 }
 
 void context_succeed(struct platform_ctx *fresh, struct platform_ctx *old)
@@ -152,9 +155,10 @@ void context_succeed(struct platform_ctx *fresh, struct platform_ctx *old)
 
 void context_loosen(struct platform_ctx *ctx)
 {
-    if (ctx->held &&
-        !context_set_affinity(ctx, ctx->wait.has_mask ? ctx->wait.mask : systrap.cpus, CPU_WORDS))
-        ctx->held = false;
+    ctx->held = 0;
+    if (ctx->wait.paired || /* by now it is where policy wants it */
+        context_set_affinity(ctx, ctx->wait.has_mask ? ctx->wait.mask : systrap.cpus, CPU_WORDS))
+        return;
 }
 
 /*

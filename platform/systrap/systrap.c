@@ -364,6 +364,8 @@ static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
             break;
         }
         done = read_event(ctx, regs, event);
+        if (unlikely(ctx->held) && --ctx->held == 0)
+            context_loosen(ctx);
     }
     atomic_store_explicit(&ctx->in_guest, 0, memory_order_release);
 }

@@ -97,7 +97,7 @@ struct platform_ctx {
     uint64_t by_patch, by_trap; /* calls not yet counted in */
 
     struct batch batch;
-    bool held; /* its thread was made by one held on a core, and is so, too */
+    unsigned held; /* its thread was made by one held on a core, and is so for as many calls */
     struct wait_policy wait;
     bool owned; /* it has run: */
     pthread_t owner;
@@ -190,7 +190,7 @@ void ctx_free(struct platform_ctx *ctx);
 void context_inherit(struct platform_ctx *new, const struct platform_ctx *from);
 /* fresh goes on for old in another process: what is known of how it waits, and its cores. */
 void context_succeed(struct platform_ctx *fresh, struct platform_ctx *old);
-/* By its kernel thread, before it first runs: no longer held where its maker is. */
+/* No longer held where its maker is. */
 void context_loosen(struct platform_ctx *ctx);
 int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out);
 void systrap_interrupt(struct platform_ctx *ctx);
