@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-.PHONY: all build packages run test test-pku sanitize clang tsan lint bench bench-compare clean
+.PHONY: all build packages run test test-clients test-pku sanitize clang tsan lint bench bench-compare clean
 all: build
 
 packages:
@@ -25,6 +25,10 @@ test: build
 # The mpk platform with protection keys, on an emulated processor that has them (tests/pku).
 test-pku: build
 	./tests/pku/rig $(BUILD)
+
+# containerd and podman over runsc, where they are installed; nothing is installed here.
+test-clients: build
+	./tests/oci/clients.sh $(BUILD)/runsc systrap
 
 sanitize: packages
 	cmake -S . -B $(BUILD)-asan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCVISOR_SANITIZE=address,undefined
