@@ -65,6 +65,8 @@ void file_put(struct file *f)
 {
     if (!f || !ref_put(&f->ref))
         return;
+    if (f->async)
+        OPS_GET(file_async_ops, f->async->ops)->gone(f->async);
     if (f->epoll_watched)
         epoll_file_gone(f);
     if (f->inode)

@@ -14,6 +14,7 @@
 #include "sentry/mm/mm.h"
 
 struct file;
+struct file_async;
 struct cred;
 struct uio;
 struct strbuf;
@@ -71,6 +72,15 @@ struct file_ops {
     void (*describe)(struct file *f, struct strbuf *out);
 };
 
+/* What sends signals for a file (fs/task/fasync.c); the file's last put ends it. */
+struct file_async_ops {
+    void (*gone)(struct file_async *a);
+};
+
+struct file_async {
+    ops_ref_t ops; /* struct file_async_ops */
+};
+
 struct file {
     struct mm_file mapped; /* first: what a VMA holds */
     struct ref ref;
@@ -87,6 +97,7 @@ struct file {
     struct {
         int32_t pid, type, sig;
     } owner;
+    struct file_async *async; /* signals when it becomes ready, or NULL; guarded by pos_lock */
     struct list epoll_items; /* of epolls watching it; guarded by pos_lock; see fs/epoll.h */
     bool epoll_watched;      /* was ever on an epoll: epoll_file_gone must look */
     uint64_t ino;            /* anonymous files: what stat shows */

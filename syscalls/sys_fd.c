@@ -1,13 +1,14 @@
 /* Descriptors: dup, fcntl and ioctl. Record locks are in sys_lock.c. Sources: dup(2), fcntl(2),
  * ioctl(2). */
 #include "fs/pipe.h"
+#include "fs/task/fasync.h"
 #include "sentry/abi/mman.h"
 #include "sentry/abi/signal_num.h"
 #include "sentry/abi/tty.h"
 #include "syscalls/fcntl_lock.h"
 #include "syscalls/io.h"
 
-/* O_ASYNC changes only where a file can send signals, and none can. */
+/* O_ASYNC is fasync_set's. */
 #define SETFL_CHANGEABLE (LX_O_APPEND | LX_O_NONBLOCK | LX_O_DIRECT | LX_O_NOATIME)
 
 int64_t sys_dup(struct task *t, const struct syscall_args *a)
@@ -79,16 +80,23 @@ static int set_flag_bits(struct file *f, uint32_t changeable, uint32_t flags)
     return err;
 }
 
-static int set_flags(struct task *t, struct file *f, uint32_t flags)
+static int set_flags(struct task *t, struct file *f, int fd, uint32_t flags)
 {
+    int err;
+
     if (flags & LX_O_NOATIME && !(f->flags & LX_O_NOATIME)) {
         struct kstat st;
-        int err = file_getattr(f, &st);
 
+        err = file_getattr(f, &st);
         if (err)
             return err;
         if (st.uid != t->cred->fsuid && !task_capable(t, LX_CAP_FOWNER))
             return -EPERM;
+    }
+    if ((flags ^ f->flags) & LX_O_ASYNC) {
+        err = fasync_set(t, f, fd, flags & LX_O_ASYNC);
+        if (err && err != -ENOTTY) /* what can't is left as it is */
+            return err;
     }
     return set_flag_bits(f, SETFL_CHANGEABLE, flags);
 }
@@ -112,6 +120,7 @@ static int set_owner(struct task *t, struct file *f, int type, int32_t pid)
     f->owner.type = type;
     f->owner.pid = pid;
     mutex_unlock(&f->pos_lock);
+    fasync_owner(t, f);
     return 0;
 }
 
@@ -164,13 +173,13 @@ static int64_t fcntl_pipe(struct task *t, struct file *f, int cmd, uint64_t arg)
     return pipe_set_size(p, arg, task_capable(t, LX_CAP_SYS_RESOURCE));
 }
 
-static int64_t fcntl_file(struct task *t, struct file *f, int cmd, uint64_t arg)
+static int64_t fcntl_file(struct task *t, struct file *f, int fd, int cmd, uint64_t arg)
 {
     const struct file_ops *ops = file_ops_of(f);
 
     switch (cmd) {
     case LX_F_SETFL:
-        return set_flags(t, f, (uint32_t)arg);
+        return set_flags(t, f, fd, (uint32_t)arg);
     case LX_F_GETLK:
     case LX_F_SETLK:
     case LX_F_SETLKW:
@@ -224,18 +233,17 @@ int64_t sys_fcntl(struct task *t, const struct syscall_args *a)
         return other ? other == f : -EBADF;
     }
     default:
-        return f->mode & FMODE_PATH ? -EBADF : fcntl_file(t, f, cmd, ARG_U64(2));
+        return f->mode & FMODE_PATH ? -EBADF : fcntl_file(t, f, ARG_INT(0), cmd, ARG_U64(2));
     }
 }
 
-/* Off is what it always is. */
-static int64_t ioctl_async(struct task *t, uaddr_t p)
+static int64_t ioctl_async(struct task *t, struct file *f, int fd, uaddr_t p)
 {
     int32_t on;
 
     if (copy_in_obj(&t->us, &on, p))
         return -EFAULT;
-    return on ? -ENOTTY : 0;
+    return fasync_set(t, f, fd, on);
 }
 
 static int64_t ioctl_set_flag(struct task *t, struct file *f, uint32_t flag, uaddr_t p)
@@ -280,7 +288,7 @@ int64_t sys_ioctl(struct task *t, const struct syscall_args *a)
     case LX_FIONBIO:
         return ioctl_set_flag(t, f, LX_O_NONBLOCK, ARG_PTR(2));
     case LX_FIOASYNC:
-        return ioctl_async(t, ARG_PTR(2));
+        return ioctl_async(t, f, ARG_INT(0), ARG_PTR(2));
     default:
         break;
     }

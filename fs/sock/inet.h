@@ -59,8 +59,6 @@ void inet_destroy(struct sock *sk);
 void inet_options_changed(struct sock *sk);
 int inet_take_error(struct sock *sk);
 int inet_getname(struct sock *sk, bool peer, struct sock_addr *out);
-int64_t inet_ioctl_common(struct inet_sock *is, const struct ioctl_ctx *ctx, uint64_t request,
-                          uint64_t arg);
 /* inet_addr.c. for_bind: AF_UNSPEC with 0.0.0.0 is taken. -EINVAL, -EAFNOSUPPORT. */
 int inet_end_in(const struct inet_sock *is, const struct sock_addr *addr, bool for_bind,
                 struct net_end *out) MUST_CHECK;

@@ -1,4 +1,4 @@
-/* Bytes between guests and the stack's data blocks. No locks: the callers hold recv_lock or
+/* Bytes between guests and the stack's data blocks. No locks: callers hold recv_lock or
  * send_lock, never the stack's. */
 #include "fs/sock/inet.h"
 #include "sentry/abi/errno.h"

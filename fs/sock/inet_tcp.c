@@ -336,7 +336,7 @@ static int64_t tcp_sock_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint
         break;
     default:
         netns_unlock(is->ns);
-        return inet_ioctl_common(is, ctx, request, arg);
+        return -ENOTTY;
     }
     netns_unlock(is->ns);
     return v < 0 ? v : copy_out_obj(ctx->us, uaddr(arg), &v);

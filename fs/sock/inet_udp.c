@@ -11,7 +11,8 @@
 #include "sentry/base/string.h"
 #include "sentry/mm/usermem.h"
 
-#define DATAGRAM_MAX 65535U
+#define DATAGRAM_MAX4 65507U /* 16 bits, less both headers */
+#define DATAGRAM_MAX6 65527U
 
 static int udp_sock_bind(struct sock *sk, struct task *t, const struct sock_addr *addr)
 {
@@ -104,13 +105,13 @@ static int64_t udp_sock_send(struct sock *sk, struct sock_send *s)
 
     if (s->flags & LX_MSG_OOB)
         return -EOPNOTSUPP;
-    if (size > DATAGRAM_MAX)
+    if (size > (sk->family == LX_AF_INET ? DATAGRAM_MAX4 : DATAGRAM_MAX6))
         return -EMSGSIZE;
     err = describe_send(is, s, &to, &from, &send);
     if (err)
         return err;
     mutex_lock(&is->send_lock);
-    n = inet_bufs_fill(&bufs, s->uio, DATAGRAM_MAX);
+    n = inet_bufs_fill(&bufs, s->uio, DATAGRAM_MAX6);
     if (n >= 0 && (uint64_t)n < size) {
         uio_revert(s->uio, (uint64_t)n);
         n = -EFAULT;
@@ -290,7 +291,7 @@ static int64_t udp_sock_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint
     int32_t v;
 
     if (request != LX_FIONREAD && request != LX_TIOCOUTQ)
-        return inet_ioctl_common(is, ctx, request, arg);
+        return -ENOTTY;
     netns_lock(is->ns);
     v = (int32_t)(request == LX_FIONREAD ? udp_unread(is->udp) : udp_unsent(is->udp));
     netns_unlock(is->ns);

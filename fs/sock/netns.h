@@ -23,6 +23,11 @@ int netns_create(struct kernel *k, bool loopback_up, struct netns **out) MUST_CH
 struct netns *netns_get(struct netns *ns);
 void netns_put(struct netns *ns);
 
+struct ioctl_ctx;
+/* netdev.c: ioctls on interfaces, which any socket takes. -ENOTTY: not one. */
+int64_t netdev_ioctl(struct netns *ns, const struct ioctl_ctx *ctx, uint64_t request,
+                     uint64_t arg) MUST_CHECK;
+
 static inline void netns_lock(struct netns *ns)
 {
     net_lock(ns->stack);

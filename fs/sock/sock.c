@@ -5,6 +5,7 @@
 #include "fs/sock/sock.h"
 
 #include "fs/inode.h"
+#include "fs/sock/netns.h"
 #include "fs/vfs.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -127,8 +128,13 @@ static int64_t sock_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t 
                           uint64_t arg)
 {
     struct sock *sk = f->private_data;
+    int64_t r = -ENOTTY;
 
-    return sock_ops_of(sk)->ioctl ? sock_ops_of(sk)->ioctl(sk, ctx, request, arg) : -ENOTTY;
+    if (sock_ops_of(sk)->ioctl)
+        r = sock_ops_of(sk)->ioctl(sk, ctx, request, arg);
+    if (r == -ENOTTY && ctx->task && ctx->task->k->netns)
+        r = netdev_ioctl(ctx->task->k->netns, ctx, request, arg);
+    return r;
 }
 
 static void sock_release(struct file *f)
@@ -285,6 +291,9 @@ int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
     if (name == LX_SO_RCVTIMEO_OLD || name == LX_SO_SNDTIMEO_OLD || name == LX_SO_RCVTIMEO_NEW ||
         name == LX_SO_SNDTIMEO_NEW)
         return set_timeout(sk, name, value, size);
+    /* A name, of any size. */
+    if (name == LX_SO_BINDTODEVICE && sock_ops_of(sk)->setsockopt)
+        return sock_ops_of(sk)->setsockopt(sk, t, level, name, value, size);
     if (size < sizeof(v))
         return -EINVAL;
     if (name == LX_SO_LINGER) {

@@ -1,8 +1,9 @@
 /*
- * Interface ioctls (SIOCGIF*, SIOCSIF*) of AF_INET and AF_INET6 sockets. Lock: the stack's; guest
- * memory is touched outside it. Source: netdevice(7).
+ * Interface ioctls (SIOCGIF*, SIOCSIF*), of any socket. Lock: the stack's; guest memory is touched
+ * outside it. Source: netdevice(7).
  */
-#include "fs/sock/inet.h"
+#include "fs/file.h"
+#include "fs/sock/netns.h"
 #include "netstack/iface.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -200,7 +201,7 @@ static bool is_set(uint64_t request)
 }
 
 /* All addresses of IPv4; a NULL list asks for the size. */
-static int64_t get_conf(struct inet_sock *is, const struct ioctl_ctx *ctx, uint64_t arg)
+static int64_t get_conf(struct netns *ns, const struct ioctl_ctx *ctx, uint64_t arg)
 {
     AUTO_KFREE struct lx_ifreq *all = kmalloc(IFCONF_MAX * sizeof(*all));
     struct net_iface *i = NULL;
@@ -214,8 +215,8 @@ static int64_t get_conf(struct inet_sock *is, const struct ioctl_ctx *ctx, uint6
         return -EFAULT;
     if (conf.size < 0)
         return -EINVAL;
-    netns_lock(is->ns);
-    while ((i = net_iface_next(is->ns->stack, i))) {
+    netns_lock(ns);
+    while ((i = net_iface_next(ns->stack, i))) {
         list_for_each (a, &i->addrs, node) {
             if (!ip_is_v4(&a->addr) || n == IFCONF_MAX)
                 continue;
@@ -223,7 +224,7 @@ static int64_t get_conf(struct inet_sock *is, const struct ioctl_ctx *ctx, uint6
             put_v4(&all[n++], ip_v4(&a->addr));
         }
     }
-    netns_unlock(is->ns);
+    netns_unlock(ns);
     if (conf.list) {
         n = MIN(n, (uint32_t)conf.size / (uint32_t)sizeof(*all));
         if (copy_out(ctx->us, uaddr(conf.list), all, n * sizeof(*all)))
@@ -233,34 +234,33 @@ static int64_t get_conf(struct inet_sock *is, const struct ioctl_ctx *ctx, uint6
     return copy_out_obj(ctx->us, uaddr(arg), &conf);
 }
 
-static int64_t get_name(struct inet_sock *is, const struct ioctl_ctx *ctx, uint64_t arg)
+static int64_t get_name(struct netns *ns, const struct ioctl_ctx *ctx, uint64_t arg)
 {
     struct lx_ifreq req;
     struct net_iface *i;
 
     if (copy_in_obj(ctx->us, &req, uaddr(arg)))
         return -EFAULT;
-    netns_lock(is->ns);
-    i = net_iface_by_index(is->ns->stack, (uint32_t)req.number);
+    netns_lock(ns);
+    i = net_iface_by_index(ns->stack, (uint32_t)req.number);
     if (i)
         memcpy(req.name, i->name, sizeof(req.name));
-    netns_unlock(is->ns);
+    netns_unlock(ns);
     if (!i)
         return -ENODEV;
     return copy_out_obj(ctx->us, uaddr(arg), &req);
 }
 
-int64_t inet_ioctl_common(struct inet_sock *is, const struct ioctl_ctx *ctx, uint64_t request,
-                          uint64_t arg)
+int64_t netdev_ioctl(struct netns *ns, const struct ioctl_ctx *ctx, uint64_t request, uint64_t arg)
 {
     struct net_iface *i;
     struct lx_ifreq req;
     int err = -ENODEV;
 
     if (request == LX_SIOCGIFCONF)
-        return get_conf(is, ctx, arg);
+        return get_conf(ns, ctx, arg);
     if (request == LX_SIOCGIFNAME)
-        return get_name(is, ctx, arg);
+        return get_name(ns, ctx, arg);
     if (!is_get(request) && !is_set(request))
         return -ENOTTY;
     if (is_set(request) && !task_capable(ctx->task, LX_CAP_NET_ADMIN))
@@ -268,11 +268,11 @@ int64_t inet_ioctl_common(struct inet_sock *is, const struct ioctl_ctx *ctx, uin
     if (copy_in_obj(ctx->us, &req, uaddr(arg)))
         return -EFAULT;
     req.name[sizeof(req.name) - 1] = '\0';
-    netns_lock(is->ns);
-    i = net_iface_by_name(is->ns->stack, req.name);
+    netns_lock(ns);
+    i = net_iface_by_name(ns->stack, req.name);
     if (i)
         err = is_get(request) ? get_one(i, request, &req) : set_one(i, request, &req);
-    netns_unlock(is->ns);
+    netns_unlock(ns);
     if (err)
         return err;
     return is_get(request) ? copy_out_obj(ctx->us, uaddr(arg), &req) : 0;
