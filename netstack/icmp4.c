@@ -91,7 +91,8 @@ void icmp4_error(struct net_stack *s, const struct pkt *about, uint8_t type, uin
         q.from = ip_from_v4(0);
     if (net_path_find(s, &q, &path) != 0)
         return;
-    if (path.type != NET_ROUTE_LOCAL && (s->sysctl.icmp_ratemask & 1 << type) &&
+    if (path.type != NET_ROUTE_LOCAL &&
+        (type == ICMP_REDIRECT || (s->sysctl.icmp_ratemask & 1 << type)) &&
         !icmp_may_send(s, &q.to, false))
         return;
     p = pkt_alloc();

@@ -6,6 +6,7 @@
 
 #include "netstack/mcast.h"
 #include "netstack/ndp.h"
+#include "netstack/neigh.h"
 #include "netstack/net_int.h"
 #include "netstack/route_int.h"
 #include "sentry/base/slab.h"
@@ -153,6 +154,9 @@ static void activate(struct net_addr *a)
         ndp_addr_up(a);
     route_addr_add(a);
     arm_lifetimes(a);
+    if (ip_is_v4(&a->addr) && a->iface->hw_size == 6 && !(a->iface->flags & NET_IFF_LOOPBACK) &&
+        (a->iface->conf.arp_notify || a->iface->stack->conf_all.arp_notify))
+        arp_announce(a);
 }
 
 void net_addr_ready(struct net_addr *a)

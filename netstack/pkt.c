@@ -11,6 +11,9 @@
 /* Where an empty head starts: headers grow downwards from here, received frames upwards. */
 #define PKT_HEADROOM 176U
 
+/* With its header a run of eight pages: page_free gives longer ones back to the host. */
+#define BLOCK_MAX (32768U - 64U)
+
 SLAB_TYPE(pkt_slab, struct pkt);
 
 struct net_buf *net_buf_alloc(uint32_t size)
@@ -95,15 +98,23 @@ struct pkt *pkt_from_bytes(const void *bytes, uint32_t size)
         memcpy(pkt_append(p, size), bytes, size);
         return p;
     }
-    b = net_buf_alloc(size);
-    if (!b) {
-        pkt_free(p);
-        return NULL;
+    for (uint32_t at = 0, n; at < size; at += n) {
+        int err;
+
+        n = MIN(size - at, BLOCK_MAX);
+        b = net_buf_alloc(n);
+        if (!b) {
+            pkt_free(p);
+            return NULL;
+        }
+        memcpy(b->data, (const uint8_t *)bytes + at, n);
+        err = pkt_add_frag(p, b, 0, n);
+        net_buf_put(b);
+        if (err) {
+            pkt_free(p);
+            return NULL;
+        }
     }
-    memcpy(b->data, bytes, size);
-    p->frags[0] = (struct pkt_frag){.buf = b, .offset = 0, .size = size};
-    p->frag_count = 1;
-    p->size = size;
     return p;
 }
 

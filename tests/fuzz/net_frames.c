@@ -19,6 +19,7 @@
 #include "netstack/wire/eth.h"
 #include "netstack/wire/ip4.h"
 #include "netstack/wire/ip6.h"
+#include "netstack/wire/tcp.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/socket.h"
 #include "sentry/base/arena.h"
@@ -362,6 +363,66 @@ static void reflect(struct box *b, const uint8_t *bytes, uint32_t size)
     receive(b, p);
 }
 
+/* The last TCP segment the stack sent, its Ethernet header first; NULL: none is kept. */
+static struct pkt *last_segment(struct box *b)
+{
+    for (struct list *l = b->out.prev; l != &b->out; l = l->prev) {
+        struct pkt *p = list_entry(l, struct pkt, node);
+        uint8_t h[54];
+
+        if (pkt_read(p, 0, h, sizeof(h)) && load_be16(h + 12) == ETH_P_IP4 && h[14] == 0x45 &&
+            h[23] == 6)
+            return p;
+    }
+    return NULL;
+}
+
+/*
+ * The peer's next segment of the conversation the stack is in, near enough to be right: bytes are
+ * flags, how far sequence and acknowledgement are off, window, options' size, then options and
+ * data.
+ */
+static void tcp_step(struct box *b, const uint8_t *bytes, uint32_t size)
+{
+    struct pkt *p = last_segment(b);
+    uint8_t buf[2048] = {0, 6, 0, 0, 0, 0}, h[54];
+    struct wire_tcp *seen = (struct wire_tcp *)(h + 34), *t = (struct wire_tcp *)(buf + 6);
+    uint32_t options, payload, ack;
+
+    if (!p || size < 5 || !pkt_read(p, 0, h, sizeof(h)))
+        return;
+    options = MIN(bytes[4] % 11 * 4U, size - 5) & ~3U;
+    payload = p->size - 34 - MIN(p->size - 34, tcp_header_size(seen));
+    ack = be32(seen->seq_be) + payload + !!(seen->flags & TCP_SYN) + !!(seen->flags & TCP_FIN);
+    *t = (struct wire_tcp){.from_be = seen->to_be,
+                           .to_be = seen->from_be,
+                           .seq_be = be32((seen->flags & TCP_ACK ? be32(seen->ack_be) : 5000) +
+                                          (uint32_t)(int8_t)bytes[1] * 7),
+                           .ack_be = be32(ack + (uint32_t)(int8_t)bytes[2] * 11),
+                           .size = (uint8_t)((20 + options) / 4 << 4),
+                           .flags = bytes[0],
+                           .window_be = be16((uint16_t)(bytes[3] << 8))};
+    size = MIN(size - 5, (uint32_t)sizeof(buf) - 100);
+    memcpy(t + 1, bytes + 5, size);
+    ip4_step(b, buf, 6 + 20 + size);
+}
+
+/* A connection from the peer to the listener begins. */
+static void syn_step(struct box *b, uint8_t port)
+{
+    uint8_t buf[6 + 28] = {0, 6, 0, 0, 0, 0};
+    struct wire_tcp *t = (struct wire_tcp *)(buf + 6);
+
+    *t = (struct wire_tcp){.from_be = be16(1000 + port),
+                           .to_be = be16(80),
+                           .seq_be = be32(4999),
+                           .size = 0x70,
+                           .flags = TCP_SYN,
+                           .window_be = be16(30000)};
+    memcpy(t + 1, (uint8_t[8]){2, 4, 5, 0xb4, 4, 2, 1, 1}, 8);
+    ip4_step(b, buf, sizeof(buf));
+}
+
 static void step(struct box *b, uint8_t kind, const uint8_t *bytes, uint32_t size)
 {
     switch (kind & 7) {
@@ -380,7 +441,12 @@ static void step(struct box *b, uint8_t kind, const uint8_t *bytes, uint32_t siz
         frame(b, bytes, size, ETH_P_ARP, kind >> 3 & 1);
         break;
     case 6:
-        reflect(b, bytes, size);
+        if (kind & 8)
+            tcp_step(b, bytes, size);
+        else if (kind & 16)
+            syn_step(b, kind >> 5);
+        else
+            reflect(b, bytes, size);
         break;
     default:
         if (kind & 8) {
