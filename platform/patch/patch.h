@@ -131,10 +131,10 @@ void patch_stop(void);
 
 /* ---- between table.c and worker.c ---- */
 /*
- * Trapped calls before a segment is looked at: short sandboxes are done before it would pay (a
- * trap costs 1 us more than a patched call, looking at a libc 30 ms of some core).
+ * Trapped calls before a segment is looked at: a trap costs 1 us more than a patched call, looking
+ * at a libc 30 ms of some core. Short sandboxes end before it would pay.
  */
-#define PATCH_THRESHOLD 400
+#define PATCH_THRESHOLD(length) (400 + (length) / 512)
 /* Waits for work; NULL when there is none and t was stopped. */
 struct patch_file *patch_next_job(struct patch_table *t);
 void patch_table_stop(struct patch_table *t);

@@ -91,7 +91,7 @@ void patch_trapped(struct patch_table *t, struct patch_file *f)
 {
     uint32_t counting = PATCH_COUNTING;
 
-    if (__atomic_add_fetch(&f->traps, 1, __ATOMIC_RELAXED) < PATCH_THRESHOLD ||
+    if (__atomic_add_fetch(&f->traps, 1, __ATOMIC_RELAXED) < PATCH_THRESHOLD(f->key.length) ||
         __atomic_load_n(&f->state, __ATOMIC_RELAXED) != PATCH_COUNTING)
         return;
     if (!__atomic_compare_exchange_n(&f->state, &counting, PATCH_WANTED, false, __ATOMIC_SEQ_CST,

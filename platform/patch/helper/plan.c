@@ -7,7 +7,6 @@
 #include "platform/patch/helper/helper.h"
 
 #define SHORT_REACH  120
-#define NEAR         16384
 #define FAR          (1u << 30)
 #define FUNCTION_MAX 65536
 #define BEFORE_MAX   6
@@ -27,6 +26,7 @@ struct plan {
     struct pads *pads;
     struct candidate *list;
     uint32_t count, max;
+    uint32_t none; /* nowhere is room for so many bytes any more */
     struct function *inner; /* padding inside functions */
     uint32_t inner_count;
     int64_t *target; /* of the branches of the function being read */
@@ -218,9 +218,13 @@ static uint32_t take_near(struct plan *p, uint32_t at, uint32_t size)
 {
     uint32_t found = 0;
 
+    if (size >= p->none)
+        return 0;
     for (int64_t reach = 2048; reach <= FAR && !found; reach *= 8)
         found = pads_take(p->pads, clip((int64_t)at - reach, (uint32_t)p->seg->size),
                           clip((int64_t)at + reach, (uint32_t)p->seg->size), size);
+    if (!found)
+        p->none = size;
     return found;
 }
 
@@ -296,7 +300,7 @@ static bool choose(struct plan *p, const struct candidate *c, struct patch_site 
 uint32_t plan_segment(const struct segment *seg, struct patch_site *out, uint32_t max,
                       uint32_t *common)
 {
-    struct plan plan = {.seg = seg, .max = max};
+    struct plan plan = {.seg = seg, .max = max, .none = UINT32_MAX};
     uint32_t count = 0;
 
     plan.list = arena_take(max * sizeof(*plan.list));
