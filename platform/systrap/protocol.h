@@ -95,9 +95,8 @@ enum stub_command {
     STUB_FPU_SAVE, /* xsave to buffer */
     STUB_FPU_LOAD, /* xrstor from buffer */
     STUB_CPU_TIME, /* result: ns of this thread by the host's clock */
-    STUB_BATCH,    /* arg[2] steps in buffer, with arg[1] descriptors received on socket arg[0];
-                      result:    how many were done, or an error before the first; arg[3]: what the next
-                      one gave */
+    STUB_BATCH, /* arg[2] steps in buffer, arg[1] descriptors received on socket arg[0]; result: how
+                   many were done, or an error before the first; arg[3]: what the next one gave */
     STUB_COMMAND_COUNT
 };
 

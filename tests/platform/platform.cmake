@@ -14,7 +14,7 @@ endforeach()
 # mpk runs kernel code in guest processes, so its cases are compiled as the kernel is, without libc (inproc/shim.h).
 if(NOT CVISOR_SANITIZE)
   set(INPROC_CASES)
-  foreach(part run memory fault interrupt life end)
+  foreach(part run memory batch fault interrupt life end)
     list(APPEND INPROC_CASES tests/platform/case_${part}.c)
   endforeach()
   add_library(mpk_test_cases OBJECT ${INPROC_CASES} tests/platform/inproc/shim.c
