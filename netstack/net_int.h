@@ -51,8 +51,6 @@ struct net_stack {
     struct tcp_state *tcp; /* tcp_init's */
     struct bind_table *udp_ports, *ping_ports;
     struct list raw_eps, packet_eps;
-    uint32_t gro_udp_users; /* endpoints with UDP_GRO */
-    uint64_t ep_count, ep_max;
 };
 
 static inline const struct net_env_ops *net_env(const struct net_stack *s)
@@ -99,6 +97,3 @@ void link_multicast_hw(const struct ip_addr *group, uint8_t *out);
 /* ip4.c, ip6.c: take p, whose data starts at the IP header */
 void ip4_input(struct net_stack *s, struct pkt *p);
 void ip6_input(struct net_stack *s, struct pkt *p);
-/* Own packet, complete with its IP header, to path's next hop: ip_output's second half. */
-int ip4_transmit(struct net_stack *s, const struct net_path *path, struct pkt *p);
-int ip6_transmit(struct net_stack *s, const struct net_path *path, struct pkt *p);

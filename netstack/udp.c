@@ -39,8 +39,6 @@ int udp_create(struct net_stack *s, int family, int proto, struct waitq *waiters
 
 void udp_close(struct udp_ep *u)
 {
-    if (u->ep.opts.udp_gro)
-        u->ep.stack->gro_udp_users--;
     bind_release(udp_table(u), &u->ep.bind);
     mcast_drop_all(&u->ep);
     errq_clear(&u->ep);

@@ -116,7 +116,6 @@ static void open_udp(struct box *b, int at, int family, uint16_t port)
     ep = udp_net_ep(b->udp[at]);
     ep->opts.reuse_port = ep->opts.recv_err = ep->opts.recv_err6 = true;
     ep->opts.udp_gro = at == 1;
-    b->s->gro_udp_users += at == 1;
     need(udp_bind(b->udp[at], &end) == 0);
 }
 

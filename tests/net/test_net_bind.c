@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "netstack/errq.h"
+#include "netstack/wire/byteorder.h"
 #include "netstack/wire/eth.h"
 #include "netstack/wire/icmp.h"
 #include "tests/net/net_fixture.h"
@@ -347,7 +348,6 @@ Test(net_bind, udp7_segment_and_gro)
     cr_expect_eq(udp_hear(a, buf, 2000, NULL), 1000);
     cr_expect_eq(udp_hear(a, buf, 2000, NULL), 500);
     udp_net_ep(a)->opts.udp_gro = true;
-    w.a.s->gro_udp_users++;
     cr_assert_eq(say_more(a, &near, text, 1000, false, 2500), 2500);
     cr_expect_eq(udp_hear(a, buf, 5000, &m), 2500);
     cr_expect_eq(m.gro_size, 1000);
@@ -356,4 +356,55 @@ Test(net_bind, udp7_segment_and_gro)
     udp_shut(a);
     udp_shut(b);
     world_stop(&w);
+}
+
+/* Whatever the wire does to their fragments, datagrams arrive whole or not at all. */
+static void over_bad_wire(bool v6)
+{
+    static uint8_t out[30000], in[65536];
+    struct random r = {5};
+    struct net_end to = {.addr = v6 ? ip6("fd00::2") : ip4(B4), .port = 53};
+    uint32_t whole = 0;
+    struct world w;
+    int64_t n;
+
+    world_start(&w);
+    w.record = false;
+    w.knobs = (struct wire_knobs){
+        .drop = 10, .repeat = 30, .reorder = 200, .corrupt = 20, .delay_ns = MILLISECOND};
+    int family = v6 ? LX_AF_INET6 : LX_AF_INET;
+    struct udp_ep *a = udp_open(&w.a, family, 0), *b = udp_open(&w.b, family, 53);
+
+    for (uint32_t i = 0; i < 1500; i++) {
+        uint32_t size = 8 + random_below(&r, i % 3 ? 3000 : 20000);
+
+        store_be32(out, i);
+        store_be32(out + 4, size);
+        for (uint32_t k = 8; k < size; k++)
+            out[k] = (uint8_t)(k * 7 + i);
+        cr_assert_eq(udp_say(a, &to, out, size), size);
+        world_run(&w, 20 * MILLISECOND);
+        while ((n = udp_hear(b, in, sizeof(in), NULL)) >= 0) {
+            uint32_t id = load_be32(in);
+
+            whole++;
+            cr_assert_eq(n, load_be32(in + 4));
+            for (int64_t k = 8; k < n; k++)
+                cr_assert_eq(in[k], (uint8_t)(k * 7 + id));
+        }
+    }
+    cr_expect_gt(whole, 1000);
+    udp_shut(a);
+    udp_shut(b);
+    world_stop(&w);
+}
+
+Test(net_bind, rfc791_datagrams_over_a_bad_wire)
+{
+    over_bad_wire(false);
+}
+
+Test(net_bind, rfc8200_datagrams_over_a_bad_wire)
+{
+    over_bad_wire(true);
 }
