@@ -7,7 +7,8 @@
 #define DUP_THRESH        3U
 #define REO_PERSIST       16U
 #define TLP_MAX_ACK_DELAY (200 * MS)
-#define TLP_MIN           (8 * MS) /* Linux: two ticks; keeps short paths from waking the timer much */
+/* Linux: two ticks; short paths shall not wake the timer much */
+#define TLP_MIN (8 * MS)
 
 /* RFC 8985 6.2 step 1: RACK_sent_after. */
 static bool sent_after(uint64_t t1, uint32_t seq1, uint64_t t2, uint32_t seq2)

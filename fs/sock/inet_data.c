@@ -4,7 +4,8 @@
 #include "sentry/abi/errno.h"
 #include "sentry/mm/usermem.h"
 
-#define BLOCK_MAX (32768U - 64U) /* with its header: a run of eight pages, which stays ours when freed */
+/* With its header a run of eight pages: longer ones go back to the host when freed. */
+#define BLOCK_MAX (32768U - 64U)
 
 void inet_bufs_put(struct inet_bufs *b)
 {
