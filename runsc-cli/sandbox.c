@@ -269,6 +269,19 @@ static void take_network(struct sandbox *s, int error_fd)
     s->net.loopback_up = true;
 }
 
+/*
+ * The host's namespace carries the name too: containers that join it (a pod's) have it from there.
+ */
+static void take_hostname(struct sandbox *s)
+{
+    static char name[65];
+
+    if (s->config.hostname && !s->join[1])
+        (void)!sethostname(s->config.hostname, strlen(s->config.hostname));
+    else if (!s->config.hostname && gethostname(name, sizeof(name) - 1) == 0)
+        s->config.hostname = name;
+}
+
 static NORETURN void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid,
                                    gid_t gid)
 {
@@ -285,6 +298,7 @@ static NORETURN void become_sentry(struct sandbox *s, int error_fd, int sync_fd,
     if (s->uid_map_count && (setgid(0) < 0 || setuid(0) < 0))
         child_fails(error_fd, "cannot become root of the user namespace");
     mount_own_proc();
+    take_hostname(s);
     adjust_oom_score(s);
     if (s->own_terminal)
         (void)!ioctl(c->init.tty_fd, TIOCSCTTY, 0);

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_GROUPS 65536
 
@@ -213,6 +214,30 @@ static void read_terminal(json_object *process, struct spec_terminal *t)
     t->cols = (uint16_t)json_int(size, "width", 0);
 }
 
+/* As runc without support on the host; with it a warning, since the label is not put on. */
+static int check_labels(const struct global_options *g, json_object *process, struct cli_error *err)
+{
+    static const struct {
+        const char *key, *module, *sign;
+    } labels[] = {
+        {"apparmorProfile", "apparmor", "/sys/kernel/security/apparmor"},
+        {"selinuxLabel", "selinux", "/sys/fs/selinux/enforce"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
+        const char *label = json_string_or(process, labels[i].key, "");
+
+        if (!*label)
+            continue;
+        if (access(labels[i].sign, F_OK) < 0)
+            return fail(err, err->status,
+                        "config.json: process.%s: %s is not supported by the host", labels[i].key,
+                        labels[i].module);
+        cli_log(g, "warning", "process.%s %s is not applied", labels[i].key, label);
+    }
+    return 0;
+}
+
 int spec_process(const struct global_options *g, json_object *process, struct boot_process *p,
                  struct spec_terminal *terminal, struct cli_error *err)
 {
@@ -228,7 +253,7 @@ int spec_process(const struct global_options *g, json_object *process, struct bo
         return fail(err, 1, "config.json: args must not be empty");
     if (read_user(process, p, err) < 0 || read_capabilities(g, process, p, err) < 0 ||
         read_rlimits(process, p->rlimits, err) < 0 || read_scheduler(process, p, err) < 0 ||
-        read_io_priority(process, p, err) < 0)
+        read_io_priority(process, p, err) < 0 || check_labels(g, process, err) < 0)
         return -1;
     p->no_new_privs = json_is_true(process, "noNewPrivileges");
     p->oom_score_adj = (int32_t)json_int(process, "oomScoreAdj", 0);

@@ -76,7 +76,7 @@ int boot_fs_create(struct boot *b)
 }
 
 /* mkdir -p, as far as the tree allows; not the last name when it is to be a file. */
-static int make_directories(struct boot *b, const char *path, bool last)
+int boot_make_directories(struct boot *b, const char *path, bool last)
 {
     char *copy = strdup(path);
     int r = 0;
@@ -169,7 +169,7 @@ static int find_file(struct boot *b, const struct boot_mount *m, struct path *ou
 static int find_file_mountpoint(struct boot *b, const char *destination, struct path *out)
 {
     struct file *f;
-    int r = make_directories(b, destination, false);
+    int r = boot_make_directories(b, destination, false);
 
     if (r == 0)
         r = vfs_walk(&b->ctx, NULL, destination, WALK_FOLLOW, out);
@@ -208,7 +208,7 @@ static int mount_one(struct boot *b, const struct boot_mount *m)
 
     if (m->type == BOOT_MOUNT_BIND && m->name)
         return mount_file(b, m);
-    r = make_directories(b, m->destination, true);
+    r = boot_make_directories(b, m->destination, true);
     if (r == 0)
         r = vfs_walk(&b->ctx, NULL, m->destination, WALK_FOLLOW | WALK_DIRECTORY, &at);
     if (r < 0)

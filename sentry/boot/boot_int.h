@@ -38,6 +38,8 @@ void boot_signal_init(struct boot *b, int signo);
 /* boot_fs.c: root and mounts. 0, or a status after boot_fail. */
 int boot_fs_create(struct boot *b);
 int boot_fs_mounts(struct boot *b);
+/* mkdir -p, as far as the tree allows; with last false, not the last name. */
+int boot_make_directories(struct boot *b, const char *path, bool last) MUST_CHECK;
 /* The root becomes read-only where it is to be. */
 int boot_fs_seal(struct boot *b);
 /* boot_paths.c: devices, sysctls, masked and read-only paths; after the mounts. */

@@ -99,9 +99,13 @@ static int make_device(struct boot *b, const struct boot_device *d)
                            .gid = d->gid,
                            .mode = d->mode & 07777};
     struct path p;
-    int r = vfs_mknod_at(&b->ctx, NULL, d->path, d->mode,
-                         (uint64_t)(d->minor & 0xff) | (uint64_t)d->major << 8 |
-                             (uint64_t)(d->minor & ~0xffU) << 12);
+    int r = boot_make_directories(b, d->path, false);
+
+    if (r < 0)
+        return r;
+    r = vfs_mknod_at(&b->ctx, NULL, d->path, d->mode,
+                     (uint64_t)(d->minor & 0xff) | (uint64_t)d->major << 8 |
+                         (uint64_t)(d->minor & ~0xffU) << 12);
 
     if (r == -EEXIST)
         return 0; /* the usual ones are in every /dev */

@@ -96,7 +96,11 @@ refused device-bad 'invalid device' 'l["devices"] = [{"path": "x", "type": "c"}]
 refused namespace-bad 'namespace nonsense does not exist' 'l["namespaces"].append({"type": "nonsense"})'
 refused namespace-twice 'duplicated ns pid' 'l["namespaces"].append({"type": "pid"})'
 refused namespace-pid-path 'joining the pid namespace' 'l["namespaces"] = [{"type": "pid", "path": "/proc/self/ns/pid"}]'
-inside namespace-net-path 'ok' 'echo ok' 'l["namespaces"].append({"type": "network", "path": "/proc/self/ns/net"})'
+unshare -n sleep 300 &
+net=$!
+until_true sh -c "[ \$(readlink /proc/$net/ns/net) != \$(readlink /proc/self/ns/net) ]"
+inside namespace-net-path '^1$' 'grep -c : /proc/net/dev' "l['namespaces'].append({'type': 'network', 'path': '/proc/$net/ns/net'})"
+kill $net
 inside namespace-net 'ok' 'echo ok' 'l["namespaces"].append({"type": "network"})'
 inside userns '^0 0$' 'stat -c "%u %g" /bin/busybox' 'l["namespaces"].append({"type": "user"})' \
     'l["uidMappings"] = l["gidMappings"] = [{"containerID": 0, "hostID": 0, "size": 65536}]'
@@ -113,6 +117,8 @@ inside seccomp-args '^1 0$' 'sh -c "kill -0 1; echo \$?" >/tmp/a 2>/dev/null; ki
     'l["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_GT"}]}]}' \
     'p["args"][2] = "sh -c \"kill -0 \\$\\$; echo \\$?\" >/tmp/a 2>/dev/null; kill -0 1; echo $(cat /tmp/a) $?"'
 refused seccomp-action 'action SCMP_ACT_NOTIFY is not supported' 'l["seccomp"] = {"defaultAction": "SCMP_ACT_NOTIFY"}'
+[ -e /sys/kernel/security/apparmor ] || refused apparmor 'apparmorProfile: apparmor is not supported' 'p["apparmorProfile"] = "docker-default"'
+[ -e /sys/fs/selinux/enforce ] || refused selinux 'selinuxLabel: selinux is not supported' 'p["selinuxLabel"] = "x:y:z:s0"'
 inside unknown-warns 'linux.nonsense is unknown' 'true' 'l["nonsense"] = 1'
 
 # cgroups
