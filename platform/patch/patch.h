@@ -64,6 +64,7 @@ struct patch_file {
     struct patch_key key;
     uint32_t state;
     uint32_t traps;
+    uint32_t refs; /* mappings; without one, an entry that has no image keeps no descriptor */
     int32_t fd;    /* the file, for the original bytes; -1 when it stays as it is */
     int32_t image; /* memfd */
     uint32_t run_count;
@@ -83,11 +84,13 @@ struct patch_table;
 struct patch_table *patch_table_init(void *memory);
 
 /*
- * The entry for the mapping of fd at [offset, offset + length); NULL when the table is full or the
- * file is not one to patch. fd is copied if needed.
+ * The entry for a mapping of fd at [offset, offset + length), with a reference for it; NULL when
+ * the table is full or the file is not one to patch. fd is copied if needed.
  */
 struct patch_file *patch_lookup(struct patch_table *t, int fd, uint64_t offset, uint64_t length);
-/* A call from it trapped. */
+void patch_get(struct patch_table *t, struct patch_file *f);
+void patch_put(struct patch_table *t, struct patch_file *f);
+/* A call from it trapped. The caller has a reference. */
 void patch_trapped(struct patch_table *t, struct patch_file *f);
 static inline bool patch_is_ready(const struct patch_file *f)
 {

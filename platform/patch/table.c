@@ -1,7 +1,7 @@
 /*
  * The table of segments: found by the file's identity, counted, and handed to the worker when calls
- * from them trap often. Freestanding. Locks: grow, a spin word held for a few instructions and one
- * fcntl.
+ * from them trap often. Freestanding. Locks: grow, a spin word held for a walk of the table and a
+ * host call or two.
  */
 #include "platform/patch/patch.h"
 
@@ -52,25 +52,46 @@ static struct patch_file *find(struct patch_table *t, const struct patch_key *k)
     return NULL;
 }
 
-static struct patch_file *add(struct patch_table *t, const struct patch_key *key, int fd)
+static void lock(struct patch_table *t)
 {
-    struct patch_file *f;
-
     while (__atomic_exchange_n(&t->grow, 1, __ATOMIC_ACQUIRE))
         __builtin_ia32_pause();
-    f = find(t, key);
-    if (!f && t->count < PATCH_FILES_MAX) {
-        f = &t->file[t->count];
-        f->fd = (int32_t)host_fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        if (f->fd < 0) {
-            f = NULL;
-        } else {
-            f->key = *key;
-            f->image = -1;
-            __atomic_store_n(&t->count, t->count + 1, __ATOMIC_RELEASE);
-        }
-    }
+}
+
+static void unlock(struct patch_table *t)
+{
     __atomic_store_n(&t->grow, 0, __ATOMIC_RELEASE);
+}
+
+static uint32_t state_of(const struct patch_file *f)
+{
+    return __atomic_load_n(&f->state, __ATOMIC_ACQUIRE);
+}
+
+/* A place for a new entry: an unused one, or one that nobody maps and that came to nothing. */
+static struct patch_file *place(struct patch_table *t)
+{
+    if (t->count < PATCH_FILES_MAX)
+        return &t->file[t->count];
+    for (uint32_t i = 0; i < PATCH_FILES_MAX; i++) {
+        uint32_t state = state_of(&t->file[i]);
+
+        if (!t->file[i].refs && (state == PATCH_COUNTING || state == PATCH_LEFT))
+            return &t->file[i];
+    }
+    return NULL;
+}
+
+static struct patch_file *add(struct patch_table *t, const struct patch_key *key, int fd)
+{
+    struct patch_file *f = place(t);
+    int64_t copy = f ? host_fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+
+    if (copy < 0)
+        return NULL;
+    *f = (struct patch_file){.key = *key, .fd = (int32_t)copy, .image = -1};
+    if (f == &t->file[t->count])
+        __atomic_store_n(&t->count, t->count + 1, __ATOMIC_RELEASE);
     return f;
 }
 
@@ -81,10 +102,35 @@ struct patch_file *patch_lookup(struct patch_table *t, int fd, uint64_t offset, 
 
     if (!key_of(fd, offset, length, &key))
         return NULL;
+    lock(t);
     f = find(t, &key);
     if (!f)
         f = add(t, &key, fd);
-    return f && __atomic_load_n(&f->state, __ATOMIC_RELAXED) != PATCH_LEFT ? f : NULL;
+    else if (state_of(f) == PATCH_LEFT)
+        f = NULL;
+    else if (f->fd < 0 && (f->fd = (int32_t)host_fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0)
+        f = NULL;
+    if (f)
+        f->refs++;
+    unlock(t);
+    return f;
+}
+
+void patch_get(struct patch_table *t, struct patch_file *f)
+{
+    lock(t);
+    f->refs++;
+    unlock(t);
+}
+
+void patch_put(struct patch_table *t, struct patch_file *f)
+{
+    lock(t);
+    if (--f->refs == 0 && state_of(f) == PATCH_COUNTING && f->fd >= 0) {
+        host_close(f->fd);
+        f->fd = -1;
+    }
+    unlock(t);
 }
 
 void patch_trapped(struct patch_table *t, struct patch_file *f)

@@ -116,6 +116,8 @@ int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot
         err = map_zero(ctx, args, slow);
     if (!err && text)
         patched_mapped(ctx, addr, size, prot, text, source != fd);
+    else
+        patched_unmapped(text);
     patched_unlock(ctx->as);
     return err;
 }

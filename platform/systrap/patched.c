@@ -151,6 +151,7 @@ static bool reserve(struct platform_as *as)
 
 static void drop(struct platform_as *as, unsigned i)
 {
+    patch_put(table, as->patched->map[i].file);
     as->patched->map[i] = as->patched->map[--as->patched->count];
 }
 
@@ -198,7 +199,11 @@ struct patch_file *patched_file(struct platform_as *as, int *fd, uint64_t *offse
 {
     struct patch_file *file = table ? patch_lookup(table, *fd, *offset, size) : NULL;
 
-    if (!file || !reserve(as))
+    if (file && !reserve(as)) {
+        patch_put(table, file);
+        file = NULL;
+    }
+    if (!file)
         return NULL;
     if (patch_is_ready(file) && patch_is_whole(file)) {
         *fd = file->image;
@@ -287,7 +292,22 @@ int patched_fork(struct platform_as *from, struct platform_as *to)
     if (!to->patched)
         return -ENOMEM;
     memcpy(to->patched, maps, size);
+    for (unsigned i = 0; i < maps->count; i++)
+        patch_get(table, maps->map[i].file);
     return 0;
+}
+
+void patched_unmapped(struct patch_file *file)
+{
+    if (file)
+        patch_put(table, file);
+}
+
+void patched_free(struct platform_as *as)
+{
+    while (as->patched && as->patched->count)
+        drop(as, as->patched->count - 1);
+    free(as->patched);
 }
 
 /* ---- calls ---- */

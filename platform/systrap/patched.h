@@ -19,6 +19,10 @@ struct patch_file;
  * image is all of it, *fd and *offset become the image's.
  */
 struct patch_file *patched_file(struct platform_as *as, int *fd, uint64_t *offset, uint64_t size);
+/* It was not made after all. file may be NULL. */
+void patched_unmapped(struct patch_file *file);
+/* The address space ends. */
+void patched_free(struct platform_as *as);
 /* Locked: such a mapping was made, of file or its image. */
 void patched_mapped(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot,
                     struct patch_file *file, bool image);

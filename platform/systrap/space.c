@@ -4,7 +4,7 @@
  * the kit lock, a leaf.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/patched.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ void as_release(struct platform_as *as)
     pthread_mutex_destroy(&as->fd_lock);
     pthread_mutex_destroy(&as->lock);
     pthread_mutex_destroy(&as->patch_lock);
-    free(as->patched);
+    patched_free(as);
     free(as);
 }
 
