@@ -23,8 +23,8 @@
 #define PREFIX_ADDRESS32 0x67
 #define INT3             0xcc
 /* No state is larger without the components that guests don't have. */
-#define AREA_MAX         16384UL
-#define NO_REGISTER      255
+#define AREA_MAX    16384UL
+#define NO_REGISTER 255
 
 struct site_insn {
     const uint8_t *p;
@@ -150,7 +150,33 @@ static bool is_xrstor_trap(const struct site_insn *s)
            (s->p[s->insn.modrm] & 0x38) == 0x28;
 }
 
-static bool do_xrstor(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
+/* WRGSBASE, behind an f3. */
+static bool is_base_trap(const struct site_insn *s)
+{
+    uint8_t modrm = s->p[s->insn.modrm];
+
+    return s->insn.escaped && s->p[s->insn.opcode] == SCAN_TRAP && (modrm & 0xf8) == 0xd8 &&
+           cv_memchr(s->p, 0xf3, s->insn.opcode);
+}
+
+static bool do_set_base(struct cpu_regs *regs, const struct site_insn *s,
+                        struct platform_event *event)
+{
+    bool wide = s->insn.lead == 0x40 && (s->p[s->insn.lead_at] & 8);
+    uint64_t value = *register_of(regs, (s->p[s->insn.modrm] & 7) | (s->rex & 1 ? 8 : 0));
+
+    if (!wide)
+        value = (uint32_t)value;
+    if ((uint64_t)((int64_t)(value << 16) >> 16) != value) {
+        set_event(event, SIGNAL_SEGV, CODE_KERNEL, TRAP_GP);
+        return false;
+    }
+    regs->gs_base = value;
+    regs->rip = s->next;
+    return true;
+}
+
+static bool do_trap(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
 {
     uint8_t bytes[INSN_MAX];
     struct site_insn s;
@@ -158,7 +184,11 @@ static bool do_xrstor(struct platform_ctx *ctx, struct cpu_regs *regs, struct pl
     size_t got = 0;
 
     (void)!mpk_copy_in(ctx, bytes, regs->rip, sizeof(bytes), &got);
-    if (!read_insn(&s, bytes, got, regs->rip) || !is_xrstor_trap(&s))
+    if (!read_insn(&s, bytes, got, regs->rip))
+        return false;
+    if (is_base_trap(&s))
+        return do_set_base(regs, &s, event);
+    if (!is_xrstor_trap(&s))
         return false;
     addr = with_segment(regs, &s, operand_address(regs, &s));
     mask = ((regs->rdx << 32) | (uint32_t)regs->rax) & mpk_ro.xfeatures;
@@ -426,7 +456,7 @@ static bool do_site(struct platform_ctx *ctx, struct cpu_regs *regs, struct plat
 bool mpk_emulate(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
 {
     if (event->signo == SIGNAL_ILL)
-        return do_xrstor(ctx, regs, event);
+        return do_trap(ctx, regs, event);
     if (event->signo == SIGNAL_TRAP && event->trapno == TRAP_INT3)
         return do_site(ctx, regs, event);
     return false;

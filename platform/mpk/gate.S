@@ -58,14 +58,12 @@
 \name:
 .endm
 
-.macro GATE form, keyed
-
-/* void mpk_enter(ctx, frame) */
-FUNCTION mpk_enter_\form
+.macro LEAVE form, name, keyed, quick
+FUNCTION mpk_\name\()_\form
 	SAVE_CALLEE
 	mov %rsp, CTX_KERNEL_SP(%rdi)
 /* From here to the end of the window a kick is answered as if the guest had been reached. */
-LABEL mpk_window_\form
+LABEL mpk_\name\()_window_\form
 	mov $CTX_IN_GUEST, %eax
 	xchg %eax, CTX_STATE(%rdi)      /* a full barrier: the request is read after */
 	cmpl $0, CTX_REQUEST(%rdi)
@@ -97,11 +95,109 @@ LABEL mpk_window_\form
 	pop %rcx
 	pop %rbx
 	pop %rax
+.if \quick
+	pop %rcx                        /* rip, as after a call */
+	lea 8(%rsp), %rsp
+	popfq
+	pop %rsp
+	jmp *%rcx
+.else
 	iretq
+.endif
 1:	movl $CTX_IN_KERNEL, CTX_STATE(%rdi)
-LABEL mpk_window_end_\form
+LABEL mpk_\name\()_window_end_\form
 	add $48, %rsp
 	ret
+.endm
+
+
+.macro GATE form, keyed
+
+	LEAVE \form, enter, \keyed, 0
+	LEAVE \form, enter_quick, \keyed, 1
+
+/*
+ * A patched call. With two free registers and no flags: is %gs this thread's scratch? A guest with a
+ * %gs of its own traps. Guests cannot set %gs but by asking the kernel, so that whose scratch it is
+ * says who calls; its other bytes are the guest's and worth no trust.
+ */
+FUNCTION mpk_call_entry_\form
+	rdgsbase %r11
+	rorx $SCRATCH_BITS, %r11, %r11
+	.byte 0x45, 0x8d, 0x9b          /* lea -check(%r11), %r11d */
+LABEL mpk_call_check_\form
+	.long 0
+	xchg %rcx, %r11
+LABEL mpk_call_swapped_\form
+	jrcxz 1f
+	mov %r11, %rcx
+LABEL mpk_call_trap_\form
+	ud2
+1:	rdgsbase %rcx
+	mov %rsp, S_RSP(%rcx)
+	mov %rax, S_RAX(%rcx)
+	mov %rdx, S_RDX(%rcx)
+	lea S_FLAGS + 8(%rcx), %rsp
+LABEL mpk_call_stack_\form
+	pushfq
+LABEL mpk_call_saved_\form
+.if \keyed
+	xor %ecx, %ecx
+	xor %edx, %edx
+	mov $PKRU_OPEN, %eax
+	VETTED
+	wrpkru
+	cmp $PKRU_OPEN, %eax            /* a guest may have jumped to the wrpkru with another value */
+	jne mpk_die
+.endif
+	rdgsbase %rdx
+	mov %rdx, %rcx
+	sub mpk_ro + RO_ZONE(%rip), %rcx
+	cmp $(1 << SCRATCH_BITS), %rcx
+	jae mpk_die
+	test $(SCRATCH_SIZE - 1), %cl
+	jnz mpk_die
+	shl $7, %rcx                    /* ALT_SIZE / SCRATCH_SIZE */
+	add mpk_ro + RO_ALT_BASE(%rip), %rcx
+	mov ALT_SIZE - 64(%rcx), %rcx   /* struct slot_head */
+	mov $CTX_IN_KERNEL, %eax
+	xchg %eax, CTX_STATE(%rcx)
+	cmp $CTX_IN_GUEST, %eax
+	jne mpk_die
+	mov CTX_SELECTOR(%rcx), %rax
+	movb $SELECTOR_ALLOW, (%rax)
+	mov CTX_REGS(%rcx), %rax
+	mov %rdi, CREG_RDI(%rax)
+	mov %rsi, CREG_RSI(%rax)
+	mov %r10, CREG_R10(%rax)
+	mov %r8, CREG_R8(%rax)
+	mov %r9, CREG_R9(%rax)
+	mov %rbx, CREG_RBX(%rax)
+	mov %rbp, CREG_RBP(%rax)
+	mov %r12, CREG_R12(%rax)
+	mov %r13, CREG_R13(%rax)
+	mov %r14, CREG_R14(%rax)
+	mov %r15, CREG_R15(%rax)
+	mov %r11, CREG_RIP(%rax)
+	mov %r11, CREG_RCX(%rax)
+	mov S_RSP(%rdx), %rsi
+	mov S_RAX(%rdx), %rdi
+	mov S_RDX(%rdx), %r8
+	mov S_FLAGS(%rdx), %r9
+	mov %rsi, CREG_RSP(%rax)
+	mov %rdi, CREG_RAX(%rax)
+	mov %r8, CREG_RDX(%rax)
+	mov %r9, CREG_RFLAGS(%rax)
+	mov %r9, CREG_R11(%rax)
+	mov CTX_EVENT(%rcx), %rax
+	movl $0, (%rax)                 /* PEV_SYSCALL */
+	movb $1, CTX_BY_CALL(%rcx)
+	mov CTX_KERNEL_SP(%rcx), %rsp
+	pushq $0x202                    /* AC, NT and the like were the guest's */
+	popfq
+	RESTORE_CALLEE
+	ret
+LABEL mpk_call_end_\form
 
 /* Signal handler: rdi number, rsi siginfo, rdx ucontext, rsp the frame. */
 FUNCTION mpk_signal_entry_\form
@@ -156,6 +252,17 @@ FUNCTION mpk_signal_entry_\form
 	syscall
 	jmp mpk_die
 .endm
+
+/*
+ * void mpk_set_gs(base). Guests can jump here; with the key closed what follows is a fault, and on
+ * the way back from that %gs is set to what it should be.
+ */
+FUNCTION mpk_set_gs
+	VETTED
+	wrgsbase %rdi
+	mov mpk_ro + RO_STATE(%rip), %rax
+	cmpb $0, (%rax)
+	ret
 
 	GATE keyed, 1
 	GATE keyless, 0

@@ -26,6 +26,7 @@ int memcmp(const void *a, const void *b, size_t n) __asm__("cv_memcmp");
 #endif
 
 #include "platform/host/host.h"
+#include "platform/mpk/gate.h"
 #include "platform/mpk/offsets.h"
 #include "platform/mpk/slots.h"
 #include "platform/mpk/wx.h"
@@ -42,9 +43,8 @@ int memcmp(const void *a, const void *b, size_t n) __asm__("cv_memcmp");
  * Signal stacks: protected; a slot's last bytes are its struct slot_head.
  */
 #define SLOTS           4096
-#define SCRATCH_SIZE    256UL
 #define SELECTOR_STRIDE 64UL
-#define SCRATCH_TOTAL   (SLOTS * SCRATCH_SIZE)
+#define SCRATCH_TOTAL   (SLOTS * (uint64_t)SCRATCH_SIZE)
 #define SELECTORS_TOTAL (SLOTS * SELECTOR_STRIDE)
 /* Where instructions are done that cannot stay where they are: a slot for each thread. */
 #define CODE_SLOT  64UL
@@ -85,6 +85,11 @@ struct mpk_ro {
     struct mpk_state *state;
     uint64_t zone;
     uint64_t user_max;
+    struct call_gate {
+        uint64_t entry, swapped, trap, stack, saved, end, check;
+    } call;
+    struct patch_table *patch;         /* NULL: no call is patched */
+    uint64_t quick_start, quick_end;   /* the exit gate's other form */
     uint64_t window_start, window_end; /* the exit gate in use: state says guest, code is ours */
     uint64_t signal_entry, restorer;
     uint64_t image, text_start, text_end;
@@ -169,6 +174,7 @@ struct platform_ctx {
     struct platform_as *as;
     struct cpu_regs *regs;        /* of the switch in progress */
     struct platform_event *event; /* the same */
+    uint8_t by_call;              /* set by the gate: the guest came through a patched call */
     struct kernel_stack *stack;
     struct list node; /* as.contexts */
     uint32_t slot;
@@ -189,17 +195,7 @@ struct platform_ctx {
 
 #define PTR(x) ((uint64_t)(uintptr_t)(x))
 
-/* gate.S: the two forms of each; which one is in mpk_ro. */
-extern const char mpk_signal_entry_keyed[], mpk_signal_entry_keyless[];
-extern const char mpk_window_keyed[], mpk_window_end_keyed[];
-extern const char mpk_window_keyless[], mpk_window_end_keyless[];
-extern const char mpk_restorer[];
-/*
- * Leaves for guest code with the registers in ctx->scratch. Returns when the guest has entered the
- * kernel again, or at once when there is a request.
- */
-void mpk_enter_keyed(struct platform_ctx *ctx, struct exit_frame *frame);
-void mpk_enter_keyless(struct platform_ctx *ctx, struct exit_frame *frame);
+/* gate.S; the ways in and out are in gate.h. */
 /* clone(2): the child calls fn(arg) on the stack that ends at top. */
 int64_t mpk_clone(uint64_t flags, void *top, void *arg, void (*fn)(void *arg));
 /* A thread of the caller's process that returns from ctx's mpk_enter in the stead of a dead one. */

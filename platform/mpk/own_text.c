@@ -12,8 +12,8 @@
 #include "platform/mpk/scan.h"
 #include "sentry/abi/errno.h"
 
-#define HITS_MAX 256
-#define REX_SIZE 1
+#define HITS_MAX     256
+#define PREFIXES_MAX 2
 
 /* Filled by VETTED in gate.S and user.S: distances from the entry to the instruction. */
 extern const int32_t __start_mpk_vetted[] __attribute__((visibility("hidden")));
@@ -24,7 +24,7 @@ static bool is_vetted(uint64_t addr)
     for (const int32_t *at = __start_mpk_vetted; at < __stop_mpk_vetted; at++) {
         uint64_t insn = PTR(at) + (uint64_t)(int64_t)*at;
 
-        if (addr == insn || addr == insn + REX_SIZE)
+        if (addr - insn <= PREFIXES_MAX)
             return true;
     }
     return false;
@@ -34,7 +34,7 @@ static int protect_page(uint64_t addr, uint64_t prot)
 {
     uint64_t page = PAGE_ALIGN_DOWN(addr);
 
-    return (int)host_syscall(__NR_mprotect, page, PAGE_ALIGN_DOWN(addr + 1) + PAGE_SIZE - page,
+    return (int)host_syscall(__NR_mprotect, page, PAGE_ALIGN_DOWN(addr + 4) + PAGE_SIZE - page,
                              prot, 0, 0, 0);
 }
 
@@ -64,10 +64,26 @@ static int check(uint64_t start, uint64_t end, bool ours)
     return err;
 }
 
+/* The gate's copy of where scratch is: negative, so that its own lea gives 0. */
+static int arm_calls(void)
+{
+    uint32_t value = (uint32_t)0 - (uint32_t)(mpk_ro.zone >> SCRATCH_BITS);
+    uint64_t addr = mpk_ro.call.check;
+    int err = protect_page(addr, PROT_READ | PROT_WRITE | PROT_EXEC);
+
+    if (err)
+        return err;
+    memcpy((void *)addr, &value, sizeof(value));
+    return protect_page(addr, PROT_READ | PROT_EXEC);
+}
+
 int mpk_own_text(void)
 {
     uint64_t vdso = mpk_ro.facts.vdso_addr;
-    int err = check(mpk_ro.text_start, mpk_ro.text_end, true);
+    int err = arm_calls();
+
+    if (!err)
+        err = check(mpk_ro.text_start, mpk_ro.text_end, true);
 
     if (!err && mpk_ro.vdso_count)
         err = check(vdso, vdso + mpk_ro.facts.vdso_size, false);

@@ -13,7 +13,9 @@
 
 #define THREAD_FLAGS                                                                               \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
-#define FIND_TRIES    1000
+#define FIND_TRIES    100
+#define FIND_PAUSE_NS 50000
+#define CLOCK_MONO    1
 #define BROKEN_STATUS 134 /* as bug() has it */
 
 SLAB_TYPE(platform_as_slab, struct platform_as);
@@ -45,6 +47,7 @@ struct platform_as *mpk_as_new(struct platform_ctx **out_ctx)
     list_init(&as->contexts);
     list_init(&as->ready);
     list_init(&as->wx.sites);
+    list_init(&as->wx.calls);
     *out_ctx = mpk_ctx_new(as);
     if (!*out_ctx) {
         slab_free(&platform_as_slab, as);
@@ -257,7 +260,9 @@ void mpk_reaped(int32_t pid, int32_t status)
     if (pid == state->zygote_pid)
         broken("the zygote died", pid, status);
     for (unsigned i = 0; !as && i < FIND_TRIES; i++) { /* its maker has yet to write the pid down */
-        (void)host_syscall(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
+        uint32_t never = 0;
+
+        (void)host_futex_wait(&never, 0, host_clock_ns(CLOCK_MONO) + FIND_PAUSE_NS);
         as = find(pid);
     }
     if (!as)

@@ -1,7 +1,7 @@
 /*
- * Finds WRPKRU (0f 01 ef) and XRSTOR (0f ae with register 5 and a memory operand) in bytes that are
- * to be executed. Prefixes come before these bytes and need no thought. XRSTORS is for the
- * supervisor only. No locks.
+ * Finds WRPKRU (0f 01 ef), XRSTOR (0f ae with register 5 and a memory operand) and WRGSBASE in
+ * bytes that are to be executed. Prefixes come before these bytes and need no thought. XRSTORS is
+ * for the supervisor only. No locks.
  */
 #include "platform/mpk/scan.h"
 
@@ -24,7 +24,8 @@ static bool is_hit(const uint8_t *p)
         return false;
     if (p[1] == 0x01)
         return p[2] == 0xef;
-    return p[1] == 0xae && (p[2] & 0x38) == 0x28 && p[2] < 0xc0;
+    /* 0f ae with register 3 of the register form: WRGSBASE, which says who makes a patched call. */
+    return p[1] == 0xae && ((p[2] & 0x38) == 0x28 ? p[2] < 0xc0 : (p[2] & 0xf8) == 0xd8);
 }
 
 size_t scan_find(const uint8_t *p, size_t size, uint32_t *hits, size_t max)

@@ -15,12 +15,15 @@ enum { CODE_KERNEL = 0x80, CODE_MAPERR = 1, CODE_ACCERR = 2, CODE_PKUERR = 4 };
 #define HOST_SIG_UNBLOCK 1
 #define ARCH_X86_64      0xc000003eU
 #define TRAP_GP          13
+#define TRAP_DEBUG       1
 #define INT80_ERROR      0x402 /* the general protection error code of int 0x80 without a gate */
 #define INT80_SIZE       2
+#define SYSCALL_SIZE     2
 #define USER_CS          0x33
 #define USER_SS          0x2b
 /* What user code can change: carry to overflow, NT, RF, AC, ID; and the ones always set. */
 #define RFLAGS_GUEST 0x254dd5UL
+#define RFLAGS_TRAP  0x100UL
 #define RFLAGS_FIXED 0x202UL
 /* Highest address a 64-bit program can go to without a general protection fault. */
 #define CANONICAL_MAX 0x7fffffffffffUL
@@ -29,6 +32,27 @@ _Static_assert(offsetof(struct platform_ctx, kernel_sp) == CTX_KERNEL_SP, "gate.
 _Static_assert(offsetof(struct platform_ctx, state) == CTX_STATE, "gate.S");
 _Static_assert(offsetof(struct platform_ctx, request) == CTX_REQUEST, "gate.S");
 _Static_assert(offsetof(struct platform_ctx, selector) == CTX_SELECTOR, "gate.S");
+_Static_assert(offsetof(struct platform_ctx, regs) == CTX_REGS, "gate.S");
+_Static_assert(offsetof(struct platform_ctx, event) == CTX_EVENT, "gate.S");
+_Static_assert(offsetof(struct platform_ctx, by_call) == CTX_BY_CALL, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rax) == CREG_RAX, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rbx) == CREG_RBX, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rcx) == CREG_RCX, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rdx) == CREG_RDX, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rsi) == CREG_RSI, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rdi) == CREG_RDI, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rbp) == CREG_RBP, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rsp) == CREG_RSP, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, r8) == CREG_R8, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, r15) == CREG_R15, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rip) == CREG_RIP, "gate.S");
+_Static_assert(offsetof(struct cpu_regs, rflags) == CREG_RFLAGS, "gate.S");
+_Static_assert(PEV_SYSCALL == 0, "gate.S");
+_Static_assert(SCRATCH_TOTAL == 1UL << SCRATCH_BITS, "gate.S");
+_Static_assert(ALT_SIZE == SCRATCH_SIZE << 7, "gate.S");
+_Static_assert(sizeof(struct exit_frame) <= S_RSP, "scratch");
+_Static_assert(offsetof(struct mpk_ro, state) == RO_STATE, "gate.S");
+_Static_assert(offsetof(struct mpk_ro, zone) == RO_ZONE, "gate.S");
 _Static_assert(offsetof(struct mpk_ro, alt_base) == RO_ALT_BASE, "gate.S");
 _Static_assert(offsetof(struct mpk_ro, alt_total) == RO_ALT_TOTAL, "gate.S");
 _Static_assert(offsetof(struct mpk_ro, frame_offset) == RO_FRAME_OFFSET, "gate.S");
@@ -39,7 +63,11 @@ _Static_assert(sizeof(struct exit_frame) <= SCRATCH_SIZE, "scratch");
 
 struct mpk_ro mpk_ro __attribute__((section("cv_ro")));
 
-/* ---- bases: the kernel uses neither %fs nor %gs, so both stay the guest's ---- */
+/*
+ * ---- bases: the kernel uses neither. %fs is the guest's. So is %gs if the guest has asked for
+ * one; else it holds the thread's scratch, for patched calls. Guests cannot change it (scan.c).
+ * ----
+ */
 
 static bool canonical(uint64_t addr)
 {
@@ -49,21 +77,21 @@ static bool canonical(uint64_t addr)
 static void read_bases(struct cpu_regs *regs)
 {
     __asm__ volatile("rdfsbase %0" : "=r"(regs->fs_base));
-    __asm__ volatile("rdgsbase %0" : "=r"(regs->gs_base));
 }
 
-static void write_bases(struct cpu_regs *regs)
+static void write_bases(const struct platform_ctx *ctx, struct cpu_regs *regs)
 {
-    uint64_t fs, gs;
+    uint64_t fs, gs, wanted;
 
     if (unlikely(!canonical(regs->fs_base) || !canonical(regs->gs_base)))
         regs->fs_base = regs->gs_base = 0;
+    wanted = regs->gs_base ? regs->gs_base : PTR(ctx->scratch);
     __asm__ volatile("rdfsbase %0" : "=r"(fs));
     __asm__ volatile("rdgsbase %0" : "=r"(gs));
     if (fs != regs->fs_base)
         __asm__ volatile("wrfsbase %0" : : "r"(regs->fs_base));
-    if (gs != regs->gs_base)
-        __asm__ volatile("wrgsbase %0" : : "r"(regs->gs_base));
+    if (gs != wanted)
+        mpk_set_gs(wanted);
 }
 
 /* ---- events ---- */
@@ -101,6 +129,33 @@ static void copy_registers(struct cpu_regs *regs, const struct host_ucontext *uc
     regs->rflags = uc->rflags;
 }
 
+/*
+ * The guest was stopped on its way into the kernel by a patched call: it is as if it had not begun,
+ * or, where the gate found a %gs of the guest's own, as if it had trapped.
+ */
+static void call_interrupted(struct platform_ctx *ctx, int signo)
+{
+    struct cpu_regs *regs = ctx->regs;
+    const uint64_t *scratch =
+        (const uint64_t *)ctx->scratch; /* whatever the guest has made of it */
+    uint64_t at = regs->rip, back = at < mpk_ro.call.swapped ? regs->rcx : regs->r11;
+
+    if (at >= mpk_ro.call.stack) {
+        regs->rsp = READ_ONCE(scratch[S_RSP / 8]);
+        regs->rax = READ_ONCE(scratch[S_RAX / 8]);
+        regs->rdx = READ_ONCE(scratch[S_RDX / 8]);
+    }
+    if (at >= mpk_ro.call.saved)
+        regs->rflags = READ_ONCE(scratch[S_FLAGS / 8]);
+    regs->rcx = back;
+    if (at == mpk_ro.call.trap && signo == SIG_ILL) {
+        regs->rip = back;
+        ctx->event->kind = PEV_SYSCALL;
+    } else {
+        regs->rip = back - SYSCALL_SIZE;
+    }
+}
+
 static void guest_call(struct platform_ctx *ctx, const struct host_siginfo *info)
 {
     BUG_ON(info->code != CODE_DISPATCHED);
@@ -132,12 +187,19 @@ static void guest_fault(struct platform_ctx *ctx, int signo, const struct host_s
 static uint64_t guest_entered(struct platform_ctx *ctx, int signo, struct host_siginfo *info,
                               const struct host_ucontext *uc)
 {
-    bool in_window = uc->rip >= mpk_ro.window_start && uc->rip < mpk_ro.window_end;
+    uint64_t rip = uc->rip;
+    bool in_window = (rip >= mpk_ro.window_start && rip < mpk_ro.window_end) ||
+                     (rip >= mpk_ro.quick_start && rip < mpk_ro.quick_end);
+    bool in_call = rip >= mpk_ro.call.entry && rip < mpk_ro.call.end;
 
     *ctx->selector = SELECTOR_ALLOW;
     WRITE_ONCE(ctx->state, CTX_IN_KERNEL);
     if (likely(!in_window))
         copy_registers(ctx->regs, uc);
+    if (unlikely(in_call))
+        call_interrupted(ctx, signo);
+    if (ctx->event->kind == PEV_SYSCALL)
+        return ctx->kernel_sp;
     if (signo == SIG_SYS)
         guest_call(ctx, info);
     else if (signo != KICK_SIGNAL)
@@ -231,31 +293,63 @@ static bool early_event(struct platform_ctx *ctx, const struct cpu_regs *regs,
     return false;
 }
 
+static void enter(struct platform_ctx *ctx, bool quick)
+{
+    if (mpk_ro.keyed) {
+        if (quick)
+            mpk_enter_quick_keyed(ctx, ctx->scratch);
+        else
+            mpk_enter_keyed(ctx, ctx->scratch);
+    } else if (quick) {
+        mpk_enter_quick_keyless(ctx, ctx->scratch);
+    } else {
+        mpk_enter_keyless(ctx, ctx->scratch);
+    }
+}
+
+/* By signal: faults of ours are seen to, and what needs it is made as the guest would have it. */
+static void after_signal(struct platform_ctx *ctx, struct cpu_regs *regs,
+                         struct platform_event *event)
+{
+    unblock_kicks();
+    if (event->kind == PEV_SYSCALL) {
+        if (mpk_ro.patch)
+            mpk_calls_trapped(ctx, regs->rip);
+        return;
+    }
+    if (unlikely(ctx->away_size))
+        mpk_settle(ctx, regs, event);
+    /* A single step is not undone: the guest would take it for ever. */
+    if (mpk_ro.patch && !(event->kind == PEV_FAULT && event->trapno == TRAP_DEBUG))
+        mpk_calls_fixup(ctx, regs);
+    if (event->kind == PEV_FAULT && (wx_fault(ctx, event) || mpk_emulate(ctx, regs, event)))
+        event->kind = EVENT_NONE;
+}
+
 void mpk_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
 {
+    bool quick = !regs->full && !(regs->rflags & RFLAGS_TRAP);
+
     event->kind = EVENT_NONE;
-    regs->full = 0; /* every register is restored always */
+    regs->full = 0;
+    ctx->regs = regs;
+    ctx->event = event;
     while (!early_event(ctx, regs, event)) {
-        ctx->regs = regs;
-        ctx->event = event;
         fill_frame(ctx->scratch, regs);
-        write_bases(regs);
-        if (mpk_ro.keyed)
-            mpk_enter_keyed(ctx, ctx->scratch);
-        else
-            mpk_enter_keyless(ctx, ctx->scratch);
+        write_bases(ctx, regs);
+        ctx->by_call = 0;
+        enter(ctx, quick);
         if (unlikely(load_acquire(&ctx->as->dead))) { /* on a thread of the sentry by now */
             event->kind = PEV_DEAD;
             return;
         }
         read_bases(regs);
-        unblock_kicks();
-        if (unlikely(ctx->away_size))
-            mpk_settle(ctx, regs, event);
-        if (event->kind == PEV_FAULT && (wx_fault(ctx, event) || mpk_emulate(ctx, regs, event)))
-            event->kind = EVENT_NONE;
+        if (likely(ctx->by_call))
+            return;
+        after_signal(ctx, regs, event);
         if (event->kind != EVENT_NONE)
             return;
+        quick = false; /* all registers count now */
     }
 }
 

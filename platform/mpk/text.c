@@ -8,6 +8,7 @@
 #include "platform/mpk/mpk.h"
 
 #include "platform/mpk/scan.h"
+#include "platform/patch/patch.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"
 #include "sentry/base/slab.h"
@@ -30,6 +31,7 @@ struct mpk_text {
     int32_t fd;
     uint64_t dev, ino, file_size, offset, size;
     int64_t mtime_ns, ctime_ns;
+    const struct patch_file *patched; /* with this image's pages in it; NULL: as it is */
     uint32_t held_count;
     uint32_t held[TEXT_HELD_MAX];
 };
@@ -104,6 +106,21 @@ static bool is_familiar(const uint8_t *hit)
     return (hit[2] & 0x3f) == 0x2c && hit[3] == 0x24;
 }
 
+/* The image's bytes over those of the file that begin at at. */
+static int64_t overlay(const struct patch_file *patched, uint8_t *buf, size_t n, uint64_t at)
+{
+    int64_t r = 0;
+
+    for (uint32_t i = 0; patched && i < patched->run_count && r >= 0; i++) {
+        uint64_t start = MAX(at, (uint64_t)patched->run[i].offset);
+        uint64_t end = MIN(at + n, (uint64_t)patched->run[i].offset + patched->run[i].size);
+
+        if (start < end)
+            r = read_full(patched->image, buf + (start - at), end - start, start);
+    }
+    return r;
+}
+
 /* Makes the hit a trap if it is meant, else its page is held. */
 static int settle_hit(struct mpk_text *text, uint64_t hit)
 {
@@ -141,6 +158,9 @@ static int copy_and_scan(struct mpk_text *text, int fd, uint8_t *buf)
             return (int)got;
         if ((size_t)got < want) /* it has just been cut: as if it had ended in zeros */
             cv_memset(buf + SCAN_TAIL + got, 0, want - (size_t)got);
+        got = overlay(text->patched, buf + SCAN_TAIL, want, at);
+        if (got < 0)
+            return (int)got;
         err = write_full(text->fd, buf + SCAN_TAIL, want, at);
         found = scan_find(buf, want + SCAN_TAIL, hits, HITS_MAX);
         if (found > HITS_MAX)
@@ -177,19 +197,21 @@ static int fill(struct mpk_text *text, int fd)
 /* ---- the list ---- */
 
 static bool same(const struct mpk_text *t, const struct host_stat *st, uint64_t offset,
-                 uint64_t size)
+                 uint64_t size, const struct patch_file *patched)
 {
-    return t->ino == st->ino && t->offset == offset && t->size == size && t->dev == st->dev &&
-           t->file_size == st->size && t->mtime_ns == st->mtime_ns && t->ctime_ns == st->ctime_ns;
+    return t->patched == patched && t->ino == st->ino && t->offset == offset && t->size == size &&
+           t->dev == st->dev && t->file_size == st->size && t->mtime_ns == st->mtime_ns &&
+           t->ctime_ns == st->ctime_ns;
 }
 
 static struct mpk_text *find_locked(struct mpk_state *state, const struct host_stat *st,
-                                    uint64_t offset, uint64_t size)
+                                    uint64_t offset, uint64_t size,
+                                    const struct patch_file *patched)
 {
     struct mpk_text *t;
 
     list_for_each (t, &state->texts, node) {
-        if (!same(t, st, offset, size))
+        if (!same(t, st, offset, size, patched))
             continue;
         list_del(&t->node);
         list_add(&state->texts, &t->node);
@@ -221,7 +243,7 @@ static bool is_stable(const struct host_stat *st)
 }
 
 static int make_locked(struct mpk_state *state, int fd, const struct host_stat *st, uint64_t offset,
-                       uint64_t size, struct mpk_text **out)
+                       uint64_t size, const struct patch_file *patched, struct mpk_text **out)
 {
     struct mpk_text *t = slab_alloc(&mpk_text_slab);
     int err;
@@ -236,6 +258,7 @@ static int make_locked(struct mpk_state *state, int fd, const struct host_stat *
     t->mtime_ns = st->mtime_ns;
     t->ctime_ns = st->ctime_ns;
     t->offset = offset;
+    t->patched = patched;
     t->size = size;
     list_init(&t->node);
     err = fill(t, fd);
@@ -254,7 +277,8 @@ static int make_locked(struct mpk_state *state, int fd, const struct host_stat *
     return 0;
 }
 
-int mpk_text_get(int fd, uint64_t offset, uint64_t size, struct mpk_text **out)
+int mpk_text_get(int fd, uint64_t offset, uint64_t size, const struct patch_file *patched,
+                 struct mpk_text **out)
 {
     struct mpk_state *state = mpk_ro.state;
     struct host_stat st;
@@ -269,9 +293,9 @@ int mpk_text_get(int fd, uint64_t offset, uint64_t size, struct mpk_text **out)
     if (size > TEXT_MAX)
         return -ENOMEM;
     mutex_lock(&state->text_lock);
-    *out = find_locked(state, &st, offset, size);
+    *out = find_locked(state, &st, offset, size, patched);
     if (!*out)
-        err = make_locked(state, fd, &st, offset, size, out);
+        err = make_locked(state, fd, &st, offset, size, patched, out);
     mutex_unlock(&state->text_lock);
     return err;
 }

@@ -8,6 +8,7 @@
 #include <asm/unistd.h>
 #include <linux/mman.h>
 
+#include "platform/patch/patch.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"
 
@@ -50,8 +51,8 @@ void wx_say_refused(struct wx *wx, uint64_t addr, const char *why)
 /* ---- mapping ---- */
 
 /* A file's code: our copy of it. The tree has nothing there. */
-static int map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot,
-                    uint64_t flags, const struct mpk_text *text)
+int wx_map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint64_t flags,
+                const struct mpk_text *text)
 {
     struct wx *wx = &ctx->as->wx;
     struct wx_unsafe unsafe;
@@ -76,6 +77,8 @@ static int map_locked(struct platform_ctx *ctx, uint64_t addr, uint64_t size, in
     int err = 0;
 
     if (wx_overlaps(wx, addr, addr + size))
+        err = wx_calls_release(ctx, addr, addr + size);
+    if (!err && wx_overlaps(wx, addr, addr + size))
         err = wx_carve(wx, addr, addr + size);
     if (!err && noted) {
         new = wx_range_new(addr, addr + size, prot, shared ? WX_SHARED : fd < 0 ? WX_OPEN : WX_RAW);
@@ -91,7 +94,7 @@ static int map_locked(struct platform_ctx *ctx, uint64_t addr, uint64_t size, in
     wx_remove(wx, addr, addr + size);
     wx_sites_forget(wx, addr, addr + size);
     if (text)
-        return map_text(ctx, addr, size, prot, flags, text);
+        return wx_map_text(ctx, addr, size, prot, flags, text);
     if (new) {
         wx_insert(wx, new);
         wx_merge(wx, addr, addr + size);
@@ -104,20 +107,27 @@ int wx_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uin
 {
     struct wx *wx = &ctx->as->wx;
     struct mpk_text *text = NULL;
+    struct patch_file *file = NULL;
+    bool ready = false;
     int err = 0;
 
     if ((prot & PROT_EXEC) && (host_flags & MAP_SHARED)) {
         wx_say_refused(wx, addr, "shared memory");
         return -EACCES;
     }
-    if ((prot & PROT_EXEC) && !(prot & PROT_WRITE) && fd >= 0)
-        err = mpk_text_get(fd, offset, size, &text);
+    if ((prot & PROT_EXEC) && !(prot & PROT_WRITE) && fd >= 0) {
+        file = mpk_ro.patch ? patch_lookup(mpk_ro.patch, fd, offset, size) : NULL;
+        ready = file && patch_is_ready(file);
+        err = mpk_text_get(fd, offset, size, ready ? file : NULL, &text);
+    }
     if (err) {
         wx_say_refused(wx, addr, "a file's code cannot be copied");
         return err;
     }
     mutex_lock(&wx->lock);
     err = map_locked(ctx, addr, size, prot, host_flags, fd, offset, text);
+    if (!err && file)
+        wx_calls_add(wx, addr, addr + size, prot, file, ready);
     mutex_unlock(&wx->lock);
     if (text)
         mpk_text_put(text);
@@ -131,6 +141,8 @@ int wx_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size)
 
     mutex_lock(&wx->lock);
     if (wx_overlaps(wx, addr, addr + size))
+        err = wx_calls_release(ctx, addr, addr + size);
+    if (!err && wx_overlaps(wx, addr, addr + size))
         err = wx_carve(wx, addr, addr + size);
     if (!err)
         err = (int)mpk_host_call(ctx, __NR_munmap, addr, size, 0, 0, 0, 0);
@@ -208,7 +220,9 @@ static int protect_locked(struct platform_ctx *ctx, uint64_t start, uint64_t end
         wx_say_refused(wx, start, "shared memory");
         return -EACCES;
     }
-    err = wx_carve(wx, start, end);
+    err = wx_calls_protect(ctx, start, end, prot);
+    if (!err)
+        err = wx_carve(wx, start, end);
     if (!err && (prot & PROT_EXEC))
         err = note_gaps(wx, start, end);
     while (start < end && !err) {
@@ -260,9 +274,11 @@ static int open_range(struct platform_ctx *ctx, uint64_t start, uint64_t end)
 {
     struct wx *wx = &ctx->as->wx;
     struct wx_range *r;
-    int err = wx_carve(wx, start, end);
+    int err = wx_calls_restore(ctx, start, end);
 
-    for (r = wx_find(wx, start); r && r->start < end && !err; r = wx_next(r)) {
+    if (!err)
+        err = wx_carve(wx, start, end);
+    for (r = err ? NULL : wx_find(wx, start); r && r->start < end && !err; r = wx_next(r)) {
         if (r->state != WX_CLEAN && r->state != WX_HELD)
             continue;
         err = undo_sites(ctx, r->start, r->end);
@@ -307,6 +323,8 @@ static int remap_locked(struct platform_ctx *ctx, uint64_t old_addr, uint64_t ol
     int64_t r;
     int err = open_range(ctx, old_addr, old_addr + MAX(old_size, 1UL));
 
+    if (!err && moves)
+        err = wx_calls_release(ctx, new_addr, new_addr + new_size);
     if (!err && moves)
         err = wx_carve(wx, new_addr, new_addr + new_size);
     if (err)

@@ -18,6 +18,7 @@ struct platform_ctx;
 struct platform_event;
 struct cpu_regs;
 struct mpk_text;
+struct patch_file;
 
 enum wx_state {
     WX_SHARED, /* others can change it: never executable */
@@ -51,7 +52,8 @@ struct wx {
     struct mutex lock;
     struct rb_root ranges;
     struct list sites;
-    uint32_t refused; /* log lines about what was not made executable */
+    struct list calls; /* struct wx_calls */
+    uint32_t refused;  /* log lines about what was not made executable */
 };
 
 /* The rules, for memory.c; each does the host's calls too. Arguments as platform_map and so on. */
@@ -133,19 +135,49 @@ bool wx_site_find(struct wx *wx, uint64_t addr, struct wx_site *out) MUST_CHECK;
 int wx_sites_copy(struct wx *to, const struct wx *from) MUST_CHECK;
 
 /* wx.c */
+/* Our copy of a file's code in the place of what is there; the tree has nothing there. */
+int wx_map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint64_t flags,
+                const struct mpk_text *text) MUST_CHECK;
 int wx_host_protect(struct platform_ctx *ctx, uint64_t start, uint64_t end, int prot) MUST_CHECK;
 void wx_say_refused(struct wx *wx, uint64_t addr, const char *why);
 
 /* ---- text.c: copies of files' code, shared by all processes of the sandbox ---- */
 /*
- * A memory file that holds fd's [offset, offset + size) as it is to be executed; a reference, to be
+ * A memory file that holds fd's [offset, offset + size) as it is to be executed, with the image of
+ * patched if it is not NULL; a reference, to be
  * put. -errno: cannot be read, or is of a kind that cannot be made safe.
  */
-int mpk_text_get(int fd, uint64_t offset, uint64_t size, struct mpk_text **out) MUST_CHECK;
+int mpk_text_get(int fd, uint64_t offset, uint64_t size, const struct patch_file *patched,
+                 struct mpk_text **out) MUST_CHECK;
 void mpk_text_put(struct mpk_text *text);
 int mpk_text_fd(const struct mpk_text *text);
 /* The pages with unsafe bytes. */
 void mpk_text_held(const struct mpk_text *text, struct wx_unsafe *out);
+
+/* ---- calls.c: patched call sites. wx.lock is held, but for the last two ---- */
+/* A file's code that is mapped whole: its calls may be patched. */
+struct wx_calls {
+    struct list node;
+    uint64_t start, end;
+    struct patch_file *file;
+    uint8_t prot;
+    bool applied;
+};
+/* fd at [offset, offset + size) was mapped; file as patch_lookup found it. */
+void wx_calls_add(struct wx *wx, uint64_t start, uint64_t end, int prot, struct patch_file *file,
+                  bool applied);
+/* [start, end) goes: pieces of mappings that stay get their own bytes back. */
+int wx_calls_release(struct platform_ctx *ctx, uint64_t start, uint64_t end) MUST_CHECK;
+/* It stays, and may be changed. */
+int wx_calls_restore(struct platform_ctx *ctx, uint64_t start, uint64_t end) MUST_CHECK;
+/* Its protection changes. */
+int wx_calls_protect(struct platform_ctx *ctx, uint64_t start, uint64_t end, int prot) MUST_CHECK;
+int wx_calls_copy(struct wx *to, const struct wx *from) MUST_CHECK;
+void wx_calls_free(struct wx *wx);
+/* A call before rip trapped. */
+void mpk_calls_trapped(struct platform_ctx *ctx, uint64_t rip);
+/* The guest was stopped in code that is ours: back to where it would be in its own. */
+void mpk_calls_fixup(struct platform_ctx *ctx, struct cpu_regs *regs);
 
 /* ---- emulate.c ---- */
 /* regs may be those of an instruction done elsewhere for the guest: then as if it were in place. */

@@ -157,11 +157,12 @@ int wx_copy_locked(struct wx *to, const struct wx *from)
             return -ENOMEM;
         wx_insert(to, copy);
     }
-    return wx_sites_copy(to, from);
+    return wx_sites_copy(to, from) ?: wx_calls_copy(to, from);
 }
 
 void wx_free(struct wx *wx)
 {
     wx_remove(wx, 0, UINT64_MAX);
     wx_sites_forget(wx, 0, UINT64_MAX);
+    wx_calls_free(wx);
 }

@@ -152,7 +152,7 @@ static void set_keys(void)
 static void fresh_registers(void)
 {
     __asm__ volatile("wrfsbase %0" : : "r"(0UL));
-    __asm__ volatile("wrgsbase %0" : : "r"(0UL));
+    mpk_set_gs(0);
     must(mpk_fpu_reset(NULL), "reset the FPU");
 }
 

@@ -168,6 +168,8 @@ static inline struct span find_gate(void)
     uint64_t from = getauxval(AT_SYSINFO_EHDR) + (2UL << 20), step = 1UL << 20;
     struct span s = {0, 0};
 
+    if (!behind_key())
+        return s;
     if (scanf("%lx-%lx", &s.start, &s.end) == 2)
         return s;
     for (uint64_t at = from & ~(step - 1); at < from + (1UL << 30) && at < TOP; at += step) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bytes of WRPKRU and XRSTOR, at any offset of an executable's code, only where they are known.
+"""Bytes of WRPKRU, XRSTOR and WRGSBASE, at any offset of an executable's code, only where they are known.
 
     key_sites.py runsc...
 
@@ -9,7 +9,8 @@ Allowed: the mpk gate's own, each followed by a check, and those of libc's dynam
 import struct
 import sys
 
-ALLOWED = ("mpk_enter_keyed", "mpk_window_keyed", "mpk_signal_entry_", "mpk_xrstor", "mpk_call_entry_keyed", "_dl_runtime_resolve_", "_dl_tlsdesc_dynamic_")
+ALLOWED = ("mpk_enter_", "mpk_signal_entry_", "mpk_call_saved_keyed", "mpk_xrstor", "mpk_set_gs", "_dl_runtime_resolve_",
+           "_dl_tlsdesc_dynamic_")
 
 
 def segments(d):
@@ -39,7 +40,9 @@ def symbols(d):
 
 
 def is_hit(p):
-    return p == b"\x0f\x01\xef" or (p[:2] == b"\x0f\xae" and p[2] & 0x38 == 0x28 and p[2] < 0xc0)
+    if p[:2] == b"\x0f\xae":
+        return (p[2] & 0x38 == 0x28 and p[2] < 0xc0) or p[2] & 0xf8 == 0xd8
+    return p == b"\x0f\x01\xef"
 
 
 def main():

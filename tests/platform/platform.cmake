@@ -33,7 +33,8 @@ if(NOT CVISOR_SANITIZE)
       --redefine-sym memset=cv_memset --redefine-sym memcmp=cv_memcmp --redefine-sym strlen=cv_strlen --redefine-sym strcmp=cv_strcmp ${MPK_TEST_KERNEL}
     DEPENDS $<TARGET_OBJECTS:base> $<TARGET_OBJECTS:mpk_test_cases> ${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld
     COMMAND_EXPAND_LISTS VERBATIM)
-  file(GLOB MPK_HOSTED CONFIGURE_DEPENDS platform/mpk/hosted/*.c)
+  file(GLOB MPK_HOSTED CONFIGURE_DEPENDS platform/mpk/hosted/*.c platform/patch/*.c platform/patch/*.S)
+  list(FILTER MPK_HOSTED EXCLUDE REGEX "platform/patch/table\\.c$")
   add_executable(mpk_test tests/platform/inproc/server.c tests/platform/guests.S ${MPK_TEST_KERNEL} ${MPK_HOSTED}
     $<TARGET_OBJECTS:platform_freestanding>)
   target_compile_options(mpk_test PRIVATE ${HOSTED_FLAGS})
@@ -41,6 +42,7 @@ if(NOT CVISOR_SANITIZE)
   target_link_libraries(mpk_test PRIVATE pthread)
   target_link_options(mpk_test PRIVATE -static-pie -Wl,-T,${CMAKE_SOURCE_DIR}/sentry/base/kernel.ld
     -Wl,-z,relro,-z,now,-z,noexecstack)
+  add_dependencies(mpk_test patch_helper)
   add_test(NAME platform.mpk COMMAND mpk_test)
   # Compiled-in calls of libc's memory functions would use vector registers, which are the guest's there.
   add_test(NAME lint.platform-implicit-calls COMMAND sh -c

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "platform/mpk/mpk.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include <sys/wait.h>
 
 #include "platform/mpk/hosted/layout.h"
+#include "platform/patch/patch.h"
 #include "sentry/base/arena.h"
 #include "sentry/base/log.h"
 #include "sentry/base/slab.h"
@@ -30,6 +32,7 @@
 #endif
 #define HWCAP2_FSGSBASE_BIT 2
 #define FRAME_MAX           (ALT_SIZE / 2)
+#define TABLE_ORDER         11
 /* The first Linux that delivers signals on a stack whose key is closed. */
 #define KEYS_MAJOR 6
 #define KEYS_MINOR 12
@@ -106,8 +109,19 @@ static void choose_form(void)
     mpk_ro.keyed = keys_work(&why);
     mpk_ro.facts.isolates = mpk_ro.keyed;
     mpk_ro.signal_entry = PTR(mpk_ro.keyed ? mpk_signal_entry_keyed : mpk_signal_entry_keyless);
-    mpk_ro.window_start = PTR(mpk_ro.keyed ? mpk_window_keyed : mpk_window_keyless);
-    mpk_ro.window_end = PTR(mpk_ro.keyed ? mpk_window_end_keyed : mpk_window_end_keyless);
+#define FORM(name) PTR(mpk_ro.keyed ? name##_keyed : name##_keyless)
+    mpk_ro.window_start = FORM(mpk_enter_window);
+    mpk_ro.window_end = FORM(mpk_enter_window_end);
+    mpk_ro.quick_start = FORM(mpk_enter_quick_window);
+    mpk_ro.quick_end = FORM(mpk_enter_quick_window_end);
+    mpk_ro.call = (struct call_gate){.entry = FORM(mpk_call_entry),
+                                     .swapped = FORM(mpk_call_swapped),
+                                     .trap = FORM(mpk_call_trap),
+                                     .stack = FORM(mpk_call_stack),
+                                     .saved = FORM(mpk_call_saved),
+                                     .end = FORM(mpk_call_end),
+                                     .check = FORM(mpk_call_check)};
+#undef FORM
     mpk_ro.restorer = PTR(mpk_restorer);
     if (!mpk_ro.keyed)
         log_warn("mpk: %s: the kernel's memory is open to guest code", why);
@@ -199,12 +213,29 @@ static int make_state(void)
     return 0;
 }
 
+/* Without it every call traps: slower, not wrong. */
+static void start_patching(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    void *memory;
+
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !(ebx & bit_BMI2))
+        return;
+    memory = page_alloc(TABLE_ORDER);
+    if (!memory)
+        return;
+    mpk_ro.patch = patch_table_init(memory);
+    if (patch_start(mpk_ro.patch, mpk_ro.call.entry) == 0)
+        return;
+    mpk_ro.patch = NULL;
+    page_free(memory, TABLE_ORDER);
+}
+
 static int init(const struct platform_config *config, struct platform_facts *facts)
 {
     struct stat st;
     int err;
 
-    (void)config;
     choose_form();
     err = mpk_layout_find();
     if (!err)
@@ -219,6 +250,8 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     /* The vDSO is the guest's in guest processes: the kernel asks the host instead. */
     ro_globals.vdso_clock = 0;
     *facts = mpk_ro.facts;
+    if (!config->no_patch)
+        start_patching();
     return start_keeper();
 }
 
@@ -231,6 +264,8 @@ static void shutdown(void)
     struct mpk_state *state = mpk_ro.state;
 
     __atomic_store_n(&state->shutdown, 1, __ATOMIC_SEQ_CST);
+    if (mpk_ro.patch)
+        patch_stop();
     while (__atomic_load_n(&state->zygote, __ATOMIC_SEQ_CST) == ZYGOTE_WANTED)
         host_futex_wait(&state->zygote, ZYGOTE_WANTED, host_clock_ns(CLOCK_MONOTONIC) + 1000000);
     if (__atomic_load_n(&state->zygote, __ATOMIC_SEQ_CST) != ZYGOTE_RUNS)
