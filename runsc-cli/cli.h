@@ -59,6 +59,8 @@ DECLARE_COMMAND(do);
 int cmd_help(const struct global_options *global, void *opts, int argc, char **args,
              struct cli_error *err);
 void help_command(const struct command *c);
+/* args[0] is "syscalls"; options behind it. */
+int help_syscalls(int argc, char **args, struct cli_error *err);
 
 /*
  * Level is "warning" or "error". Into --log; without one on standard error, but warnings only where

@@ -60,7 +60,7 @@ const struct command commands[] = {
     COMMAND(update, "ID", 512, 1, 1, 1, "change a container's resource limits"),
     COMMAND(spec, "", 512, 0, 0, 1, "write a sample config.json"),
     COMMAND(features, "", 512, 0, 0, 1, "print what this runtime can, as JSON"),
-    {"help", "[COMMAND | syscalls]", "show help", NULL, 0, 0, 1, 1, cmd_help},
+    {"help", "[COMMAND | syscalls [--format F]]", "show help", NULL, 0, 0, -1, 1, cmd_help},
     {0},
 };
 

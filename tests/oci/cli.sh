@@ -48,6 +48,15 @@ expect env 0 '^v$' $runsc do --env CV=v -- sh -c 'echo $CV'
 expect version 0 'runsc version' $runsc --version
 expect help 0 'usage' $runsc help
 expect help-syscalls 0 'calls:' $runsc help syscalls
+expect help-syscalls-csv 0 '^0,read,full,,""$' $runsc help syscalls --format=csv
+expect help-syscalls-json 0 '^True$' sh -c "$runsc help syscalls --format json | python3 -c 'import json, sys
+d = json.load(sys.stdin)
+print(len(d[\"calls\"]) == d[\"counts\"][\"all\"] == sum(d[\"counts\"][l] for l in (\"full\", \"partial\", \"missing\")))'"
+expect help-syscalls-csv-rows 0 '^True$' sh -c "$runsc help syscalls -f csv | python3 -c 'import csv, sys
+rows = list(csv.reader(sys.stdin))
+print(len(rows) > 300 and all(len(r) == 5 for r in rows))'"
+expect help-syscalls-format 1 'invalid format xml' $runsc help syscalls --format xml
+expect help-syscalls-argument 1 'no argument read' $runsc help syscalls read
 expect stdin 0 '^hello$' sh -c "echo hello | $runsc do -- cat"
 expect stdin-eof 0 '^0$' sh -c ": | $runsc do -- wc -c"
 expect big-pipe 0 '^3000000$' sh -c "head -c 3000000 /dev/zero | $runsc do -- cat | wc -c"
