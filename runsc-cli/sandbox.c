@@ -318,6 +318,27 @@ static const struct {
     int type;
 } joinable[3] = {{"net", CLONE_NEWNET}, {"uts", CLONE_NEWUTS}, {"ipc", CLONE_NEWIPC}};
 
+static bool same_namespace(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/*
+ * The host's own interfaces are never taken over: a path that leads to the caller's namespace, or
+ * to that of the host's first process, asks for the host's network, which is not there.
+ */
+static void spare_host_network(struct sandbox *s)
+{
+    if (s->network == NETWORK_NAMESPACE && s->join[0] &&
+        (same_namespace(s->join[0], "/proc/self/ns/net") ||
+         same_namespace(s->join[0], "/proc/1/ns/net"))) {
+        fprintf(stderr, "runsc: the host's network is not supported: loopback only\n");
+        s->network = NETWORK_NONE;
+    }
+}
+
 /* Enters the namespaces the child is to be born in; own[] keeps the way back. */
 static int join_namespaces(const struct sandbox *s, int own[3], struct cli_error *err)
 {
@@ -421,6 +442,7 @@ int sandbox_spawn(struct sandbox *s, struct cli_error *err)
 
     if (geteuid() != 0)
         s->clone_flags |= CLONE_NEWUSER;
+    spare_host_network(s);
     if (make_channels(s, theirs, err) < 0)
         return -1;
     r = join_namespaces(s, own, err);

@@ -9,7 +9,7 @@
 
 #include "sentry/abi/errno.h"
 
-struct host_iovec {
+struct raw_iovec {
     uint64_t base, size;
 };
 
@@ -40,8 +40,8 @@ static int64_t remote(struct platform_as *as, uint64_t nr, uint64_t local, uint6
     int64_t r = 0;
 
     while (copied < n) {
-        struct host_iovec mine = {local + copied, n - copied};
-        struct host_iovec theirs = {guest + copied, n - copied};
+        struct raw_iovec mine = {local + copied, n - copied};
+        struct raw_iovec theirs = {guest + copied, n - copied};
 
         if (is_dead(as))
             return -ESRCH;
