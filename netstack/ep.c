@@ -58,6 +58,22 @@ void net_ep_error(struct net_ep *ep, int err)
     net_ep_wake(ep, LX_POLLERR | LX_POLLIN | LX_POLLRDNORM | LX_POLLOUT | LX_POLLWRNORM);
 }
 
+bool net_ep_filter(const struct net_ep *ep, struct pkt *p)
+{
+    uint8_t *bytes;
+    uint32_t keep = 0;
+
+    if (!ep->filter)
+        return true;
+    bytes = kmalloc(p->size + 1);
+    if (bytes && pkt_read(p, 0, bytes, p->size))
+        keep = bpf_run(ep->filter->prog, BPF_PACKET, bytes, p->size);
+    kfree(bytes);
+    if (keep && keep < p->size)
+        pkt_trim(p, keep);
+    return keep != 0;
+}
+
 /* ---- the error queue ---- */
 
 struct net_err *errq_alloc(void)

@@ -194,7 +194,6 @@ static void queue(struct packet_ep *e, const struct net_iface *i, struct pkt *p,
     struct pkt *c = pkt_clone(p);
     bool ok = c != NULL;
 
-    e->seen++;
     if (ok && i->hw_type == NET_HW_LOOPBACK) {
         struct wire_eth *h = c->head_off >= ETH_HEADER ? pkt_push(c, ETH_HEADER) : NULL;
 
@@ -213,6 +212,11 @@ static void queue(struct packet_ep *e, const struct net_iface *i, struct pkt *p,
             c->time_ns = net_real_ns(e->ep.stack);
         ok = e->ep.type == LX_SOCK_RAW || pkt_pull(c, link);
     }
+    if (ok && !net_ep_filter(&e->ep, c)) {
+        pkt_free(c);
+        return;
+    }
+    e->seen++;
     size = c ? pkt_truesize(c) : 0;
     if (!ok || size > e->ep.opts.rcvbuf || e->queue_bytes > e->ep.opts.rcvbuf - size) {
         e->dropped++;

@@ -281,6 +281,10 @@ static void queue(struct raw_ep *r, const struct pkt *p, const struct ip_recv *i
         pkt_csum_finish(c);
     if (r->ep.family == LX_AF_INET)
         (void)pkt_push(c, in->header_size);
+    if (!net_ep_filter(&r->ep, c)) {
+        pkt_free(c);
+        return;
+    }
     size = pkt_truesize(c);
     if (size > r->ep.opts.rcvbuf || r->queue_bytes > r->ep.opts.rcvbuf - size) {
         r->ep.drops++;

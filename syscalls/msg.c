@@ -350,7 +350,7 @@ int64_t msg_send(struct task *t, struct file *f, struct sock_send *s)
 int64_t msg_recv(struct task *t, struct file *f, struct sock_recv *r)
 {
     struct msg_try m = {.sk = sock_of(f), .r = r};
-    bool nonblock = file_nonblock(f) || r->flags & LX_MSG_DONTWAIT;
+    bool nonblock = file_nonblock(f) || r->flags & (LX_MSG_DONTWAIT | LX_MSG_ERRQUEUE);
     bool all =
         r->flags & LX_MSG_WAITALL && m.sk->type == LX_SOCK_STREAM && !(r->flags & LX_MSG_PEEK);
     uint64_t deadline = 0;

@@ -18,6 +18,8 @@ static int make_socket(struct task *t, int family, int type, int protocol, struc
         return -EINVAL;
     if (family == LX_AF_INET || family == LX_AF_INET6)
         return inet_socket(t, family, type, protocol, out);
+    if (family == LX_AF_PACKET)
+        return packet_socket(t, type, protocol, out);
     if (family == LX_AF_NETLINK)
         return netlink_socket(t, type, protocol, out);
     if (family != LX_AF_UNIX)
@@ -315,6 +317,9 @@ int64_t sys_getsockopt(struct task *t, const struct syscall_args *a)
     value = kmalloc(MAX(size, 16));
     if (!value)
         return -ENOMEM;
+    /* A few options read what they are asked about. */
+    if (copy_in(&t->us, value, ARG_PTR(3), size))
+        memset(value, 0, MAX(size, 16));
     err = sock_getsockopt(sk, t, ARG_INT(1), ARG_INT(2), value, &size);
     if (err)
         return err;

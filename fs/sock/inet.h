@@ -12,6 +12,9 @@
 
 struct tcp_ep;
 struct udp_ep;
+struct raw_ep;
+struct packet_ep;
+struct udp_meta;
 
 struct inet_sock {
     struct sock sk;
@@ -20,6 +23,8 @@ struct inet_sock {
     union {
         struct tcp_ep *tcp;
         struct udp_ep *udp;
+        struct raw_ep *raw;
+        struct packet_ep *packet; /* AF_PACKET: packet.c */
     };
     struct mutex recv_lock, send_lock; /* rank SOCK_IO, never both */
     /* ancillary data a receiver asked for: INET_RECV_*; guarded by sk.lock */
@@ -27,6 +32,11 @@ struct inet_sock {
     int64_t peek_offset; /* SO_PEEK_OFF; -1: off */
     /* connect(2) began and nobody was told how it ended: the next call is; the stack's lock */
     bool connecting;
+    /* AF_PACKET's; guarded by recv_lock */
+    struct packet_ring *ring; /* PACKET_RX_RING, or NULL */
+    int32_t tpacket_version;
+    uint32_t tpacket_reserve;
+    bool ignore_outgoing;
 };
 
 enum {
@@ -42,6 +52,7 @@ enum {
     INET_RECV_GRO = 0x200,
     INET_RECV_INQ = 0x400,
     INET_RECV_OVFL = 0x800,
+    INET_RECV_AUXDATA = 0x1000, /* PACKET_AUXDATA */
 };
 
 static inline struct inet_sock *inet_of(struct sock *sk)
@@ -66,6 +77,16 @@ void inet_end_out(int family, const struct net_end *end, struct sock_addr *out);
 /* The rules of bind(2) that need privilege: -EACCES. */
 int inet_may_bind(const struct task *t, const struct net_end *at) MUST_CHECK;
 /* inet_opt.c: levels SOL_SOCKET (what sock.c does not know), IPPROTO_IP and IPPROTO_IPV6. */
+/* inet_opt_socket.c: of SOL_SOCKET. size >= 4 but for SO_BINDTODEVICE. */
+int inet_set_socket_opt(struct inet_sock *is, struct task *t, int name, const void *value,
+                        uint32_t size) MUST_CHECK;
+int inet_get_device(struct inet_sock *is, void *value, uint32_t *size) MUST_CHECK;
+int inet_get_pacing(struct inet_sock *is, void *value, uint32_t *size) MUST_CHECK;
+/* inet_mcast.c: group membership and the multicast interface. -ENOPROTOOPT: not its. */
+int inet_mcast_setsockopt(struct inet_sock *is, int level, int name, const void *value,
+                          uint32_t size) MUST_CHECK;
+int inet_mcast_getsockopt(struct inet_sock *is, int level, int name, void *value,
+                          uint32_t *size) MUST_CHECK;
 int inet_setsockopt(struct sock *sk, struct task *t, int level, int name, const void *value,
                     uint32_t size) MUST_CHECK;
 int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
@@ -83,8 +104,23 @@ void inet_bufs_put(struct inet_bufs *b);
 /* Fragments to the guest: bytes moved or -EFAULT. */
 int64_t inet_frags_out(const struct pkt_frag *frags, uint32_t count, struct uio *uio) MUST_CHECK;
 
+/* inet_msg.c. A packet's bytes to the guest: bytes moved or -EFAULT. */
+int64_t inet_pkt_out(struct pkt *p, struct uio *uio) MUST_CHECK;
+/* SO_TIMESTAMP, SO_TIMESTAMPNS by wants. */
+void inet_timestamp_out(struct sock_recv *r, uint32_t wants, uint64_t ns);
+/* One message with its name and control messages; takes p. recv_lock held. */
+int64_t inet_datagram_recv(struct inet_sock *is, struct sock_recv *r, struct pkt *p,
+                           const struct udp_meta *meta) MUST_CHECK;
+/* MSG_ERRQUEUE: the first error, or -EAGAIN. */
+int64_t inet_recv_error(struct inet_sock *is, struct sock_recv *r) MUST_CHECK;
+
 DECLARE_OPS(sock_ops, inet_tcp_ops);
+DECLARE_OPS(sock_ops, inet_raw_ops);
+DECLARE_OPS(sock_ops, packet_ops);
 DECLARE_OPS(sock_ops, inet_udp_ops);
 int inet_tcp_socket(struct netns *ns, int family, struct sock **out) MUST_CHECK;
 int inet_udp_socket(struct netns *ns, int family, int type, int protocol,
                     struct sock **out) MUST_CHECK;
+int inet_raw_socket(struct netns *ns, int family, int protocol, struct sock **out) MUST_CHECK;
+/* socket(2) of AF_PACKET. -EPERM, -ESOCKTNOSUPPORT, -ENOMEM. */
+int packet_socket(struct task *t, int type, int protocol, struct sock **out) MUST_CHECK;

@@ -1,10 +1,10 @@
 /*
  * Options of AF_INET and AF_INET6 sockets: a table of the plain ones, and the few that need more.
- * Multicast membership is in inet_mcast.c. What is not here is ENOPROTOOPT. Locks: sk.lock for
- * recv_wants, the stack's for the endpoint. Sources: ip(7), ipv6(7), socket(7), udp(7).
+ * Those of SOL_SOCKET are in inet_opt_socket.c, multicast membership in inet_mcast.c. What is not
+ * there is ENOPROTOOPT. Locks: sk.lock for recv_wants, the stack's for the endpoint. Sources:
+ * ip(7), ipv6(7), socket(7), udp(7).
  */
 #include "fs/sock/inet.h"
-#include "netstack/bind.h"
 #include "netstack/iface.h"
 #include "netstack/route.h"
 #include "netstack/udp.h"
@@ -52,6 +52,7 @@ static const struct opt opts[] = {
     BOOLEAN(LX_SOL_UDP, LX_UDP_NO_CHECK6_RX, no_check6_rx, 0),
     WANT(LX_SOL_SOCKET, LX_SO_TIMESTAMP_OLD, INET_RECV_TIMESTAMP),
     WANT(LX_SOL_SOCKET, LX_SO_TIMESTAMPNS_OLD, INET_RECV_TIMESTAMPNS),
+    WANT(LX_SOL_SOCKET, LX_SO_RXQ_OVFL, INET_RECV_OVFL),
     BOOLEAN(LX_SOL_IP, LX_IP_FREEBIND, free_bind, 0),
     BOOLEAN(LX_SOL_IP, LX_IP_TRANSPARENT, transparent, LX_CAP_NET_ADMIN),
     {LX_SOL_IP, LX_IP_MTU_DISCOVER, OPT_U8, FIELD(mtu_discover), 0, LX_IP_PMTUDISC_DONT,
@@ -130,61 +131,6 @@ static int32_t get_plain(struct inet_sock *is, const struct opt *o)
     return o->kind == OPT_U8 ? *field : *(const int16_t *)field;
 }
 
-static int bind_iface(struct inet_sock *is, struct task *t, uint32_t index, bool by_name,
-                      const char *name)
-{
-    struct net_iface *i;
-    int err = 0;
-
-    if (is->ep->opts.bound_iface && !task_capable(t, LX_CAP_NET_RAW))
-        return -EPERM;
-    netns_lock(is->ns);
-    if (by_name && *name) {
-        i = net_iface_by_name(is->ns->stack, name);
-        index = i ? i->index : 0;
-        err = i ? 0 : -ENODEV;
-    } else if (index && !net_iface_by_index(is->ns->stack, index)) {
-        err = -ENODEV;
-    }
-    if (!err) {
-        is->ep->opts.bound_iface = index;
-        bind_changed(is->ep);
-    }
-    netns_unlock(is->ns);
-    return err;
-}
-
-static int set_socket(struct inet_sock *is, struct task *t, int name, const void *value,
-                      uint32_t size)
-{
-    char iface[16] = "";
-    int32_t v;
-
-    if (name == LX_SO_BINDTODEVICE) {
-        memcpy(iface, value, MIN(size, sizeof(iface) - 1));
-        return bind_iface(is, t, 0, true, iface);
-    }
-    memcpy(&v, value, sizeof(v)); /* sock.c has checked that it is there */
-    switch (name) {
-    case LX_SO_BINDTOIFINDEX:
-        return v < 0 ? -EINVAL : bind_iface(is, t, (uint32_t)v, false, NULL);
-    case LX_SO_MARK:
-        if (!task_capable(t, LX_CAP_NET_ADMIN) && !task_capable(t, LX_CAP_NET_RAW))
-            return -EPERM;
-        netns_lock(is->ns);
-        is->ep->opts.mark = (uint32_t)v;
-        netns_unlock(is->ns);
-        return 0;
-    case LX_SO_PEEK_OFF:
-        mutex_lock(&is->recv_lock);
-        is->peek_offset = v < 0 ? -1 : v;
-        mutex_unlock(&is->recv_lock);
-        return 0;
-    default:
-        return -ENOPROTOOPT;
-    }
-}
-
 static int set_ip(struct inet_sock *is, int name, int32_t v)
 {
     struct net_ep_opts *o = &is->ep->opts;
@@ -212,6 +158,49 @@ static int set_ip(struct inet_sock *is, int name, int32_t v)
     }
     netns_unlock(is->ns);
     return err;
+}
+
+/* The index comes in network order. */
+static int set_unicast_iface(struct inet_sock *is, int32_t v)
+{
+    uint32_t index = __builtin_bswap32((uint32_t)v);
+    int err = 0;
+
+    netns_lock(is->ns);
+    if (index && !net_iface_by_index(is->ns->stack, index))
+        err = is->sk.family == LX_AF_INET ? -EADDRNOTAVAIL : -ENODEV;
+    else if (index && is->ep->opts.bound_iface && is->ep->opts.bound_iface != index)
+        err = -EINVAL;
+    else
+        is->ep->opts.unicast_iface = index;
+    netns_unlock(is->ns);
+    return err;
+}
+
+/* IP_OPTIONS: whole options, put into each header as they are. Source routes are refused. */
+static int set_ip_options(struct inet_sock *is, const uint8_t *value, uint32_t size)
+{
+    struct net_ep_opts *o = &is->ep->opts;
+
+    if (is->sk.family != LX_AF_INET || is->sk.type == LX_SOCK_STREAM)
+        return -ENOPROTOOPT;
+    if (size > sizeof(o->ip_options))
+        return -EINVAL;
+    for (uint32_t at = 0; at < size && value[at];) {
+        uint32_t length = value[at] == 1 ? 1 : at + 1 < size ? value[at + 1] : 0;
+
+        if (!length || (length < 2 && value[at] != 1) || length > size - at)
+            return -EINVAL;
+        if (value[at] == 131 || value[at] == 137)
+            return -EOPNOTSUPP;
+        at += length;
+    }
+    netns_lock(is->ns);
+    memset(o->ip_options, 0, sizeof(o->ip_options));
+    memcpy(o->ip_options, value, size);
+    o->ip_option_size = (uint8_t)((size + 3) & ~3U);
+    netns_unlock(is->ns);
+    return 0;
 }
 
 static int set_v6only(struct inet_sock *is, int32_t v)
@@ -261,12 +250,20 @@ int inet_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
     if (level == LX_SOL_UDP && sk->protocol != LX_IPPROTO_UDP)
         return -ENOPROTOOPT;
     if (level == LX_SOL_SOCKET && !o)
-        return set_socket(is, t, name, value, size);
+        return inet_set_socket_opt(is, t, name, value, size);
+    err = inet_mcast_setsockopt(is, level, name, value, size);
+    if (err != -ENOPROTOOPT)
+        return err;
+    if (level == LX_SOL_IP && name == LX_IP_OPTIONS)
+        return set_ip_options(is, value, size);
     err = value_in(level, value, size, &v);
     if (err)
         return err;
     if (o)
         return set_plain(is, t, o, v);
+    if ((level == LX_SOL_IP && name == LX_IP_UNICAST_IF) ||
+        (level == LX_SOL_IPV6 && name == LX_IPV6_UNICAST_IF))
+        return set_unicast_iface(is, v);
     if (level == LX_SOL_IP)
         return set_ip(is, name, v);
     if (level == LX_SOL_IPV6 && name == LX_IPV6_V6ONLY)
@@ -306,6 +303,9 @@ static int get_locked(struct inet_sock *is, int level, int name, int32_t *out)
         *out = (int32_t)is->peek_offset;
     else if (level == LX_SOL_SOCKET && name == LX_SO_INCOMING_CPU)
         *out = -1;
+    else if ((level == LX_SOL_IP && name == LX_IP_UNICAST_IF) ||
+             (level == LX_SOL_IPV6 && name == LX_IPV6_UNICAST_IF))
+        *out = (int32_t)__builtin_bswap32(o->unicast_iface);
     else if (level == LX_SOL_IP && name == LX_IP_TTL)
         *out = o->ttl ? o->ttl : 64;
     else if (level == LX_SOL_IP && name == LX_IP_TOS)
@@ -326,23 +326,6 @@ static int get_locked(struct inet_sock *is, int level, int name, int32_t *out)
     return 0;
 }
 
-static int get_device(struct inet_sock *is, void *value, uint32_t *size)
-{
-    struct net_iface *i;
-    char name[16] = "";
-
-    netns_lock(is->ns);
-    i = net_iface_by_index(is->ns->stack, is->ep->opts.bound_iface);
-    if (i)
-        memcpy(name, i->name, MIN(strlen(i->name), sizeof(name) - 1));
-    netns_unlock(is->ns);
-    if (*name && *size < sizeof(name))
-        return -EINVAL;
-    *size = *name ? (uint32_t)strlen(name) + 1 : 0;
-    memcpy(value, name, *size);
-    return 0;
-}
-
 int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
                     uint32_t *size)
 {
@@ -354,7 +337,7 @@ int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
     if (level == LX_SOL_IPV6 && sk->family != LX_AF_INET6)
         return -ENOPROTOOPT;
     if (level == LX_SOL_SOCKET && name == LX_SO_BINDTODEVICE)
-        return get_device(is, value, size);
+        return inet_get_device(is, value, size);
     if (level == LX_SOL_SOCKET && name == LX_SO_COOKIE) {
         if (*size < sizeof(sk->ino))
             return -EINVAL;
@@ -362,6 +345,17 @@ int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
         memcpy(value, &sk->ino, sizeof(sk->ino));
         return 0;
     }
+    if (level == LX_SOL_IP && name == LX_IP_OPTIONS && sk->family == LX_AF_INET) {
+        *size = MIN(*size, is->ep->opts.ip_option_size);
+        memcpy(value, is->ep->opts.ip_options, *size);
+        return 0;
+    }
+    if (level == LX_SOL_SOCKET && name == LX_SO_MAX_PACING_RATE && sk->type == LX_SOCK_STREAM)
+        return inet_get_pacing(is, value, size);
+    err = inet_mcast_getsockopt(is, level, name, value, size);
+    if (err != -ENOPROTOOPT)
+        return err;
+    err = 0;
     netns_lock(is->ns);
     if (o)
         v = get_plain(is, o);

@@ -120,7 +120,10 @@ int inet_socket(struct task *t, int family, int type, int protocol, struct sock 
         err = inet_udp_socket(t->k->netns, family, type, protocol ? protocol : LX_IPPROTO_UDP, out);
         break;
     case LX_SOCK_RAW:
-        return task_capable(t, LX_CAP_NET_RAW) ? -EPROTONOSUPPORT : -EPERM;
+        if (!task_capable(t, LX_CAP_NET_RAW))
+            return -EPERM;
+        err = inet_raw_socket(t->k->netns, family, protocol, out);
+        break;
     default:
         return -ESOCKTNOSUPPORT;
     }

@@ -245,7 +245,7 @@ static int64_t tcp_sock_recv(struct sock *sk, struct sock_recv *r)
     int64_t total = 0, n = 0;
 
     if (r->flags & LX_MSG_ERRQUEUE)
-        return -EAGAIN;
+        return inet_recv_error(is, r);
     if (r->flags & LX_MSG_OOB)
         return recv_oob(is, r);
     mutex_lock(&is->recv_lock);

@@ -130,134 +130,23 @@ static int64_t udp_sock_send(struct sock *sk, struct sock_send *s)
 
 /* ---- receiving ---- */
 
-struct lx_in_pktinfo {
-    int32_t iface;
-    uint32_t local_be, to_be;
-};
-
-struct lx_in6_pktinfo {
-    uint8_t addr[16];
-    uint32_t iface;
-};
-
-static void add_timestamp(struct sock_recv *r, uint32_t wants, uint64_t ns)
-{
-    struct lx_timespec ts = {(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};
-    struct lx_timeval tv = {ts.sec, ts.nsec / 1000};
-
-    if (wants & INET_RECV_TIMESTAMPNS)
-        sock_cmsg_add(r, LX_SOL_SOCKET, LX_SO_TIMESTAMPNS_OLD, &ts, sizeof(ts));
-    else if (wants & INET_RECV_TIMESTAMP)
-        sock_cmsg_add(r, LX_SOL_SOCKET, LX_SO_TIMESTAMP_OLD, &tv, sizeof(tv));
-}
-
-static void add_v4(struct sock_recv *r, uint32_t wants, const struct udp_meta *m)
-{
-    int32_t ttl = m->ttl;
-
-    if (wants & INET_RECV_PKTINFO) {
-        struct lx_in_pktinfo info = {(int32_t)m->iface, ip_v4(&m->to.addr), ip_v4(&m->to.addr)};
-
-        sock_cmsg_add(r, LX_SOL_IP, LX_IP_PKTINFO, &info, sizeof(info));
-    }
-    if (wants & INET_RECV_TTL)
-        sock_cmsg_add(r, LX_SOL_IP, LX_IP_TTL, &ttl, sizeof(ttl));
-    if (wants & INET_RECV_TOS)
-        sock_cmsg_add(r, LX_SOL_IP, LX_IP_TOS, &m->tos, sizeof(m->tos));
-    if (wants & INET_RECV_ORIGDST) {
-        struct sock_addr to;
-
-        inet_end_out(LX_AF_INET, &m->to, &to);
-        sock_cmsg_add(r, LX_SOL_IP, LX_IP_ORIGDSTADDR, to.data, to.size);
-    }
-}
-
-static void add_v6(struct sock_recv *r, uint32_t wants, const struct udp_meta *m)
-{
-    int32_t hops = m->ttl, tclass = m->tos;
-
-    if (wants & INET_RECV_PKTINFO6) {
-        struct lx_in6_pktinfo info = {.iface = m->iface};
-
-        memcpy(info.addr, m->to.addr.b, sizeof(info.addr));
-        sock_cmsg_add(r, LX_SOL_IPV6, LX_IPV6_PKTINFO, &info, sizeof(info));
-    }
-    if (wants & INET_RECV_HOPLIMIT)
-        sock_cmsg_add(r, LX_SOL_IPV6, LX_IPV6_HOPLIMIT, &hops, sizeof(hops));
-    if (wants & INET_RECV_TCLASS)
-        sock_cmsg_add(r, LX_SOL_IPV6, LX_IPV6_TCLASS, &tclass, sizeof(tclass));
-}
-
-static void add_control(struct inet_sock *is, struct sock_recv *r, const struct udp_meta *m)
-{
-    uint32_t wants = READ_ONCE(is->recv_wants);
-    int32_t gro = m->gro_size;
-
-    if (!wants || !r->cmsgs)
-        return;
-    add_timestamp(r, wants, m->time_ns);
-    if (ip_is_v4(&m->to.addr))
-        add_v4(r, wants, m);
-    if (is->sk.family == LX_AF_INET6)
-        add_v6(r, wants, m);
-    if (wants & INET_RECV_GRO && gro)
-        sock_cmsg_add(r, LX_SOL_UDP, LX_UDP_GRO, &gro, sizeof(gro));
-}
-
-/* The payload to the guest: head, then fragments. */
-static int64_t datagram_out(struct pkt *p, struct uio *uio)
-{
-    uint64_t n = MIN(uio->left, p->head_size);
-    int64_t moved = 0;
-
-    if (n) {
-        moved = uio_put(uio, pkt_data(p), n);
-        if (moved < (int64_t)n)
-            return -EFAULT;
-    }
-    if (uio->left && p->frag_count) {
-        int64_t rest = inet_frags_out(p->frags, p->frag_count, uio);
-
-        if (rest < 0)
-            return rest;
-        moved += rest;
-    }
-    return moved;
-}
-
 static int64_t udp_sock_recv(struct sock *sk, struct sock_recv *r)
 {
     struct inet_sock *is = inet_of(sk);
     struct udp_meta meta;
     struct pkt *p = NULL;
-    int64_t n, size;
+    int64_t n;
     int err;
 
     if (r->flags & LX_MSG_OOB)
         return -EOPNOTSUPP;
     if (r->flags & LX_MSG_ERRQUEUE)
-        return -EAGAIN;
+        return inet_recv_error(is, r);
     mutex_lock(&is->recv_lock);
     netns_lock(is->ns);
     err = udp_recv(is->udp, r->flags & LX_MSG_PEEK, &p, &meta);
     netns_unlock(is->ns);
-    if (err) {
-        mutex_unlock(&is->recv_lock);
-        return err;
-    }
-    size = p->size;
-    n = datagram_out(p, r->uio);
-    if (n >= 0) {
-        inet_end_out(sk->family, &meta.from, &r->from);
-        add_control(is, r, &meta);
-        if (n < size)
-            r->out_flags |= LX_MSG_TRUNC;
-        if (r->flags & LX_MSG_TRUNC)
-            n = size;
-    }
-    netns_lock(is->ns);
-    pkt_free(p);
-    netns_unlock(is->ns);
+    n = err || !p ? err : inet_datagram_recv(is, r, p, &meta);
     mutex_unlock(&is->recv_lock);
     return n;
 }

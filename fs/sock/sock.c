@@ -159,7 +159,20 @@ static void sock_describe(struct file *f, struct strbuf *out)
     strbuf_printf(out, "socket:[%llu]", (unsigned long long)sk->ino);
 }
 
+static int sock_map_source(struct file *f, uint64_t offset, uint64_t size, int prot, bool shared,
+                           int *out_fd, uint64_t *out_offset, bool *out_close)
+{
+    struct sock *sk = f->private_data;
+
+    if (!sock_ops_of(sk)->map_source)
+        return -ENODEV;
+    *out_offset = offset;
+    *out_close = false;
+    return sock_ops_of(sk)->map_source(sk, offset, size, out_fd);
+}
+
 DEFINE_OPS(file_ops, sock_file_ops) = {
+    .map_source = sock_map_source,
     .read = sock_read,
     .write = sock_write,
     .poll = sock_poll,

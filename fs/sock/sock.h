@@ -109,6 +109,8 @@ struct sock_ops {
     /* A control message to send that is not of SOL_SOCKET; NULL: ignored, as Linux does. */
     int (*control_in)(struct sock *sk, int level, int type, const void *data, uint64_t size,
                       struct sock_ip_control *out);
+    /* mmap(2): the host descriptor to map from its start; it stays the socket's. NULL: ENODEV. */
+    int (*map_source)(struct sock *sk, uint64_t offset, uint64_t size, int *out_fd);
     void (*close)(struct sock *sk);   /* its file has gone */
     void (*destroy)(struct sock *sk); /* the last reference has: frees */
 };
