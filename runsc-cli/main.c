@@ -11,7 +11,8 @@
 
 #define G(field) offsetof(struct global_options, field)
 const struct opt global_opts[] = {
-    {"platform", 0, OPT_STRING, G(platform), "P", "systrap (default), ptrace, mpk"},
+    {"platform", 0, OPT_STRING, G(platform), "P",
+     "systrap (default), ptrace, mpk, auto: mpk where it isolates, else systrap"},
     {"strace", 0, OPT_FLAG, G(strace), NULL, "log every system call of the sandbox"},
     {"debug", 0, OPT_FLAG, G(debug), NULL, "log more"},
     {"log", 0, OPT_STRING, G(log), "FILE", "log there too, besides standard error"},
@@ -24,7 +25,7 @@ const struct opt global_opts[] = {
     {"network", 0, OPT_STRING, G(network), "MODE",
      "sandbox (default): the container's network namespace, for do a link of its own; none"},
     {"unsafe-mpk", 0, OPT_FLAG, G(unsafe_mpk), NULL,
-     "allow the mpk platform, which does not isolate yet"},
+     "mpk without protection keys, which does not isolate: for trusted programs"},
     {"unsafe-no-jail", 0, OPT_FLAG, G(unsafe_no_jail), NULL,
      "the sandbox's own process keeps its rights on the host: for debugging"},
     {"patch", 0, OPT_STRING, G(patch), "on|off",

@@ -104,18 +104,33 @@ static int start_memory(struct boot *b)
     return 0;
 }
 
+/* The fastest that isolates here. */
+static const struct platform_ops *best_platform(const struct platform_config *config)
+{
+    struct platform_config isolated = *config;
+    char why[256] = "";
+
+    isolated.unsafe_mpk = false;
+    if (mpk_platform_ops.probe(&isolated, why, sizeof(why)) == 0)
+        return &mpk_platform_ops;
+    log_info("--platform=auto: systrap, since mpk cannot run here: %s", why);
+    return &systrap_platform_ops;
+}
+
 static int start_platform(struct boot *b)
 {
     struct platform_config pc = {.unsafe_mpk = b->config->unsafe_mpk,
                                  .debug = b->config->debug,
                                  .no_patch = b->config->no_patch,
                                  .patch_stats = b->config->patch_stats};
-    const struct platform_ops *ops = platform_find(b->config->platform);
+    bool any = strcmp(b->config->platform, "auto") == 0;
+    const struct platform_ops *ops = any ? best_platform(&pc) : platform_find(b->config->platform);
     char why[256] = "";
 
     if (!ops)
-        return boot_fail(b, 1, "unknown platform \"%s\" (there are systrap, ptrace, mpk)",
+        return boot_fail(b, 1, "unknown platform \"%s\" (there are auto, systrap, ptrace, mpk)",
                          b->config->platform);
+    b->platform = ops->name;
     if (platform_select(ops, &pc, why, sizeof(why)) < 0)
         return boot_fail(b, 1, "platform %s cannot run here: %s", ops->name, why);
     return 0;
@@ -298,7 +313,7 @@ static int start_tty(struct boot *b)
 /* Where the sandbox's process locks itself in: everything it needs of the host is open by now. */
 static int lock_in(struct boot *b)
 {
-    unsigned what = jail_platform(b->config->platform);
+    unsigned what = jail_platform(b->platform);
     int r;
 
     if (b->config->unsafe_no_jail)

@@ -14,6 +14,7 @@ struct tty;
 
 struct boot {
     const struct boot_config *config;
+    const char *platform; /* the chosen one's name */
     struct kernel *kernel;
     struct host_io *host_io;
     struct vfs_ctx ctx; /* root's view of the new tree */

@@ -102,11 +102,12 @@ static int probe(const struct platform_config *config, char *why, size_t size)
     return -EPERM;
 }
 
-static void choose_form(void)
+/* With keys, unless the form without is asked for. */
+static void choose_form(const struct platform_config *config)
 {
-    const char *why = "";
+    const char *why = "--unsafe-mpk";
 
-    mpk_ro.keyed = keys_work(&why);
+    mpk_ro.keyed = !config->unsafe_mpk && keys_work(&why);
     mpk_ro.facts.isolates = mpk_ro.keyed;
     mpk_ro.signal_entry = PTR(mpk_ro.keyed ? mpk_signal_entry_keyed : mpk_signal_entry_keyless);
 #define FORM(name) PTR(mpk_ro.keyed ? name##_keyed : name##_keyless)
@@ -236,7 +237,7 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     struct stat st;
     int err;
 
-    choose_form();
+    choose_form(config);
     err = mpk_layout_find();
     if (!err)
         err = make_state();

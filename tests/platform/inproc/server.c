@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <stdlib.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -170,7 +171,7 @@ static struct shim_root *make_root(void)
 
 static NORETURN void run_case(void (*run)(void))
 {
-    struct platform_config config = {.unsafe_mpk = true};
+    struct platform_config config = {.unsafe_mpk = !getenv("MPK_KEYED")};
     struct shim_root *root = make_root();
     char why[256] = "", *stack;
     pthread_t thread;
@@ -238,7 +239,7 @@ static bool wanted(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct platform_config config = {.unsafe_mpk = true};
+    struct platform_config config = {.unsafe_mpk = !getenv("MPK_KEYED")};
     unsigned failed = 0, ran = 0;
     char why[256] = "";
 
