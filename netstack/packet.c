@@ -306,6 +306,19 @@ uint32_t packet_unread(struct packet_ep *e)
     return list_empty(&e->queue) ? 0 : list_first(&e->queue, struct pkt, node)->size;
 }
 
+uint32_t packet_queued(struct packet_ep *e)
+{
+    return e->queue_bytes;
+}
+
+void packet_for_each(struct net_stack *s, void (*fn)(struct packet_ep *ep, void *arg), void *arg)
+{
+    struct packet_ep *e;
+
+    list_for_each (e, &s->packet_eps, node)
+        fn(e, arg);
+}
+
 void packet_statistics(struct packet_ep *e, uint32_t *out_packets, uint32_t *out_drops)
 {
     *out_packets = e->seen;

@@ -53,6 +53,10 @@ struct packet_send {
 int64_t packet_send(struct packet_ep *ep, const struct packet_send *send,
                     const struct pkt_frag *frags, uint32_t count) MUST_CHECK;
 
+uint32_t packet_queued(struct packet_ep *ep); /* bytes of memory in the receive queue */
+/* For /proc/net: every endpoint. */
+void packet_for_each(struct net_stack *s, void (*fn)(struct packet_ep *ep, void *arg), void *arg);
+
 /* From link.c. p stays the caller's, at its link header where it has one. */
 void packet_tap(struct net_iface *i, struct pkt *p, bool outgoing);
 void packet_iface_gone(struct net_iface *i);

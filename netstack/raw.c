@@ -229,6 +229,19 @@ uint32_t raw_unread(struct raw_ep *r)
     return list_empty(&r->queue) ? 0 : list_first(&r->queue, struct pkt, node)->size;
 }
 
+uint32_t raw_queued(struct raw_ep *r)
+{
+    return r->queue_bytes;
+}
+
+void raw_for_each(struct net_stack *s, void (*fn)(struct raw_ep *ep, void *arg), void *arg)
+{
+    struct raw_ep *r;
+
+    list_for_each (r, &s->raw_eps, node)
+        fn(r, arg);
+}
+
 static bool matches(struct raw_ep *r, const struct pkt *p, const struct ip_recv *in)
 {
     const struct net_ep *ep = &r->ep;

@@ -51,6 +51,10 @@ struct raw_meta {
 int raw_recv(struct raw_ep *ep, bool peek, struct pkt **out, struct raw_meta *meta) MUST_CHECK;
 uint32_t raw_unread(struct raw_ep *ep);
 
+uint32_t raw_queued(struct raw_ep *ep); /* bytes of memory in the receive queue */
+/* For /proc/net: every endpoint. */
+void raw_for_each(struct net_stack *s, void (*fn)(struct raw_ep *ep, void *arg), void *arg);
+
 /* From the IP layer: clones for all that want it; p stays the caller's, at the transport header.
  * True: somebody did. */
 bool raw_deliver(struct net_stack *s, struct pkt *p, const struct ip_recv *in);

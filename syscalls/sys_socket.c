@@ -26,7 +26,7 @@ static int make_socket(struct task *t, int family, int type, int protocol, struc
         return -EAFNOSUPPORT;
     if (protocol && protocol != LX_AF_UNIX)
         return -EPROTONOSUPPORT;
-    return unix_socket(type, out);
+    return unix_socket(t->k, type, out);
 }
 
 /* sk's reference is used up. */

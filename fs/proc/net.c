@@ -1,6 +1,7 @@
 /*
  * /proc/net: the stack's figures as text. One namespace: every process sees the same. Lock: the
- * stack's, for one text at a time. Routes and neighbours are in net_route.c. Source:
+ * stack's, for one text at a time. Routes are in net_route.c, sockets
+ * but TCP's in net_sock.c, neighbours and groups in net_link.c. Source:
  * proc_pid_net(5).
  */
 #include "fs/proc/net.h"
@@ -63,8 +64,7 @@ int proc_net_if_inet6(const struct proc_entry *e, struct strbuf *sb)
     return 0;
 }
 
-/* An end as these tables show it: words of the address in host order, as hexadecimal. */
-static void put_end(struct strbuf *sb, const struct net_end *end, bool v6)
+void proc_net_put_end(struct strbuf *sb, const struct net_end *end, bool v6)
 {
     for (int w = v6 ? 0 : 3; w < 4; w++)
         strbuf_printf(sb, "%08X", end->addr.w[w]);
@@ -85,9 +85,9 @@ static void tcp_line(const struct tcp_view *v, void *arg)
     if ((v->family == LX_AF_INET6) != l->v6)
         return;
     strbuf_printf(l->sb, "%4u: ", l->count++);
-    put_end(l->sb, &v->local, l->v6);
+    proc_net_put_end(l->sb, &v->local, l->v6);
     strbuf_putc(l->sb, ' ');
-    put_end(l->sb, &v->remote, l->v6);
+    proc_net_put_end(l->sb, &v->remote, l->v6);
     strbuf_printf(l->sb, " %02X %08X:%08X %02X:%08X %08X %5u %8u %lu %u %016x", v->state,
                   v->tx_queue, v->rx_queue, v->timer, (uint32_t)timer, v->retransmits, v->uid,
                   v->timeout, (unsigned long)v->ino, v->refs, 0);
@@ -196,13 +196,29 @@ int proc_net_snmp6(const struct proc_entry *e, struct strbuf *sb)
 }
 
 DEFINE_OPS(proc_node, proc_net_nodes[PROC_NET_COUNT]) = {
+    PROC_FILE("arp", proc_net_arp),
     PROC_FILE("dev", proc_net_dev),
+    PROC_FILE("dev_mcast", proc_net_dev_mcast),
+    PROC_FILE("icmp", proc_net_icmp),
+    PROC_FILE("icmp6", proc_net_icmp6),
     PROC_FILE("if_inet6", proc_net_if_inet6),
+    PROC_FILE("igmp", proc_net_igmp),
+    PROC_FILE("igmp6", proc_net_igmp6),
     PROC_FILE("ipv6_route", proc_net_ipv6_route),
+    PROC_FILE("netlink", proc_net_netlink),
     PROC_FILE("netstat", proc_net_netstat),
+    PROC_FILE("packet", proc_net_packet),
+    PROC_FILE("protocols", proc_net_protocols),
+    PROC_FILE("raw", proc_net_raw),
+    PROC_FILE("raw6", proc_net_raw6),
     PROC_FILE("route", proc_net_route),
     PROC_FILE("snmp", proc_net_snmp),
     PROC_FILE("snmp6", proc_net_snmp6),
+    PROC_FILE("sockstat", proc_net_sockstat),
+    PROC_FILE("sockstat6", proc_net_sockstat6),
     PROC_FILE("tcp", proc_net_tcp),
     PROC_FILE("tcp6", proc_net_tcp6),
+    PROC_FILE("udp", proc_net_udp),
+    PROC_FILE("udp6", proc_net_udp6),
+    PROC_FILE("unix", proc_net_unix),
 };

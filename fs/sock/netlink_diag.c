@@ -1,6 +1,7 @@
 /*
- * SOCK_DIAG: which sockets there are, as `ss` asks. Internet ones; of AF_UNIX there is no list:
- * ENOENT, and ss looks at /proc/net/unix. Under the stack's lock. Source: sock_diag(7).
+ * SOCK_DIAG: which sockets there are, as `ss` asks: TCP, UDP and AF_UNIX. Of others there is no
+ * list here: ENOENT, and ss looks at /proc/net. Under the stack's lock, but for AF_UNIX, whose own
+ * locks come before it. Source: sock_diag(7).
  */
 #include "fs/sock/netlink.h"
 #include "netstack/ep.h"
@@ -10,10 +11,14 @@
 #include "sentry/abi/socket.h"
 #include "sentry/base/string.h"
 
-#define SOCK_DIAG_BY_FAMILY 20
+#define SOCK_DIAG_BY_FAMILY    20
+#define TCPDIAG_GETSOCK        18
+#define DCCPDIAG_GETSOCK       19
+#define INET_DIAG_REQ_PROTOCOL 3
 enum { INET_DIAG_MEMINFO = 1, INET_DIAG_INFO, INET_DIAG_CONG = 4, INET_DIAG_SKMEMINFO = 7 };
 #define TCP_ESTABLISHED 1
 #define TCP_CLOSE       7
+#define TCP_LISTEN      10
 #define TCP_INFO_MAX    256U
 
 struct diag_id {
@@ -136,19 +141,107 @@ static void see_udp(struct udp_ep *ep, void *arg)
         nl_end(w->r);
 }
 
+/* ---- AF_UNIX ---- */
+
+enum {
+    UNIX_DIAG_NAME,
+    UNIX_DIAG_PEER = 2,
+    UNIX_DIAG_RQLEN = 4,
+    UNIX_DIAG_SHUTDOWN = 6,
+    UNIX_DIAG_UID,
+};
+enum { UDIAG_SHOW_NAME = 1, UDIAG_SHOW_PEER = 4, UDIAG_SHOW_RQLEN = 0x10, UDIAG_SHOW_UID = 0x40 };
+
+struct unix_diag_request {
+    uint8_t family, protocol;
+    uint16_t pad;
+    uint32_t states, ino, show, cookie[2];
+};
+
+struct unix_diag_msg {
+    uint8_t family, type, state, pad;
+    uint32_t ino, cookie[2];
+};
+
+struct unix_walk {
+    struct nl_request *r;
+    struct unix_diag_request q;
+    bool any;
+};
+
+static void see_unix(const struct unix_view *v, void *arg)
+{
+    struct unix_walk *w = arg;
+    struct unix_diag_msg m = {.family = LX_AF_UNIX,
+                              .type = (uint8_t)v->type,
+                              .state = v->listening   ? TCP_LISTEN
+                                       : v->connected ? TCP_ESTABLISHED
+                                                      : TCP_CLOSE,
+                              .ino = (uint32_t)v->ino,
+                              .cookie = {(uint32_t)v->ino, (uint32_t)(v->ino >> 32)}};
+    uint32_t queues[2] = {(uint32_t)v->rqueue, (uint32_t)v->wqueue};
+    bool dump = nl_is_dump(w->r);
+    void *out;
+
+    if (dump ? !(w->q.states & 1U << m.state) : w->q.ino != m.ino)
+        return;
+    out = nl_begin(w->r, SOCK_DIAG_BY_FAMILY, dump ? NL_F_MULTI : 0, sizeof(m));
+    if (!out)
+        return;
+    memcpy(out, &m, sizeof(m));
+    w->any = true;
+    if (w->q.show & UDIAG_SHOW_NAME && v->name && v->name->size > 2)
+        nl_put(w->r, UNIX_DIAG_NAME, v->name->data + 2, v->name->size - 2);
+    if (w->q.show & UDIAG_SHOW_PEER && v->peer_ino)
+        nl_put_u32(w->r, UNIX_DIAG_PEER, (uint32_t)v->peer_ino);
+    if (w->q.show & UDIAG_SHOW_RQLEN)
+        nl_put(w->r, UNIX_DIAG_RQLEN, queues, sizeof(queues));
+    if (w->q.show & UDIAG_SHOW_UID)
+        nl_put_u32(w->r, UNIX_DIAG_UID, v->uid);
+    nl_put_u8(w->r, UNIX_DIAG_SHUTDOWN, v->shutdown);
+    nl_end(w->r);
+}
+
+static int unix_request(struct nl_request *r)
+{
+    struct unix_walk w = {.r = r};
+
+    if (r->size < sizeof(w.q))
+        return -EINVAL;
+    memcpy(&w.q, r->payload, sizeof(w.q));
+    netns_unlock(r->ns);
+    unix_for_each(r->t->k, see_unix, &w);
+    netns_lock(r->ns);
+    if (nl_is_dump(r))
+        return 1;
+    return w.any ? 0 : -ENOENT;
+}
+
 int netlink_diag_request(struct nl_request *r)
 {
     struct walk w = {.r = r};
 
+    const struct nl_attr *attrs[INET_DIAG_REQ_PROTOCOL + 1];
+    int err;
+
+    if (r->hdr->type == TCPDIAG_GETSOCK || r->hdr->type == DCCPDIAG_GETSOCK)
+        return -ENOENT; /* the form of old: ss takes it that there is none */
     if (r->hdr->type != SOCK_DIAG_BY_FAMILY)
         return -EINVAL;
     if (r->size < 2)
         return -EINVAL;
     memcpy(&w.q, r->payload, MIN(r->size, sizeof(w.q)));
+    if (w.q.family == LX_AF_UNIX)
+        return unix_request(r);
     if (w.q.family != LX_AF_INET && w.q.family != LX_AF_INET6)
         return -ENOENT;
     if (r->size < sizeof(w.q))
         return -EINVAL;
+    err = nl_parse(r, sizeof(w.q), attrs, INET_DIAG_REQ_PROTOCOL);
+    if (err)
+        return err;
+    if (nl_attr_u32(attrs[INET_DIAG_REQ_PROTOCOL], w.q.protocol) != w.q.protocol)
+        return -ENOENT; /* one beyond 255, such as MPTCP */
     if (!nl_is_dump(r))
         w.q.states = UINT32_MAX;
     if (w.q.protocol == LX_IPPROTO_TCP)

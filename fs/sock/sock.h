@@ -165,5 +165,17 @@ int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
 
 /* ---- families (AF_INET: inet.h) ---- */
 /* type: LX_SOCK_STREAM, DGRAM, SEQPACKET. */
-int unix_socket(int type, struct sock **out) MUST_CHECK;
+int unix_socket(struct kernel *k, int type, struct sock **out) MUST_CHECK;
+/* What /proc/net/unix and SOCK_DIAG show of one. */
+struct unix_view {
+    uint64_t ino, peer_ino; /* peer_ino 0: none */
+    int32_t type;
+    bool listening, connected;
+    uint8_t shutdown;
+    uint32_t refs, uid;
+    uint64_t rqueue, wqueue; /* of a listener: waiting, backlog */
+    const struct sock_addr *name; /* NULL: none */
+};
+/* Under kernel.unix_names.lock: fn takes no lock before it. */
+void unix_for_each(struct kernel *k, void (*fn)(const struct unix_view *v, void *arg), void *arg);
 int unix_socketpair(struct task *t, int type, struct sock *out[2]) MUST_CHECK;

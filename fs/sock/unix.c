@@ -7,6 +7,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/socket.h"
 #include "sentry/base/slab.h"
+#include "sentry/kernel/kernel.h"
 
 SLAB_TYPE(unix_slab, struct unix_sock);
 DECLARE_OPS(sock_ops, unix_ops);
@@ -15,7 +16,7 @@ DECLARE_OPS(sock_ops, unix_ops);
     (LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP | LX_POLLOUT | LX_POLLWRNORM | LX_POLLHUP |          \
      LX_POLLERR | SOCK_POLL_DRAINED)
 
-static struct unix_sock *unix_alloc(int type)
+static struct unix_sock *unix_alloc(struct kernel *k, int type)
 {
     struct unix_sock *u = slab_alloc(&unix_slab);
 
@@ -29,10 +30,16 @@ static struct unix_sock *unix_alloc(int type)
     list_init(&u->clients);
     list_init(&u->client_node);
     list_init(&u->name_node);
+    u->k = k;
+    mutex_lock(&k->unix_names.lock);
+    if (!k->unix_names.all.next)
+        list_init(&k->unix_names.all);
+    list_add_tail(&k->unix_names.all, &u->all_node);
+    mutex_unlock(&k->unix_names.lock);
     return u;
 }
 
-int unix_socket(int type, struct sock **out)
+int unix_socket(struct kernel *k, int type, struct sock **out)
 {
     struct unix_sock *u;
 
@@ -40,7 +47,7 @@ int unix_socket(int type, struct sock **out)
         type = LX_SOCK_DGRAM;
     if (type != LX_SOCK_STREAM && type != LX_SOCK_DGRAM && type != LX_SOCK_SEQPACKET)
         return -ESOCKTNOSUPPORT;
-    u = unix_alloc(type);
+    u = unix_alloc(k, type);
     if (!u)
         return -ENOMEM;
     *out = &u->sk;
@@ -94,11 +101,11 @@ void unix_drop_peer(struct unix_sock *u)
 int unix_socketpair(struct task *t, int type, struct sock *out[2])
 {
     struct sock *a, *b;
-    int err = unix_socket(type, &a);
+    int err = unix_socket(t->k, type, &a);
 
     if (err)
         return err;
-    err = unix_socket(type, &b);
+    err = unix_socket(t->k, type, &b);
     if (err) {
         sock_put(a);
         return err;
@@ -200,7 +207,7 @@ static void end_connect(struct unix_sock *u)
 
 static int connect_to(struct unix_sock *u, struct task *t, struct unix_sock *listener)
 {
-    struct unix_sock *embryo = unix_alloc(u->sk.type);
+    struct unix_sock *embryo = unix_alloc(u->k, u->sk.type);
     int err;
 
     if (!embryo)
@@ -380,6 +387,9 @@ static void unix_destroy(struct sock *sk)
     struct unix_sock *u = unix_of(sk);
     struct unix_msg *m, *next;
 
+    mutex_lock(&u->k->unix_names.lock);
+    list_del(&u->all_node);
+    mutex_unlock(&u->k->unix_names.lock);
     /* A socket that never had a file may have been reached by its peer. */
     unix_drop_peer(u);
     list_for_each_safe (m, next, &u->queue, node) {
@@ -388,6 +398,38 @@ static void unix_destroy(struct sock *sk)
     }
     kfree(u->name);
     slab_free(&unix_slab, u);
+}
+
+static void view(struct unix_sock *u, struct unix_view *v)
+{
+    *v = (struct unix_view){.ino = u->sk.ino,
+                            .peer_ino = u->peer ? u->peer->sk.ino : 0,
+                            .type = u->sk.type,
+                            .listening = u->sk.listening,
+                            .connected = u->peer != NULL,
+                            .shutdown = u->shutdown,
+                            .refs = u->sk.ref.count,
+                            .uid = u->own_cred.uid,
+                            .rqueue = u->sk.listening ? u->accept_count : u->charged,
+                            .wqueue = u->sk.listening ? u->backlog : 0,
+                            .name = u->name};
+}
+
+void unix_for_each(struct kernel *k, void (*fn)(const struct unix_view *v, void *arg), void *arg)
+{
+    struct unix_sock *u;
+    struct unix_view v;
+
+    mutex_lock(&k->unix_names.lock);
+    if (!k->unix_names.all.next)
+        list_init(&k->unix_names.all);
+    list_for_each (u, &k->unix_names.all, all_node) {
+        mutex_lock(&u->sk.lock);
+        view(u, &v);
+        mutex_unlock(&u->sk.lock);
+        fn(&v, arg); /* the name never changes once set, and goes after the list's entry */
+    }
+    mutex_unlock(&k->unix_names.lock);
 }
 
 static int unix_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,

@@ -45,6 +45,8 @@ struct unix_sock {
     struct path path;                 /* of a pathname socket */
     struct list name_node;            /* abstract: kernel.unix_names; guarded by its lock */
     struct kernel *names_of;          /* where it is entered, or NULL */
+    struct kernel *k;
+    struct list all_node; /* kernel.unix_names.all; guarded by its lock */
     struct sock_cred own_cred;        /* of its maker, or of who called listen */
 };
 

@@ -59,6 +59,7 @@ struct kernel {
     struct {
         struct mutex lock;   /* unranked */
         struct list sockets; /* bound to abstract names; zeroed until first used */
+        struct list all;     /* every AF_UNIX socket; the same */
     } unix_names;            /* fs/sock/unix_name.c */
     struct netns *netns; /* fs/sock; the network of every task */
     /* owned by fs/proc, fs/dev, fs/hostfs, fs/devpts */
