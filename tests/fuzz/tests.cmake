@@ -6,7 +6,7 @@ if(NOT CVISOR_SANITIZE)
   target_link_options(fuzz_syscall_args PRIVATE -static)
   foreach(platform systrap ptrace)
     add_test(NAME fuzz.syscall_args.${platform}
-      COMMAND $<TARGET_FILE:runsc> --platform ${platform} --log /dev/null do -- $<TARGET_FILE:fuzz_syscall_args> 60)
+      COMMAND $<TARGET_FILE:runsc> --network=none --platform ${platform} --log /dev/null do -- $<TARGET_FILE:fuzz_syscall_args> 60)
     set_tests_properties(fuzz.syscall_args.${platform} PROPERTIES LABELS fuzz TIMEOUT 600 PASS_REGULAR_EXPRESSION "survived")
   endforeach()
 endif()

@@ -52,7 +52,7 @@ def main():
     ap.add_argument("--do-flag", action="append", default=[])
     ap.add_argument("cmd", nargs="+")
     a = ap.parse_args()
-    runsc = [os.path.realpath(a.runsc), "--platform", a.platform] + a.flag + ["do"] + a.do_flag + ["--"]
+    runsc = [os.path.realpath(a.runsc), "--network=none", "--platform", a.platform] + a.flag + ["do"] + a.do_flag + ["--"]
 
     probe = run(runsc + ["/bin/true"], "/", 60)
     if b"cannot run here" in probe[2]:

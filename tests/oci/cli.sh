@@ -1,7 +1,7 @@
 #!/bin/sh
 # The command line itself: exit statuses and one-line errors of do, run and the global options. Arguments: runsc, platform.
 set -u
-runsc="$1 --platform $2"
+runsc="$1 --network=none --platform $2"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 passed=0
@@ -66,6 +66,11 @@ expect volume 0 'volume-data' $runsc do --volume "$tmp:/mnt" -- cat /mnt/f
 expect volume-write 0 '' $runsc do --volume "$tmp:/mnt" -- sh -c 'echo new >/mnt/g && mkdir /mnt/d && mv /mnt/g /mnt/d/h'
 expect volume-written 0 '^new$' cat "$tmp/d/h"
 expect volume-ro 0 'Read-only' $runsc do --volume "$tmp:/mnt:ro" -- sh -c 'echo x >/mnt/x; true'
+expect network-none 0 '^lo$' $runsc do -- ls /proc/sys/net/ipv4/conf --ignore=all --ignore=default
+expect network-mode 1 'sandbox or none' $1 --network=bridge do -- true
+if [ -c /dev/net/tun ] && [ "$(id -u)" = 0 ]; then
+    expect network-private 0 '^eth0$' $1 --network=sandbox --platform $2 do -- ls /proc/sys/net/ipv4/conf
+fi
 expect overlay 0 '' $runsc do -- sh -c "echo gone >$tmp/f2; rm $tmp/f; test -e $tmp/f2 && test ! -e $tmp/f"
 expect host-untouched 0 'volume-data' cat "$tmp/f"
 [ ! -e "$tmp/f2" ] || { echo "FAIL the overlay wrote to the host"; failed=$((failed + 1)); }

@@ -2,7 +2,7 @@
 # Standard input, output and error as the host gave them: each line runs bare, then under runsc; what is seen must be the same. Arguments:
 # runsc, platform.
 set -u
-runsc="$1 --platform $2"
+runsc="$1 --network=none --platform $2"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 if $runsc do -- /bin/true 2>&1 | grep 'cannot run here'; then
