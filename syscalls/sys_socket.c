@@ -194,9 +194,9 @@ static int64_t accept_wait(struct task *t, struct file *f, struct sock *sk, stru
 
     if (r != -EAGAIN || file_nonblock(f))
         return r;
-    r = task_wait(t, &sk->waiters, LX_POLLIN | LX_POLLRDNORM | LX_POLLHUP | LX_POLLERR,
-                  timeout == UINT64_MAX ? PARK_FOREVER : deadline_after_ns(timeout), try_accept,
-                  &c);
+    r = task_wait_exclusive(t, &sk->waiters, LX_POLLIN | LX_POLLRDNORM | LX_POLLHUP | LX_POLLERR,
+                            timeout == UINT64_MAX ? PARK_FOREVER : deadline_after_ns(timeout),
+                            try_accept, &c);
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 

@@ -185,6 +185,20 @@ int64_t task_wait(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadl
     return wait_loop(&tw, q, deadline_ns, false);
 }
 
+int64_t task_wait_exclusive(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
+                            wait_try_fn try, void *arg)
+{
+    struct task_waiter tw;
+    int64_t ret;
+
+    waiter_init(&tw, t, mask, try, arg);
+    tw.w.exclusive = 1;
+    ret = wait_loop(&tw, q, deadline_ns, false);
+    if (ret < 0)
+        waitq_wake(q, mask); /* it may have been told of what it did not take */
+    return ret;
+}
+
 int64_t task_wait_offering(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
                            wait_try_fn try, void *arg)
 {

@@ -16,8 +16,12 @@ typedef int64_t (*wait_try_fn)(void *arg);
  */
 int64_t task_wait(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
                   wait_try_fn try, void *arg) MUST_CHECK;
+/* The same where one event serves one waiter, as a connection does one accept(2): waitq_wake wakes
+ * one of those who wait so. Who leaves with an error wakes the next. */
+int64_t task_wait_exclusive(struct task *t, struct waitq *q, uint32_t mask, uint64_t deadline_ns,
+                            wait_try_fn try, void *arg) MUST_CHECK;
 /*
- * The same, and the caller promises that try may run on any thread while t sleeps, one that holds
+ * task_wait, and the caller promises that try may run on any thread while t sleeps, one that holds
  * no lock; and that a result >= 0 goes to the guest as it is with nothing done before that the
  * guest could notice, its memory least of all. So a waker can finish the call itself
  * (waitq_wake_finish, task_call_finish), and where the platform can, the guest goes on before its
