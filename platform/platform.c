@@ -17,6 +17,7 @@
 /* Not every link holds every platform. */
 #pragma weak ptrace_platform_ops
 #pragma weak systrap_platform_ops
+#pragma weak notify_platform_ops
 #pragma weak mpk_platform_ops
 #pragma weak fake_platform_ops
 
@@ -27,8 +28,9 @@ static struct {
 
 const struct platform_ops *platform_find(const char *name)
 {
-    const struct platform_ops *const all[] = {&systrap_platform_ops, &mpk_platform_ops,
-                                              &ptrace_platform_ops, &fake_platform_ops};
+    const struct platform_ops *const all[] = {&systrap_platform_ops, &notify_platform_ops,
+                                              &mpk_platform_ops, &ptrace_platform_ops,
+                                              &fake_platform_ops};
 
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
         if (all[i] && cv_strcmp(all[i]->name, name) == 0)
@@ -191,6 +193,11 @@ void platform_ctx_exit(struct platform_ctx *ctx)
 void platform_switch(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
 {
     chosen.ops->run(ctx, regs, event);
+}
+
+int platform_registers(struct platform_ctx *ctx, struct cpu_regs *regs)
+{
+    return chosen.ops->registers ? chosen.ops->registers(ctx, regs) : 0;
 }
 
 void platform_interrupt(struct platform_ctx *ctx)

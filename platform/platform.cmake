@@ -2,7 +2,7 @@
 set(PLATFORM_HOSTED_SOURCES)
 set(PLATFORM_FREESTANDING_SOURCES)
 file(GLOB PLATFORM_FREESTANDING_SOURCES CONFIGURE_DEPENDS platform/host/*.c platform/platform.c platform/patch/table.c)
-file(GLOB PLATFORM_HOSTED_SOURCES CONFIGURE_DEPENDS platform/remote/*.c platform/ptrace/*.c platform/systrap/*.c platform/systrap/*.S platform/ptrace/*.S platform/patch/*.c platform/patch/*.S)
+file(GLOB PLATFORM_HOSTED_SOURCES CONFIGURE_DEPENDS platform/remote/*.c platform/ptrace/*.c platform/systrap/*.c platform/systrap/*.S platform/notify/*.c platform/ptrace/*.S platform/patch/*.c platform/patch/*.S)
 list(FILTER PLATFORM_HOSTED_SOURCES EXCLUDE REGEX "platform/patch/table\\.c$")
 # Sanitizers need a process of their own: what runs in the guest's is left out with them.
 if(NOT CVISOR_SANITIZE)

@@ -39,7 +39,8 @@ struct cpu_regs {
 };
 
 enum platform_event_kind {
-    /* regs.rax is the number, rdi rsi rdx r10 r8 r9 the arguments; rip is after the instruction */
+    /* regs.rax is the number (the low 32 bits, as for Linux), rdi rsi rdx r10 r8 r9 the arguments;
+     * rip is after the instruction; the others after platform_registers */
     PEV_SYSCALL,
     /* a hardware exception: signo etc. below; rip at the faulting instruction as on Linux */
     PEV_FAULT,
@@ -171,6 +172,13 @@ NORETURN void platform_ctx_exit(struct platform_ctx *ctx);
 
 /* Runs the guest with regs until an event; regs then holds its registers. */
 void platform_switch(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
+
+/*
+ * By the owner, after a PEV_SYSCALL, before it uses other registers of regs than those that the
+ * event is said to bring: all are the guest's then, but those changed since. -ESRCH: its process is
+ * gone. A switch with regs that were not completed leaves the guest those that were not changed.
+ */
+int platform_registers(struct platform_ctx *ctx, struct cpu_regs *regs) MUST_CHECK;
 
 /*
  * From any thread: the running (or next) platform_switch of ctx returns PEV_INTERRUPTED soon,

@@ -45,6 +45,8 @@ struct platform_ops {
     void (*ctx_discard)(struct platform_ctx *ctx);
     NORETURN void (*ctx_exit)(struct platform_ctx *ctx);
     void (*run)(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
+    /* NULL: they always are complete. */
+    int (*registers)(struct platform_ctx *ctx, struct cpu_regs *regs);
     void (*interrupt)(struct platform_ctx *ctx);
     /* Both or none. */
     int64_t (*wait)(struct platform_ctx *ctx, uint32_t *word, uint32_t expected,
@@ -68,10 +70,10 @@ struct platform_ops {
     int (*fpu_reset)(struct platform_ctx *ctx);
 };
 
-extern const struct platform_ops ptrace_platform_ops, systrap_platform_ops, mpk_platform_ops,
-    fake_platform_ops;
+extern const struct platform_ops ptrace_platform_ops, systrap_platform_ops, notify_platform_ops,
+    mpk_platform_ops, fake_platform_ops;
 
-/* By name ("systrap", "ptrace", "mpk"); NULL when there is none. */
+/* By name ("systrap", "notify", "ptrace", "mpk"); NULL when there is none. */
 const struct platform_ops *platform_find(const char *name);
 /* probe + init; then the platform_ functions work. why gets the reason of a failure. */
 int platform_select(const struct platform_ops *ops, const struct platform_config *config, char *why,

@@ -12,7 +12,7 @@
 #define G(field) offsetof(struct global_options, field)
 const struct opt global_opts[] = {
     {"platform", 0, OPT_STRING, G(platform), "P",
-     "systrap (default), ptrace, mpk, auto: mpk where it isolates, else systrap"},
+     "systrap (default), notify, ptrace, mpk, auto: mpk where it isolates, else systrap"},
     {"strace", 0, OPT_FLAG, G(strace), NULL, "log every system call of the sandbox"},
     {"debug", 0, OPT_FLAG, G(debug), NULL, "log more"},
     {"log", 0, OPT_STRING, G(log), "FILE", "log there too, besides standard error"},

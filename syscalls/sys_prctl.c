@@ -239,6 +239,8 @@ int64_t sys_arch_prctl(struct task *t, const struct syscall_args *a)
 {
     uint64_t addr = a->arg[1];
 
+    if (platform_registers(t->us.ctx, &t->regs))
+        return -EFAULT;
     switch (ARG_INT(0)) {
     case LX_ARCH_SET_FS:
     case LX_ARCH_SET_GS:

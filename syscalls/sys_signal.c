@@ -134,6 +134,8 @@ int64_t sys_sigaltstack(struct task *t, const struct syscall_args *a)
 
     if (a->arg[0] && copy_in_obj(&t->us, &new, ARG_PTR(0)))
         return -EFAULT;
+    if (platform_registers(t->us.ctx, &t->regs))
+        return -EFAULT;
     signal_get_altstack(t, t->regs.rsp, &old);
     if (a->arg[0])
         err = signal_set_altstack(t, &new, t->regs.rsp);

@@ -4,6 +4,7 @@
  * read from a slot is hostile: the word is only compared, results are the callers' to check. No
  * locks.
  */
+#include "platform/notify/notify.h"
 #include "platform/systrap/detach.h"
 
 #include <errno.h>
@@ -38,7 +39,8 @@ static bool pending(uint32_t turn)
 
 bool channel_awake(struct platform_ctx *ctx)
 {
-    return ctx->ready && turn_of(ctx) == TURN_SENTRY && policy_stub_spins(ctx);
+    return ctx->ready && turn_of(ctx) == TURN_SENTRY && !notify_waiting(ctx) &&
+           policy_stub_spins(ctx);
 }
 
 /* Gives the stub its turn. -ESRCH if it is not waiting for one. */
@@ -46,6 +48,8 @@ static int post(struct platform_ctx *ctx)
 {
     uint32_t seen = TURN_SENTRY;
 
+    if (notify_waiting(ctx))
+        return notify_answer(ctx, 0);
     if (!__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_RELAXED)) {
         if (seen != (TURN_SENTRY | TURN_ASLEEP))
@@ -126,6 +130,22 @@ int channel_ready(struct platform_ctx *ctx)
     return err;
 }
 
+int channel_enter(struct platform_ctx *ctx)
+{
+    bool may_spin;
+    int err;
+
+    if (likely(!notify_waiting(ctx)))
+        return 0;
+    may_spin = policy_command(ctx);
+    err = notify_call_in(ctx);
+    if (!err)
+        err = await(ctx, may_spin, ANSWER_TIMEOUT_NS);
+    if (!err)
+        notify_came_in(ctx);
+    return err;
+}
+
 static int command_within(struct platform_ctx *ctx, uint32_t command, uint64_t timeout,
                           int64_t *out)
 {
@@ -133,6 +153,8 @@ static int command_within(struct platform_ctx *ctx, uint32_t command, uint64_t t
     bool may_spin;
 
     BUG_ON(ctx->detached); /* its guest runs */
+    if (!err)
+        err = channel_enter(ctx);
     if (err)
         return err;
     ctx->slot->command = command;
@@ -180,7 +202,7 @@ int64_t channel_map_fd(struct platform_ctx *ctx, int64_t socket, const uint64_t 
 
 void channel_send_exit(struct platform_ctx *ctx)
 {
-    if (channel_ready(ctx))
+    if (channel_ready(ctx) || channel_enter(ctx))
         return;
     ctx->slot->command = STUB_EXIT;
     if (post(ctx))
@@ -211,6 +233,11 @@ bool channel_detach(struct platform_ctx *ctx, uint32_t command)
     policy_detach(ctx);
     ctx->slot->command = command;
     ctx->detached = true;
+    if (notify_waiting(ctx)) {
+        if (!notify_answer(ctx, TURN_DETACHED))
+            return true;
+        seen = TURN_GONE;
+    }
     while (seen == TURN_SENTRY || seen == (TURN_SENTRY | TURN_ASLEEP)) {
         if (!__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB | TURN_DETACHED, false,
                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))

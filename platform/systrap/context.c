@@ -2,6 +2,7 @@
  * Contexts: one thread of a guest process each. Making and ending them, kicks, their FPU state,
  * host scheduling. Takes as.lock for slots, as.life for reading where the pid is used.
  */
+#include "platform/notify/notify.h"
 #include "platform/systrap/patched.h"
 
 #include <errno.h>
@@ -27,6 +28,14 @@ struct platform_ctx *ctx_alloc(struct platform_as *as, unsigned index)
     if (!ctx)
         return NULL;
     memset(ctx, 0, sizeof(*ctx));
+    if (systrap.notify) {
+        ctx->notify = calloc(1, sizeof(*ctx->notify));
+        if (!ctx->notify) {
+            free(ctx);
+            return NULL;
+        }
+        ctx->notify->ctx = ctx;
+    }
     ctx->as = as;
     ctx->index = index;
     ctx->slot = &as->slots[index];
@@ -72,6 +81,7 @@ void ctx_drop(struct platform_ctx *ctx)
 
     patched_count(ctx);
     slot_give(as, ctx->index, true);
+    notify_forget(ctx->notify);
     free(ctx);
     as_release(as);
 }
@@ -115,14 +125,19 @@ int systrap_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out)
     err = channel_command(ctx, STUB_CLONE, &tid);
     if (!err && (tid <= 0 || tid > INT32_MAX))
         err = tid == -ENOMEM ? -ENOMEM : -EAGAIN;
+    new->tid = (pid_t)tid;
+    if (!err && notify_enrol(new)) { /* no thread of that process */
+        process_kill(as);
+        err = -EAGAIN;
+    }
     if (err) {
         __atomic_store_n(&new->slot->turn, TURN_GONE, __ATOMIC_SEQ_CST);
         slot_give(as, (unsigned)index, stacked);
+        notify_forget(new->notify);
         free(new);
         as_release(as);
         return err;
     }
-    new->tid = (pid_t)tid;
     context_inherit(new, ctx);
     *out = new;
     return 0;

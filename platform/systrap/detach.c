@@ -6,6 +6,7 @@
  * touches a context.
  */
 #include "platform/systrap/detach.h"
+#include "platform/notify/notify.h"
 
 #include <errno.h>
 
@@ -25,6 +26,8 @@ int64_t systrap_wait(struct platform_ctx *ctx, uint32_t *word, uint32_t expected
 /* What the ordinary way into the guest does specially is left to it. */
 static bool ordinary(const struct platform_ctx *ctx, const struct cpu_regs *regs)
 {
+    if (notify_incomplete(ctx) && !(notify_waiting(ctx) && systrap_unchanged(ctx, regs)))
+        return false;
     return ctx->ready && !ctx->exact && !regs->full && !(regs->rflags & RFLAGS_TF) &&
            regs->rip <= CANONICAL_MAX && ctx->bases_known && regs->fs_base == ctx->fs_base &&
            regs->gs_base == ctx->gs_base && !atomic_load(&ctx->as->dead);

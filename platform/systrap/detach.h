@@ -15,6 +15,9 @@ bool systrap_resume_for(struct platform_ctx *ctx, const struct cpu_regs *regs);
 /* The command that makes the guest go on with regs. */
 uint32_t systrap_write_registers(struct platform_ctx *ctx, const struct cpu_regs *regs);
 
+/* Nothing but rax is another than ctx's thread knows. */
+bool systrap_unchanged(const struct platform_ctx *ctx, const struct cpu_regs *regs);
+
 /* channel.c */
 /* Resumes the guest by command without waiting; false when the stub is not there for it. */
 bool channel_detach(struct platform_ctx *ctx, uint32_t command) MUST_CHECK;

@@ -1,10 +1,12 @@
 /*
  * The seccomp program of guest processes: host calls are allowed from the stub's call gate only,
  * and there only those that touch nothing but the process itself. Everything else traps (SIGSYS)
- * into the stub. A guest that jumps to the gate gains nothing beyond its own address space.
+ * into the stub, or, with the notify platform, waits for the sentry's answer. A guest that jumps to
+ * the gate gains nothing beyond its own address space.
  */
 #include "platform/systrap/systrap.h"
 
+#include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
@@ -89,10 +91,41 @@ static void allow(struct filter *f, const struct allowed *call)
     emit(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
 }
 
+/* The loaded word being other than k, the call is the guest's and becomes a notification. */
+static void notify_unless(struct filter *f, uint32_t k)
+{
+    emit(f, BPF_JMP | BPF_JEQ | BPF_K, k, 1, 0);
+    emit(f, BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF, 0, 0);
+}
+
+/*
+ * Calls from outside of the blob are told, but for those of the 32-bit ABI and of the vsyscall
+ * page, which trap. With dispatch the host would not ask this program.
+ */
+static void notify_guest_calls(struct filter *f)
+{
+    load(f, offsetof(struct seccomp_data, arch));
+    require(f, AUDIT_ARCH_X86_64);
+    load(f, offsetof(struct seccomp_data, instruction_pointer) + 4);
+    emit(f, BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 0, 1);
+    emit(f, BPF_RET | BPF_K, SECCOMP_RET_TRAP, 0, 0);
+    notify_unless(f, (uint32_t)(systrap.zone >> 32));
+    load(f, offsetof(struct seccomp_data, instruction_pointer));
+    emit(f, BPF_ALU | BPF_AND | BPF_K, ~(ZONE_TEXT_SIZE - 1U), 0, 0);
+    notify_unless(f, (uint32_t)systrap.zone);
+    load(f, offsetof(struct seccomp_data, nr));
+    emit(f, BPF_JMP | BPF_JEQ | BPF_K, __NR_prctl, 0, 3);
+    load(f, offsetof(struct seccomp_data, args));
+    emit(f, BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SYSCALL_USER_DISPATCH, 0, 1);
+    emit(f, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL, 0, 0);
+}
+
 unsigned filter_build(struct sock_filter *out, uint64_t gate_ip)
 {
     struct filter f = {out, 0};
 
+    if (systrap.notify)
+        notify_guest_calls(&f);
     load(&f, offsetof(struct seccomp_data, instruction_pointer));
     require(&f, (uint32_t)gate_ip);
     load(&f, offsetof(struct seccomp_data, instruction_pointer) + 4);

@@ -6,6 +6,7 @@
  * Locks: see systrap.h.
  */
 #define _GNU_SOURCE
+#include "platform/notify/notify.h"
 #include "platform/systrap/patched.h"
 
 #include <errno.h>
@@ -211,6 +212,9 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
         if (!err)
             err = fork_into(parent, as, fds);
         patched_unlock(parent->as);
+        ctx->tid = as->pid;
+        if (!err)
+            err = notify_enrol(ctx) ? -EAGAIN : 0;
     }
     host_close(fds[0]);
     host_close(fds[1]);
@@ -222,7 +226,6 @@ int process_fork(struct platform_ctx *parent, struct platform_as **out_as,
         as_release(as);
         return err;
     }
-    ctx->tid = as->pid;
     context_inherit(ctx, parent);
     *out_as = as;
     *out_ctx = ctx;
@@ -391,6 +394,8 @@ static int make_zygote(void)
         err = await_zygote();
         if (!err) /* what every fresh process starts with */
             err = systrap_fpu_reset(procs.zygote);
+        if (!err && systrap.notify)
+            err = notify_start(procs.zygote);
         if (err)
             drop_zygote();
     }
@@ -474,5 +479,6 @@ void process_shutdown(void)
     }
     ctx_drop(procs.zygote);
     as_release(procs.zygote_as);
+    notify_stop();
     kits_drop();
 }

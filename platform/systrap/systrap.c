@@ -4,7 +4,8 @@
  * copies (copy.c). No locks.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/detach.h"
+#include "platform/notify/notify.h"
+#include "platform/systrap/operations.h"
 #include "platform/systrap/patched.h"
 
 #include <cpuid.h>
@@ -64,7 +65,7 @@ static bool find_fpu(void)
     return systrap.fpu_size <= STUB_BUFFER_SIZE;
 }
 
-static int probe(const struct platform_config *config, char *why, size_t size)
+int systrap_probe(const struct platform_config *config, char *why, size_t size)
 {
     (void)config;
     if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT)) {
@@ -117,7 +118,7 @@ static bool can_wait_two(void)
     return host_futex_wait_two(&word, 1, &word, 1, UINT64_MAX) == -EAGAIN;
 }
 
-static int init(const struct platform_config *config, struct platform_facts *facts)
+int systrap_init(const struct platform_config *config, struct platform_facts *facts)
 {
     int err;
 
@@ -152,12 +153,12 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     return 0;
 }
 
-static int as_create(struct platform_as **out_as, struct platform_ctx **out_ctx)
+int systrap_as_create(struct platform_as **out_as, struct platform_ctx **out_ctx)
 {
     return process_fresh(out_as, out_ctx);
 }
 
-static int exec(struct platform_ctx **ctx, struct platform_as **out_as)
+int systrap_exec(struct platform_ctx **ctx, struct platform_as **out_as)
 {
     struct platform_ctx *fresh;
     int err = process_fresh(out_as, &fresh);
@@ -170,26 +171,26 @@ static int exec(struct platform_ctx **ctx, struct platform_as **out_as)
     return 0;
 }
 
-static void as_get(struct platform_as *as)
+void systrap_as_get(struct platform_as *as)
 {
     atomic_fetch_add(&as->refs, 1);
     as_hold(as);
 }
 
-static void as_put(struct platform_as *as)
+void systrap_as_put(struct platform_as *as)
 {
     if (atomic_fetch_sub(&as->refs, 1) == 1)
         process_end(as);
     as_release(as);
 }
 
-static NORETURN void ctx_exit(struct platform_ctx *ctx)
+NORETURN void systrap_ctx_exit(struct platform_ctx *ctx)
 {
     ctx_free(ctx);
     remote_kthread_exit();
 }
 
-static int ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg)
+int systrap_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg)
 {
     (void)ctx;
     return remote_kthread_start(entry, arg);
@@ -197,8 +198,7 @@ static int ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *a
 
 /* ---- the switch ---- */
 
-/* Nothing but rax is another than the stub's own thread knows. */
-static bool unchanged(const struct platform_ctx *ctx, const struct cpu_regs *regs)
+bool systrap_unchanged(const struct platform_ctx *ctx, const struct cpu_regs *regs)
 {
     const uint64_t *now = (const uint64_t *)regs, *told = (const uint64_t *)&ctx->told;
     uint64_t differ = 0;
@@ -212,7 +212,9 @@ uint32_t systrap_write_registers(struct platform_ctx *ctx, const struct cpu_regs
 {
     struct stub_slot *slot = ctx->slot;
 
-    if (likely(!ctx->exact && unchanged(ctx, regs))) {
+    if (likely(!ctx->exact && systrap_unchanged(ctx, regs))) {
+        if (ctx->notify)
+            ctx->notify->result = regs->rax;
         slot->rax = regs->rax;
         return STUB_RESUME_CALL;
     }
@@ -257,6 +259,8 @@ static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
     struct stub_slot *slot = ctx->slot;
     uint32_t kind = READ_ONCE(slot->event);
 
+    if (ctx->notify && notify_take(ctx, regs, event))
+        return true;
     read_registers(ctx, regs);
     ctx->exact = kind != STUB_EV_SYSCALL && kind != STUB_EV_PATCHED;
     memset(event, 0, sizeof(*event));
@@ -332,7 +336,17 @@ static bool run_detached(struct platform_ctx *ctx, struct cpu_regs *regs,
     return done;
 }
 
-static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
+/* Only rax is another than in a waiting thread, or the stub has it and regs is complete. */
+static int settle(struct platform_ctx *ctx, struct cpu_regs *regs)
+{
+    if (likely(!notify_incomplete(ctx)))
+        return 0;
+    if (notify_waiting(ctx) && !ctx->exact && systrap_unchanged(ctx, regs))
+        return 0;
+    return notify_registers(ctx, regs);
+}
+
+void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
 {
     bool exact, done = false;
     int err = 0;
@@ -342,6 +356,11 @@ static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
     exact = regs->full || ctx->exact || (regs->rflags & RFLAGS_TF);
     regs->full = 0;
     ctx->exact = exact;
+    err = settle(ctx, regs);
+    if (err) {
+        *event = (struct platform_event){.kind = PEV_DEAD};
+        return;
+    }
     if (bad_target(regs, event))
         return;
     if (unlikely(!canonical(regs->fs_base) || !canonical(regs->gs_base)))
@@ -370,7 +389,7 @@ static void run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
     atomic_store_explicit(&ctx->in_guest, 0, memory_order_release);
 }
 
-static void shutdown(void)
+void systrap_shutdown(void)
 {
     if (systrap.patch_stats)
         patched_print();
@@ -379,43 +398,8 @@ static void shutdown(void)
 }
 
 const struct platform_ops systrap_platform_ops = {
+    SYSTRAP_OPERATIONS,
     .name = "systrap",
-    .probe = probe,
-    .init = init,
-    .shutdown = shutdown,
-    .as_create = as_create,
-    .exec = exec,
-    .as_fork = process_fork,
-    .as_get = as_get,
-    .as_put = as_put,
-    .map = systrap_map,
-    .unmap = systrap_unmap,
-    .protect = systrap_protect,
-    .remap = systrap_remap,
-    .advise = systrap_advise,
-    .msync = systrap_msync,
-    .mincore = systrap_mincore,
-    .batch_begin = systrap_batch_begin,
-    .batch_end = systrap_batch_end,
-    .ctx_clone = systrap_ctx_clone,
-    .ctx_start = ctx_start,
-    .ctx_discard = ctx_free,
-    .ctx_exit = ctx_exit,
-    .run = run,
-    .interrupt = systrap_interrupt,
-    .wait = systrap_wait,
-    .resume_for = systrap_resume_for,
-    .copy_in = systrap_copy_in,
-    .copy_out = systrap_copy_out,
-    .cas32 = systrap_cas32,
-    .load32 = systrap_load32,
-    .as_read = systrap_as_read,
-    .as_write = systrap_as_write,
-    .as_rss = systrap_as_rss,
-    .ctx_cpu_time = systrap_ctx_cpu_time,
-    .ctx_set_affinity = systrap_ctx_set_affinity,
-    .ctx_cpu = systrap_ctx_cpu,
-    .fpu_save = systrap_fpu_save,
-    .fpu_load = systrap_fpu_load,
-    .fpu_reset = systrap_fpu_reset,
+    .probe = systrap_probe,
+    .init = systrap_init,
 };

@@ -95,6 +95,7 @@ struct platform_ctx {
     atomic_uint in_guest;  /* the owner is in switch: a request needs a kick */
 
     uint64_t by_patch, by_trap; /* calls not yet counted in */
+    struct notify_ctx *notify;  /* NULL: its calls trap */
 
     struct batch batch;
     unsigned held; /* its thread was made by one held on a core, and is so for as many calls */
@@ -115,6 +116,7 @@ struct systrap_globals {
     unsigned cores;
     bool patch_stats; /* count calls by site, print them at the end */
     bool patching; /* call sites are patched; settled when the layout is found */
+    bool notify;   /* calls come as seccomp notifications (platform/notify) */
     int proc;                 /* /proc, for counters of guest processes; -1: none */
     uint64_t cpus[CPU_WORDS]; /* the cores the sentry was given */
 };
@@ -182,8 +184,7 @@ unsigned filter_build(struct sock_filter *out, uint64_t gate_ip);
 
 /* context.c */
 struct platform_ctx *ctx_alloc(struct platform_as *as, unsigned index);
-/* Frees ctx; its stub's thread is not told. */
-void ctx_drop(struct platform_ctx *ctx);
+void ctx_drop(struct platform_ctx *ctx); /* frees it; its stub's thread is not told */
 /* Tells the stub's thread to end, without waiting for it, and frees ctx. */
 void ctx_free(struct platform_ctx *ctx);
 /* new's thread was cloned from that of from: the cores it may use. */
@@ -220,10 +221,8 @@ bool policy_command(struct platform_ctx *ctx);
 bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *ctx));
 /* The stub, if it does not sleep, spins on another core; on this one it would have to be let run. */
 bool policy_stub_spins(struct platform_ctx *ctx);
-/* The owner goes to sleep until its turn. */
-void policy_slept(struct platform_ctx *ctx);
-/* The calling thread stops serving ctx. */
-void policy_end(struct platform_ctx *ctx);
+void policy_slept(struct platform_ctx *ctx); /* the owner goes to sleep until its turn */
+void policy_end(struct platform_ctx *ctx);   /* the calling thread stops serving ctx */
 /* The guest asks for these cores. */
 int policy_guest_mask(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
 
@@ -253,12 +252,13 @@ int64_t channel_map_fd(struct platform_ctx *ctx, int64_t socket, const uint64_t 
 /* Runs the guest, by one of the RESUME commands, until the stub reports an event: in the slot.
  * -ESRCH when it is gone. The stub is ready. */
 int channel_resume(struct platform_ctx *ctx, uint32_t command) MUST_CHECK;
-/* Gives the command EXIT and does not wait. */
-void channel_send_exit(struct platform_ctx *ctx);
+void channel_send_exit(struct platform_ctx *ctx); /* and does not wait */
 /* True when a command would be picked up at once: the stub spins, on another core. */
 bool channel_awake(struct platform_ctx *ctx);
 /* Waits for the first report of a new stub thread. */
 int channel_ready(struct platform_ctx *ctx) MUST_CHECK;
+/* Where its thread still waits for a call's answer: makes it serve instead (platform/notify). */
+int channel_enter(struct platform_ctx *ctx) MUST_CHECK;
 /* Wakes all that wait for stubs of as; it is dead. */
 void channel_wake_dead(struct platform_as *as);
 

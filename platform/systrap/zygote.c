@@ -157,9 +157,13 @@ static void set_handlers(const struct stub_header *header)
         call(SYS_rt_sigaction, (uint64_t)signo, (uint64_t)&action, 0, 8);
     action.handler = systrap.zone + header->signal;
     action.restorer = systrap.zone + header->restorer;
-    action.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_FLAG;
-    for (unsigned i = 0; i < ARRAY_SIZE(ours); i++)
+    for (unsigned i = 0; i < ARRAY_SIZE(ours); i++) {
+        uint64_t restart = systrap.notify && ours[i] == KICK_SIGNAL ? SA_RESTART : 0;
+
+        /* A kick may find a call that has not been received yet: it is made again. */
+        action.flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_FLAG | restart;
         must(call(SYS_rt_sigaction, (uint64_t)ours[i], (uint64_t)&action, 0, 8), 3);
+    }
     must(call(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&none, 0, 8), 3);
 }
 
@@ -188,11 +192,12 @@ static void lock_in(uint64_t gate_ip)
 {
     struct sock_filter insns[FILTER_MAX];
     struct sock_fprog program = {.filter = insns};
+    uint64_t flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
     program.len = (unsigned short)filter_build(insns, gate_ip);
-    must(call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-              (uint64_t)&program, 0),
-         5);
+    if (systrap.notify) /* becomes NOTIFY_LISTENER, the lowest free descriptor */
+        flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    must(call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, (uint64_t)&program, 0), 5);
 }
 
 static NORETURN void child(int memfd, int socket)

@@ -128,7 +128,8 @@ static int start_platform(struct boot *b)
     char why[256] = "";
 
     if (!ops)
-        return boot_fail(b, 1, "unknown platform \"%s\" (there are auto, systrap, ptrace, mpk)",
+        return boot_fail(b, 1,
+                         "unknown platform \"%s\" (there are auto, systrap, notify, ptrace, mpk)",
                          b->config->platform);
     b->platform = ops->name;
     if (platform_select(ops, &pc, why, sizeof(why)) < 0)

@@ -140,8 +140,10 @@ static int copy_memory(struct task *t, struct task *child, uint64_t flags)
     return err;
 }
 
-static void set_registers(struct task *t, struct task *child, const struct clone_args *args)
+static int set_registers(struct task *t, struct task *child, const struct clone_args *args)
 {
+    if (platform_registers(t->us.ctx, &t->regs))
+        return -EAGAIN;
     child->regs = t->regs;
     child->regs.rax = 0;
     child->regs.full = 1;
@@ -156,6 +158,7 @@ static void set_registers(struct task *t, struct task *child, const struct clone
         child->set_child_tid = args->child_tid;
     if (args->flags & LX_CLONE_CHILD_CLEARTID)
         child->clear_child_tid = args->child_tid;
+    return 0;
 }
 
 /* A child that was never entered, or is unlinked again. */
@@ -319,7 +322,9 @@ static int build(struct task *t, struct task *child, const struct clone_args *ar
         if (copy_out_obj(&t->us, args->pidfd, pidfd))
             return -EFAULT;
     }
-    set_registers(t, child, args);
+    err = set_registers(t, child, args);
+    if (err)
+        return err;
     if (args->flags & LX_CLONE_VFORK) {
         t->vfork_done = 0;
         child->vfork_parent = task_get(t);

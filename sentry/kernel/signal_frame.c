@@ -176,11 +176,15 @@ static int fill_fpu(struct task *t, uint8_t *fpu)
 int signal_frame_push(struct task *t, int signo, const struct lx_siginfo *info,
                       const struct lx_sigaction *act, lx_sigset_t mask)
 {
-    uint64_t fpu_addr = place_fpu(t, act), frame_addr = fpu_addr - FRAME_BELOW_FPU;
+    uint64_t fpu_addr, frame_addr;
     uint8_t *image = scratch(t);
     struct rt_sigframe *frame;
     int err;
 
+    if (platform_registers(t->us.ctx, &t->regs))
+        return -EFAULT;
+    fpu_addr = place_fpu(t, act);
+    frame_addr = fpu_addr - FRAME_BELOW_FPU;
     if (!image || !fpu_addr || !(act->flags & LX_SA_RESTORER))
         return -EFAULT;
     memset(image, 0, IMAGE_FPU);
@@ -299,7 +303,8 @@ void signal_return(struct task *t)
     t->syscall_restartable = false;
     t->restart.kind = RESTART_NONE;
     /* The handler's return popped ret. */
-    if (copy_in_obj(&t->us, &uc, uaddr(t->regs.rsp)) || restore_context(t, &uc.mc)) {
+    if (platform_registers(t->us.ctx, &t->regs) || copy_in_obj(&t->us, &uc, uaddr(t->regs.rsp)) ||
+        restore_context(t, &uc.mc)) {
         signal_force(t, &segv);
         return;
     }

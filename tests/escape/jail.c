@@ -143,7 +143,7 @@ static void allowed(unsigned what)
 
 int main(void)
 {
-    static const unsigned whats[] = {JAIL_SYSTRAP, JAIL_PTRACE | JAIL_WRITABLE,
+    static const unsigned whats[] = {JAIL_SYSTRAP, JAIL_PTRACE | JAIL_WRITABLE, JAIL_NOTIFY,
                                      JAIL_MPK | JAIL_NETWORK | JAIL_WRITABLE};
 
     setvbuf(stdout, NULL, _IOLBF, 0);

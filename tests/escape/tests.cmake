@@ -31,7 +31,7 @@ if(NOT CVISOR_SANITIZE)
     set_tests_properties(escape.patched.${patch} PROPERTIES LABELS escape TIMEOUT 120 PASS_REGULAR_EXPRESSION "end" FAIL_REGULAR_EXPRESSION "FAIL")
   endforeach()
   target_link_options(escape_mpk_loader PRIVATE -no-pie -Wl,-z,lazy)
-  foreach(platform systrap ptrace)
+  foreach(platform systrap notify ptrace)
     add_test(NAME escape.entry32.${platform} COMMAND $<TARGET_FILE:runsc> --network=none --platform ${platform} do -- $<TARGET_FILE:escape_entry32>)
     set_tests_properties(escape.entry32.${platform} PROPERTIES LABELS escape TIMEOUT 60
       PASS_REGULAR_EXPRESSION "ok: int 0x80.*ok: vsyscall" FAIL_REGULAR_EXPRESSION "FAIL")

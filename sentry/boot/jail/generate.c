@@ -80,16 +80,16 @@ static void make(unsigned what)
 
 int main(void)
 {
-    static const unsigned platforms[] = {JAIL_SYSTRAP, JAIL_PTRACE, JAIL_MPK};
+    static const unsigned platforms[] = {JAIL_SYSTRAP, JAIL_PTRACE, JAIL_MPK, JAIL_NOTIFY};
     static const unsigned extras[] = {0, JAIL_WRITABLE, JAIL_NETWORK, JAIL_WRITABLE | JAIL_NETWORK};
 
     printf("/* Generated from sentry/boot/jail/calls.def. */\n#pragma once\n");
-    for (size_t p = 0; p < 3; p++) {
+    for (size_t p = 0; p < 4; p++) {
         for (size_t e = 0; e < 4; e++)
             make(platforms[p] | extras[e]);
     }
     printf("static const struct jail_program jail_programs[] = {\n");
-    for (size_t p = 0; p < 3; p++) {
+    for (size_t p = 0; p < 4; p++) {
         for (size_t e = 0; e < 4; e++) {
             unsigned what = platforms[p] | extras[e];
 

@@ -21,6 +21,8 @@ unsigned jail_platform(const char *name)
 {
     if (strcmp(name, "systrap") == 0)
         return JAIL_SYSTRAP;
+    if (strcmp(name, "notify") == 0)
+        return JAIL_NOTIFY;
     if (strcmp(name, "ptrace") == 0)
         return JAIL_PTRACE;
     return strcmp(name, "mpk") == 0 ? JAIL_MPK : 0;

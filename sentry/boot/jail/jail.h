@@ -14,8 +14,9 @@ enum {
     JAIL_MPK = 4,
     JAIL_WRITABLE = 8, /* a host tree is mounted that guests may change */
     JAIL_NETWORK = 16, /* packets cross a host descriptor */
+    JAIL_NOTIFY = 32,
 };
-#define JAIL_PLATFORMS (JAIL_SYSTRAP | JAIL_PTRACE | JAIL_MPK)
+#define JAIL_PLATFORMS (JAIL_SYSTRAP | JAIL_PTRACE | JAIL_MPK | JAIL_NOTIFY)
 
 struct boot_config;
 /*

@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <linux/memfd.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -46,6 +47,7 @@ struct jail_rule {
 #define SYSTRAP               JAIL_SYSTRAP
 #define PTRACE                JAIL_PTRACE
 #define MPK                   JAIL_MPK
+#define NOTIFY                JAIL_NOTIFY
 #define WRITABLE              JAIL_WRITABLE
 #define NETWORK               JAIL_NETWORK
 #define INT                   0xffffffffULL
