@@ -226,7 +226,7 @@ static int set_udp(struct inet_sock *is, int name, int32_t v)
         WRITE_ONCE(is->recv_wants,
                    v ? is->recv_wants | INET_RECV_GRO : is->recv_wants & ~(uint32_t)INET_RECV_GRO);
     } else if (name == LX_UDP_SEGMENT) {
-        if (v < 0 || v > UINT16_MAX)
+        if (v < 0 || v > 65535)
             err = -EINVAL;
         else
             is->ep->opts.udp_segment = (uint16_t)v;
