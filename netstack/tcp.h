@@ -31,6 +31,8 @@ int tcp_shutdown(struct tcp_ep *ep, int how) MUST_CHECK; /* NET_SHUT_*; -ENOTCON
 /* connect(AF_UNSPEC) */
 int tcp_disconnect(struct tcp_ep *ep) MUST_CHECK;
 uint32_t tcp_poll(struct tcp_ep *ep);
+/* There is a connection: not one that is only asked for, nor one that is over. */
+bool tcp_is_connected(const struct tcp_ep *ep);
 
 /*
  * Sending: room says how many bytes may be queued now; the owner fills net_bufs outside the lock

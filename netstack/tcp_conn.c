@@ -137,6 +137,11 @@ void tcp_abort(struct tcp_ep *ep)
         tcp_done(ep, 0);
 }
 
+bool tcp_is_connected(const struct tcp_ep *ep)
+{
+    return !TCPS_IN(ep, TCPS_BIT(TCPS_CLOSE) | TCPS_BIT(TCPS_SYN_SENT) | TCPS_BIT(TCPS_LISTEN));
+}
+
 int tcp_bind(struct tcp_ep *ep, const struct net_end *at)
 {
     if (ep->state != TCPS_CLOSE || ep->ep.local.port)

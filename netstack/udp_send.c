@@ -89,7 +89,7 @@ int udp_find_route(struct udp_ep *u, const struct udp_send *m, struct udp_route 
         return -EDESTADDRREQ;
     r->to = m->to ? *m->to : u->ep.remote;
     if (ip_is_any(&r->to.addr)) /* this host */
-        r->to.addr = ip_is_v4(&r->to.addr) && u->ep.family == LX_AF_INET
+        r->to.addr = ip_is_v4(&r->to.addr) || ip_is_v4(&u->ep.local.addr)
                          ? ip_from_v4(be32(0x7f000001))
                          : (struct ip_addr){.b = {[15] = 1}};
     err = check_family(u, &r->to);

@@ -206,6 +206,17 @@ static int64_t recv_oob(struct inet_sock *is, struct sock_recv *r)
     return n;
 }
 
+static int tcp_sock_getname(struct sock *sk, bool peer, struct sock_addr *out)
+{
+    struct inet_sock *is = inet_of(sk);
+    bool connected;
+
+    netns_lock(is->ns);
+    connected = tcp_is_connected(is->tcp);
+    netns_unlock(is->ns);
+    return peer && !connected ? -ENOTCONN : inet_getname(sk, peer, out);
+}
+
 /* One round: references taken under the stack's lock, bytes moved outside it. */
 static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t offset, bool first)
 {
@@ -215,8 +226,9 @@ static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t off
     int64_t n, moved;
 
     netns_lock(is->ns);
-    /* a call does not read across the urgent mark: recv(2) */
-    n = !first && tcp_at_mark(is->tcp)
+    /* a call does not read across the urgent mark: recv(2); and why there is no more is for the
+     * next one to hear */
+    n = !first && (tcp_at_mark(is->tcp) || tcp_unread(is->tcp) == 0)
             ? -EAGAIN
             : tcp_peek(is->tcp, offset, r->uio->left, frags, INET_FRAGS, &count);
     netns_unlock(is->ns);
@@ -360,7 +372,7 @@ DEFINE_OPS(sock_ops, inet_tcp_ops) = {
     .connect = tcp_sock_connect,
     .connect_done = tcp_sock_connect_done,
     .accept = tcp_sock_accept,
-    .getname = inet_getname,
+    .getname = tcp_sock_getname,
     .send = tcp_sock_send,
     .recv = tcp_sock_recv,
     .shutdown = tcp_sock_shutdown,

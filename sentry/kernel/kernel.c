@@ -12,6 +12,7 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/shm.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/tty.h"
@@ -36,6 +37,8 @@ static int create_parts(struct kernel *k)
     err = futex_table_create(&k->futexes);
     if (!err)
         err = timer_queue_create(&k->timers);
+    if (!err)
+        err = shm_space_create(&k->shm);
     return err;
 }
 
@@ -76,6 +79,8 @@ void kernel_destroy(struct kernel *k)
         mutex_unlock(&k->tasks_lock);
     }
     BUG_ON(k->task_count);
+    if (k->shm)
+        shm_space_destroy(k->shm);
     if (k->timers)
         timer_queue_destroy(k->timers);
     if (k->futexes)

@@ -15,6 +15,7 @@
 #define PID_MAX 32768
 
 struct futex_table;
+struct shm_space;
 struct timer_queue;
 struct netns;
 
@@ -45,6 +46,7 @@ struct kernel {
     char hostname[65], domainname[65];
     struct futex_table *futexes;
     struct timer_queue *timers;
+    struct shm_space *shm; /* System V segments */
     struct mount_ns *mount_ns;
     struct parker boot_parker; /* unparked when init has exited */
     struct parker control_parker; /* of the thread that starts processes from outside */

@@ -1,6 +1,7 @@
 /*
- * mmap and munmap: checks, placement, the platform's part, and the tree's. Locks: mm->lock; a
- * file's map_source is called before it is taken and files are put after it is dropped.
+ * mmap, munmap, detaching of objects: checks, placement, the platform's part, and the tree's.
+ * Locks: mm->lock; a file's map_source is called before it is taken and files are put after it is
+ * dropped.
  */
 #include "platform/host/host.h"
 #include "sentry/mm/mm_int.h"
@@ -228,6 +229,49 @@ int mm_unmap(const struct uspace *us, uint64_t addr, uint64_t size)
     mutex_lock(&us->mm->lock);
     ret = mm_unmap_locked(us, addr, end, &dead);
     mutex_unlock(&us->mm->lock);
+    vma_free_dead(&dead);
+    return ret;
+}
+
+/* The first part of the object at addr, from at on. */
+static struct vma *object_part(const struct mm *mm, uint64_t addr, uint64_t at,
+                               uint64_t (*size_of)(struct mm_file *f), const struct mm_file *only)
+{
+    struct vma *v = vma_find(mm, at);
+
+    for (; v; v = vma_next(v)) {
+        if (!v->file || v->start < at || v->start - addr != v->offset)
+            continue;
+        if (only ? v->file == only : size_of(v->file) != 0)
+            return v;
+    }
+    return NULL;
+}
+
+int mm_unmap_object(const struct uspace *us, uint64_t addr, uint64_t (*size_of)(struct mm_file *f),
+                    void (*noted)(struct mm_file *f, void *arg), void *arg)
+{
+    struct mm *mm = us->mm;
+    struct mm_file *f;
+    struct list dead;
+    uint64_t at, end;
+    struct vma *v;
+    int ret;
+
+    list_init(&dead);
+    mutex_lock(&mm->lock);
+    v = object_part(mm, addr, addr, size_of, NULL);
+    ret = v ? 0 : -EINVAL;
+    f = v ? v->file : NULL;
+    end = v ? addr + size_of(f) : 0;
+    if (v)
+        noted(f, arg);
+    while (ret == 0 && v && v->end <= end) {
+        at = v->end;
+        ret = mm_unmap_locked(us, v->start, at, &dead);
+        v = object_part(mm, addr, at, size_of, f);
+    }
+    mutex_unlock(&mm->lock);
     vma_free_dead(&dead);
     return ret;
 }

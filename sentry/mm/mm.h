@@ -131,6 +131,11 @@ int mm_find_free(struct mm *mm, uint64_t size, uint64_t align, uint64_t *out) MU
 /* Sets the top of the mmap area (the loader, before anything else is mapped). */
 void mm_set_mmap_top(struct mm *mm, uint64_t top);
 int mm_unmap(const struct uspace *us, uint64_t addr, uint64_t size) MUST_CHECK;
+/* Detaches an object: the first mapping at or above addr that begins as far behind it as it begins
+ * in its file, of a file size_of knows (0: not), and what else of that file lies so. noted: told of
+ * the file once, under mm->lock. -EINVAL: there is none. */
+int mm_unmap_object(const struct uspace *us, uint64_t addr, uint64_t (*size_of)(struct mm_file *f),
+                    void (*noted)(struct mm_file *f, void *arg), void *arg) MUST_CHECK;
 /* prot may carry LX_PROT_GROWSDOWN. */
 int mm_protect(const struct uspace *us, uint64_t addr, uint64_t size, int prot) MUST_CHECK;
 int mm_remap(const struct uspace *us, const struct mm_limits *lim, uint64_t old_addr,

@@ -439,6 +439,49 @@ static void edge_triggered(void)
     close(e);
 }
 
+/* What was received before a reset is read, then the reset is told, once. */
+static void reset_after_data(void)
+{
+    struct linger now = {.l_onoff = 1};
+    struct sockaddr_in peer;
+    socklen_t n = sizeof(peer);
+    char buf[10];
+    int pair[2];
+
+    connected(pair);
+    send(pair[0], "hello", 5, 0);
+    setsockopt(pair[0], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    close(pair[0]);
+    poll(&(struct pollfd){.fd = pair[1]}, 1, 2000); /* POLLERR */
+    SHOW(getpeername(pair[1], SA(peer), &n));
+    SHOW(getsockname(pair[1], SA(peer), &n));
+    SHOW(recv(pair[1], buf, sizeof(buf), 0));
+    SHOW(recv(pair[1], buf, sizeof(buf), 0));
+    SHOW(recv(pair[1], buf, sizeof(buf), 0));
+    close(pair[1]);
+}
+
+/* Datagrams of an IPv6 socket to nobody's address: this host, in the form that was given. */
+static void nobodys_address(void)
+{
+    struct sockaddr_in any4 = {.sin_family = AF_INET, .sin_port = htons(9)};
+    struct sockaddr_in6 any6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)}, own;
+    struct sockaddr off = {.sa_family = AF_UNSPEC};
+    socklen_t n = sizeof(own);
+    char text[INET6_ADDRSTRLEN];
+    int s = socket(AF_INET6, SOCK_DGRAM, 0);
+
+    for (int i = 0; i < 2; i++) {
+        SHOW(connect(s, i ? SA(any4) : SA(any6), i ? sizeof(any4) : sizeof(any6)));
+        getsockname(s, SA(own), &n);
+        printf("from %s", inet_ntop(AF_INET6, &own.sin6_addr, text, sizeof(text)));
+        getpeername(s, SA(own), &n);
+        printf(" to %s\n", inet_ntop(AF_INET6, &own.sin6_addr, text, sizeof(text)));
+        connect(s, &off, sizeof(off));
+    }
+    close(s);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -453,5 +496,7 @@ int main(void)
     six();
     interfaces();
     edge_triggered();
+    reset_after_data();
+    nobodys_address();
     return 0;
 }
