@@ -107,14 +107,15 @@ static int start_memory(struct boot *b)
 /* The fastest that isolates here. */
 static const struct platform_ops *best_platform(const struct platform_config *config)
 {
+    const struct platform_ops *mpk = platform_find("mpk");
     struct platform_config isolated = *config;
-    char why[256] = "";
+    char why[256] = "it is not in this build";
 
     isolated.unsafe_mpk = false;
-    if (mpk_platform_ops.probe(&isolated, why, sizeof(why)) == 0)
-        return &mpk_platform_ops;
+    if (mpk && mpk->probe(&isolated, why, sizeof(why)) == 0)
+        return mpk;
     log_info("--platform=auto: systrap, since mpk cannot run here: %s", why);
-    return &systrap_platform_ops;
+    return platform_find("systrap");
 }
 
 static int start_platform(struct boot *b)
