@@ -14,6 +14,9 @@ struct global_options {
     const char *patch;   /* "on" or "off" */
     const char *network; /* "sandbox" or "none" */
     bool log_json, debug, strace, unsafe_mpk, unsafe_no_jail, systemd_cgroup, version, patch_stats;
+    /* how and what to trace: each but the format implies strace */
+    const char *strace_format, *strace_calls, *strace_pids, *strace_paths;
+    bool strace_failed;
     bool quiet; /* standard error is the container's: no warnings there */
 };
 

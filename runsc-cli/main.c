@@ -14,6 +14,15 @@ const struct opt global_opts[] = {
     {"platform", 0, OPT_STRING, G(platform), "P",
      "systrap (default), notify, ptrace, mpk, auto: mpk where it isolates, else systrap"},
     {"strace", 0, OPT_FLAG, G(strace), NULL, "log every system call of the sandbox"},
+    {"strace-format", 0, OPT_STRING, G(strace_format), "F",
+     "text (default) or json: an object a call; implies --log-format json"},
+    {"strace-calls", 0, OPT_STRING, G(strace_calls), "LIST",
+     "trace these calls: open*,read or all but !futex,!clock_*"},
+    {"strace-pids", 0, OPT_STRING, G(strace_pids), "LIST",
+     "trace these processes and threads, by their numbers inside"},
+    {"strace-paths", 0, OPT_STRING, G(strace_paths), "LIST",
+     "trace calls that name a path below one of these"},
+    {"strace-failed", 0, OPT_FLAG, G(strace_failed), NULL, "trace calls that fail"},
     {"debug", 0, OPT_FLAG, G(debug), NULL, "log more"},
     {"log", 0, OPT_STRING, G(log), "FILE", "log there too, besides standard error"},
     {"log-format", 0, OPT_STRING, G(log_format), "F", "text (default) or json"},
@@ -172,7 +181,13 @@ static int check_global(struct global_options *g, struct cli_error *err)
         return fail(err, 1, "invalid log-format %s (there are text and json)", g->log_format);
     if (strcmp(g->patch, "on") != 0 && strcmp(g->patch, "off") != 0)
         return fail(err, 1, "invalid patch %s (there are on and off)", g->patch);
-    g->log_json = strcmp(g->log_format, "json") == 0;
+    if (strcmp(g->strace_format, "json") != 0 && strcmp(g->strace_format, "text") != 0)
+        return fail(err, 1, "invalid strace-format %s (there are text and json)", g->strace_format);
+    if (g->strace_calls || g->strace_pids || g->strace_paths || g->strace_failed)
+        g->strace = true;
+    /* One format in one log. */
+    g->log_json = strcmp(g->log_format, "json") == 0 ||
+                  (g->strace && strcmp(g->strace_format, "json") == 0);
     return 0;
 }
 
@@ -182,6 +197,7 @@ int main(int argc, char **argv)
                                .patch = "on",
                                .root = default_root(),
                                .log_format = "text",
+                               .strace_format = "text",
                                .rootless = "auto"};
     struct cli_error err = {.status = 1};
     bool help = false;

@@ -56,10 +56,11 @@ static NOINLINE int64_t traced_call(struct task *t, uint64_t nr, const struct sy
 {
     struct strace_call trace;
     int64_t result;
+    bool wanted = strace_enter(&trace, t, nr, row, args);
 
-    strace_enter(&trace, t, nr, row, args);
     result = call(t, nr, row, args);
-    strace_exit(&trace, t, result);
+    if (wanted)
+        strace_exit(&trace, t, result);
     return result;
 }
 
@@ -71,14 +72,16 @@ static NOINLINE int64_t watched_call(struct task *t, uint64_t nr, const struct s
 
     if (t->seccomp_mode != SECCOMP_OFF && !seccomp_allows(t, nr, args, &result))
         return result;
-    return READ_ONCE(t->k->strace) ? traced_call(t, nr, row, args) : call(t, nr, row, args);
+    if (READ_ONCE(t->k->watch) & KERNEL_WATCH_TRACE)
+        return traced_call(t, nr, row, args);
+    return call(t, nr, row, args);
 }
 
 int64_t syscall_dispatch(struct task *t, uint64_t nr, const uint64_t args[6])
 {
     const struct syscall_row *row = syscall_row(nr);
 
-    if (unlikely(READ_ONCE(t->k->strace) | READ_ONCE(t->seccomp_mode)))
+    if (unlikely(READ_ONCE(t->k->watch) | READ_ONCE(t->seccomp_mode)))
         return watched_call(t, nr, row, args);
     return call(t, nr, row, args);
 }

@@ -8,7 +8,7 @@
 #include "sentry/base/fmt.h"
 #include "sentry/base/string.h"
 
-#define LOG_TEXT_MAX 1024
+#define LOG_TEXT_MAX        1024
 #define HOST_CLOCK_REALTIME 0
 
 static const char level_letters[] = "EWID";
@@ -38,30 +38,45 @@ static void civil_from_ns(uint64_t ns, struct civil_time *out)
     out->micros = (unsigned)(ns % 1000000000 / 1000);
 }
 
+/* The run of characters at text that need no escape. */
+static size_t plain_run(const char *text, bool json)
+{
+    size_t n = 0;
+
+    for (;; n++) {
+        unsigned char c = (unsigned char)text[n];
+
+        if (c < 0x20 || c == 0x7f || (json && (c == '"' || c == '\\' || c > 0x7f)))
+            return n;
+    }
+}
+
+/* A text too long for sb ends before an escape that would be cut. */
 static void add_json_text(struct strbuf *sb, const char *text)
 {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
+    for (;;) {
+        size_t n = plain_run(text, true);
+        unsigned char c = (unsigned char)text[n];
 
-        if (c == '"' || c == '\\')
-            strbuf_printf(sb, "\\%c", c);
-        else if (c < 0x20 || c >= 0x7f)
-            strbuf_printf(sb, "\\u%04x", c);
-        else
-            strbuf_putc(sb, (char)c);
+        strbuf_add(sb, text, n);
+        if (!c || sb->failed || sb->capacity - sb->size < sizeof("\\u0000"))
+            return;
+        strbuf_printf(sb, c == '"' || c == '\\' ? "\\%c" : "\\u%04x", c);
+        text += n + 1;
     }
 }
 
 /* Text lines stay lines: what a guest chose must not look like another entry. */
 static void add_plain_text(struct strbuf *sb, const char *text)
 {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
+    for (;;) {
+        size_t n = plain_run(text, false);
 
-        if (c < 0x20 || c == 0x7f)
-            strbuf_printf(sb, "\\x%02x", c);
-        else
-            strbuf_putc(sb, (char)c);
+        strbuf_add(sb, text, n);
+        if (!text[n])
+            return;
+        strbuf_printf(sb, "\\x%02x", (unsigned char)text[n]);
+        text += n + 1;
     }
 }
 
@@ -70,11 +85,46 @@ bool log_enabled(enum log_level level)
     return ro_globals.log_fd >= 0 && (int32_t)level <= ro_globals.log_level;
 }
 
+void log_time(uint64_t ns, char out[LOG_TIME_MAX])
+{
+    struct civil_time t;
+
+    civil_from_ns(ns, &t);
+    cv_snprintf(out, LOG_TIME_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", t.year, t.month, t.day,
+                t.hour, t.minute, t.second, t.micros);
+}
+
+/* line: room for the finished one. */
+static void emit(enum log_level level, const char *text, char *line, size_t size)
+{
+    uint64_t now = host_clock_ns(HOST_CLOCK_REALTIME);
+    char time[LOG_TIME_MAX];
+    struct civil_time t;
+    struct strbuf sb;
+
+    /* Room for the end of the line is kept back: an over-long text is cut, not lost. */
+    strbuf_init_fixed(&sb, line, size - 4);
+    if (ro_globals.log_json) {
+        log_time(now, time);
+        strbuf_printf(&sb, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"", time,
+                      level_names[level]);
+        add_json_text(&sb, text);
+    } else {
+        civil_from_ns(now, &t);
+        strbuf_printf(&sb, "%c%02u%02u %02u:%02u:%02u.%06u ", level_letters[level], t.month, t.day,
+                      t.hour, t.minute, t.second, t.micros);
+        add_plain_text(&sb, text);
+    }
+    sb.capacity = size;
+    sb.failed = false;
+    strbuf_puts(&sb, ro_globals.log_json ? "\"}\n" : "\n");
+    /* A log that can't be written is no reason to fail the sandbox. */
+    (void)host_write(ro_globals.log_fd, line, sb.size);
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
     char text[LOG_TEXT_MAX], line[LOG_TEXT_MAX * 2];
-    struct civil_time t;
-    struct strbuf sb;
     va_list ap;
 
     if (!log_enabled(level))
@@ -82,23 +132,19 @@ void log_write(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     cv_vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    emit(level, text, line, sizeof(line));
+}
 
-    civil_from_ns(host_clock_ns(HOST_CLOCK_REALTIME), &t);
-    /* Room for the end of the line is kept back: an over-long text is cut, not lost. */
-    strbuf_init_fixed(&sb, line, sizeof(line) - 4);
-    if (ro_globals.log_json) {
-        strbuf_printf(
-            &sb, "{\"time\":\"%04u-%02u-%02uT%02u:%02u:%02u.%06uZ\",\"level\":\"%s\",\"msg\":\"",
-            t.year, t.month, t.day, t.hour, t.minute, t.second, t.micros, level_names[level]);
-        add_json_text(&sb, text);
-    } else {
-        strbuf_printf(&sb, "%c%02u%02u %02u:%02u:%02u.%06u ", level_letters[level], t.month, t.day,
-                      t.hour, t.minute, t.second, t.micros);
-        add_plain_text(&sb, text);
-    }
-    sb.capacity = sizeof(line);
-    sb.failed = false;
-    strbuf_puts(&sb, ro_globals.log_json ? "\"}\n" : "\n");
-    /* A log that can't be written is no reason to fail the sandbox. */
-    (void)host_write(ro_globals.log_fd, line, sb.size);
+void log_text(enum log_level level, const char *text)
+{
+    char line[LOG_TEXT_MAX * 3];
+
+    if (log_enabled(level))
+        emit(level, text, line, sizeof(line));
+}
+
+void log_raw(enum log_level level, const char *line, size_t size)
+{
+    if (log_enabled(level))
+        (void)host_write(ro_globals.log_fd, line, size);
 }

@@ -15,6 +15,7 @@
 #include "sentry/boot/crash.h"
 #include "sentry/boot/jail/jail.h"
 #include "sentry/kernel/timer.h"
+#include "sentry/strace/strace.h"
 #include "syscalls/syscalls.h"
 
 #include <errno.h>
@@ -95,7 +96,7 @@ static int start_memory(struct boot *b)
     ro_globals.vdso_clock = host_vdso_clock(getauxval(AT_SYSINFO_EHDR));
     ro_globals.cpu_count = host_cpu_count();
     ro_globals.log_fd = b->config->log_fd;
-    ro_globals.log_json = b->config->log_json;
+    ro_globals.log_json = b->config->log_json || (b->config->strace && b->config->strace_json);
     ro_globals.trap_on_bug = 1;
     ro_globals.log_level = b->config->debug                              ? LOG_DEBUG
                            : b->config->strace || b->config->patch_stats ? LOG_INFO
@@ -164,6 +165,22 @@ static uint32_t task_limit(void)
     return MIN(max / 4, 16384u);
 }
 
+static int start_trace(struct boot *b)
+{
+    struct strace_choice choice = {.json = b->config->strace_json,
+                                   .failed = b->config->strace_failed,
+                                   .calls = b->config->strace_calls,
+                                   .pids = b->config->strace_pids,
+                                   .paths = b->config->strace_paths};
+    const char *what;
+    int r = strace_options_create(&choice, &b->kernel->trace, &what);
+
+    if (r < 0)
+        return boot_fail(b, 1, "invalid --strace-%s: %s", what, boot_error(r));
+    b->kernel->watch |= KERNEL_WATCH_TRACE;
+    return 0;
+}
+
 static int start_kernel(struct boot *b)
 {
     int r = kernel_create(&boot_hooks, &b->kernel);
@@ -181,12 +198,11 @@ static int start_kernel(struct boot *b)
         return boot_fail(b, 1, "cannot start the kernel: %s", boot_error(r));
     b->kernel->thread_limit = task_limit();
     b->kernel->host_io = b->host_io;
-    b->kernel->strace = b->config->strace;
     if (b->config->hostname)
         snprintf(b->kernel->hostname, sizeof(b->kernel->hostname), "%s", b->config->hostname);
     if (b->config->domainname)
         snprintf(b->kernel->domainname, sizeof(b->kernel->domainname), "%s", b->config->domainname);
-    return 0;
+    return b->config->strace ? start_trace(b) : 0;
 }
 
 static void timer_thread(void *k)

@@ -72,6 +72,9 @@ struct boot_hook {
 struct boot_config {
     const char *platform;
     bool unsafe_mpk, debug, strace, log_json;
+    /* With strace: sentry/strace/strace.h, struct strace_choice. */
+    bool strace_json, strace_failed;
+    const char *strace_calls, *strace_pids, *strace_paths;
     bool no_patch, patch_stats;
     bool unsafe_no_jail; /* for debugging: the sentry keeps its rights */
     int log_fd;    /* -1: none */

@@ -18,6 +18,7 @@ struct futex_table;
 struct shm_space;
 struct timer_queue;
 struct netns;
+struct strace_options;
 
 /*
  * Filled by higher layers (syscalls, strace) and boot: how this layer reaches them. Const table, by
@@ -31,6 +32,9 @@ struct kernel_hooks {
     /* A new descriptor for tg in t's table: its number, close-on-exec; flags: LX_O_NONBLOCK. */
     int (*pidfd_create)(struct task *t, struct thread_group *tg, uint32_t flags);
 };
+
+/* kernel.watch */
+#define KERNEL_WATCH_TRACE 1 /* lines of sentry/strace */
 
 struct kernel {
     struct mutex tasks_lock; /* rank TASKS */
@@ -54,7 +58,8 @@ struct kernel {
     uint32_t paused; /* no task runs guest code: kernel_pause */
     int32_t init_status;       /* its wait status */
     uint32_t init_done;
-    uint32_t strace;           /* --strace: 1 */
+    uint32_t watch;            /* KERNEL_WATCH_*: calls that are looked at, by dispatch */
+    struct strace_options *trace; /* what is traced; NULL: everything, as text. Set before init */
     uint32_t shutting_down;
     uint64_t missing_logged[8]; /* system call numbers already reported as missing, a bit each */
     struct epoll_graph epoll_graph;

@@ -40,7 +40,7 @@ static bool resume_guest(struct task *t, int64_t result)
 {
     struct cpu_regs regs = t->regs;
 
-    if (result < 0 || READ_ONCE(t->k->strace))
+    if (result < 0 || READ_ONCE(t->k->watch))
         return false;
     regs.rax = (uint64_t)result;
     __atomic_store_n(&t->in_guest, 1, __ATOMIC_SEQ_CST);

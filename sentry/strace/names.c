@@ -9,7 +9,6 @@
 #include "sentry/abi/socket.h"
 #include "sentry/abi/time_num.h"
 #include "sentry/abi/tty.h"
-#include "sentry/base/string.h"
 #include "sentry/strace/strace_int.h"
 
 static const struct strace_name open_enums[] = {
@@ -276,7 +275,43 @@ static const struct strace_name ioctl_enums[] = {
     {LX_FS_IOC_GETFLAGS, "FS_IOC_GETFLAGS"}, {LX_FS_IOC_SETFLAGS, "FS_IOC_SETFLAGS"}, {0, NULL},
 };
 
+static const struct strace_name poll_bits[] = {
+    {LX_POLLIN, "POLLIN"}, {LX_POLLPRI, "POLLPRI"}, {LX_POLLOUT, "POLLOUT"},
+    {LX_POLLERR, "POLLERR"}, {LX_POLLHUP, "POLLHUP"}, {LX_POLLNVAL, "POLLNVAL"},
+    {LX_POLLRDNORM, "POLLRDNORM"}, {LX_POLLRDBAND, "POLLRDBAND"}, {LX_POLLWRNORM, "POLLWRNORM"},
+    {LX_POLLWRBAND, "POLLWRBAND"}, {LX_POLLMSG, "POLLMSG"}, {LX_POLLRDHUP, "POLLRDHUP"}, {0, NULL},
+};
+static const struct strace_name epoll_bits[] = {
+    {LX_EPOLLIN, "EPOLLIN"}, {LX_EPOLLPRI, "EPOLLPRI"}, {LX_EPOLLOUT, "EPOLLOUT"},
+    {LX_EPOLLERR, "EPOLLERR"}, {LX_EPOLLHUP, "EPOLLHUP"}, {LX_EPOLLRDNORM, "EPOLLRDNORM"},
+    {LX_EPOLLRDBAND, "EPOLLRDBAND"}, {LX_EPOLLWRNORM, "EPOLLWRNORM"},
+    {LX_EPOLLWRBAND, "EPOLLWRBAND"}, {LX_EPOLLMSG, "EPOLLMSG"}, {LX_EPOLLRDHUP, "EPOLLRDHUP"},
+    {LX_EPOLLEXCLUSIVE, "EPOLLEXCLUSIVE"}, {LX_EPOLLWAKEUP, "EPOLLWAKEUP"},
+    {LX_EPOLLONESHOT, "EPOLLONESHOT"}, {LX_EPOLLET, "EPOLLET"}, {0, NULL},
+};
+static const struct strace_name sigaction_bits[] = {
+    {1, "SA_NOCLDSTOP"}, {2, "SA_NOCLDWAIT"}, {4, "SA_SIGINFO"}, {0x4000000, "SA_RESTORER"},
+    {0x8000000, "SA_ONSTACK"}, {0x10000000, "SA_RESTART"}, {0x40000000, "SA_NODEFER"},
+    {0x80000000, "SA_RESETHAND"}, {0, NULL},
+};
+static const struct strace_name statx_bits[] = {
+    {0x7ff, "STATX_BASIC_STATS"}, {0x800, "STATX_BTIME"}, {0x1000, "STATX_MNT_ID"},
+    {0x2000, "STATX_DIOALIGN"}, {0x4000, "STATX_MNT_ID_UNIQUE"}, {0, NULL},
+};
+static const struct strace_name who_enums[] = {
+    {0, "RUSAGE_SELF"}, {1, "RUSAGE_THREAD"}, {0xffffffff, "RUSAGE_CHILDREN"}, {0, NULL},
+};
+static const struct strace_name itimer_enums[] = {
+    {0, "ITIMER_REAL"}, {1, "ITIMER_VIRTUAL"}, {2, "ITIMER_PROF"}, {0, NULL},
+};
+
 static const struct strace_set sets[] = {
+    {"poll", 0, NULL, poll_bits},
+    {"epoll", 0, NULL, epoll_bits},
+    {"sigaction", 0, NULL, sigaction_bits},
+    {"statx", 0, NULL, statx_bits},
+    {"rusage", 0xffffffff, who_enums, NULL},
+    {"itimer", ~0ULL, itimer_enums, NULL},
     {"open", LX_O_ACCMODE, open_enums, open_bits},
     {"at", 0, NULL, at_bits},
     {"access", 0, NULL, access_bits},
@@ -363,7 +398,7 @@ static const char *const signals[] = {
 const struct strace_set *strace_find_set(const char *name, size_t size)
 {
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
-        if (strlen(sets[i].name) == size && memcmp(sets[i].name, name, size) == 0)
+        if (strace_name_is(sets[i].name, name, size))
             return &sets[i];
     }
     return NULL;
@@ -394,7 +429,9 @@ void strace_print_set(struct strbuf *out, const struct strace_set *set, uint64_t
     for (const struct strace_name *n = set->bits; n && n->name; n++) {
         if (!n->value || (left & n->value) != n->value)
             continue;
-        strbuf_printf(out, "%s%s", any ? "|" : "", n->name);
+        if (any)
+            strbuf_putc(out, '|');
+        strbuf_puts(out, n->name);
         left &= ~n->value;
         any = true;
     }

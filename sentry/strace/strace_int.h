@@ -1,7 +1,42 @@
-/* Between strace.c and its tables. */
+/* Between strace.c and its parts. */
 #pragma once
 
+#include "sentry/base/string.h"
 #include "sentry/strace/strace.h"
+
+struct strace_options {
+    bool json, failed;
+    bool unknown;      /* numbers without a row, too */
+    uint64_t calls[8]; /* a bit a number */
+    int32_t pids[16];
+    uint32_t pid_count; /* 0: all */
+    char *paths[16];
+    uint32_t path_count; /* 0: all */
+};
+
+/* filter.c */
+bool strace_wanted(const struct strace_options *o, struct task *t, uint64_t nr,
+                   const struct syscall_row *row, const uint64_t args[6]);
+
+/* One kind of table.def: "out:2" is word "out", rest "2". */
+struct strace_kind {
+    const char *word, *rest;
+    size_t word_size, rest_size;
+};
+
+/* The first of a list; *out_next is behind its comma. */
+struct strace_kind strace_kind_parse(const char *s, const char **out_next);
+
+/* Is name the n characters at s? Most are not, and are told by their first. */
+static inline bool strace_name_is(const char *name, const char *s, size_t n)
+{
+    return n && name[0] == s[0] && strncmp(name, s, n) == 0 && !name[n];
+}
+
+static inline bool strace_kind_is(const struct strace_kind *k, const char *word)
+{
+    return strace_name_is(word, k->word, k->word_size);
+}
 
 /* One name of a flag set or an enumeration. */
 struct strace_name {
@@ -16,14 +51,37 @@ struct strace_set {
     const struct strace_name *enums, *bits; /* each ended by a NULL name, or NULL */
 };
 
+/* names.c */
 const struct strace_set *strace_find_set(const char *name, size_t size);
 void strace_print_set(struct strbuf *out, const struct strace_set *set, uint64_t value);
 /* "ENOENT", or NULL. */
 const char *strace_errno_name(int err);
 const char *strace_signal_name(int signo);
-/* A structure by name at addr; prints its main fields, or the address when it can't be read. */
+
+/* structs.c. A structure by name at addr; its main fields, or the address when it can't be read. */
 void strace_print_struct(struct strbuf *out, struct task *t, const char *name, size_t size,
                          uint64_t addr);
+void strace_print_sockaddr(struct strbuf *out, struct task *t, uint64_t addr, uint64_t size);
+
+/* text.c. Bytes in quotes, escaped as in C; all that comes out is printable ASCII. */
+void strace_print_escaped(struct strbuf *out, const void *bytes, size_t n);
 /* size bytes at addr, quoted; at most 48 shown. */
 void strace_print_buffer(struct strbuf *out, struct task *t, uint64_t addr, uint64_t size);
-void strace_print_sockaddr(struct strbuf *out, struct task *t, uint64_t addr, uint64_t size);
+/* A string of the guest's, at most 255 bytes shown. */
+void strace_print_string(struct strbuf *out, struct task *t, uint64_t addr);
+/* As part of a JSON string: quotes, backslashes and what is not printable escaped. */
+void strace_print_json(struct strbuf *out, const void *bytes, size_t n);
+void strace_print_address(struct strbuf *out, uint64_t addr); /* NULL or in hexadecimal */
+
+/*
+ * memory.c: the kinds that point to memory. size: what the kind's other argument says, or 0;
+ * result: the call's, 0 before it. False: no such kind, or there is nothing to show.
+ */
+bool strace_print_memory(struct strbuf *out, struct task *t, const struct strace_kind *k,
+                         uint64_t addr, uint64_t size, int64_t result);
+/* Does it show what the call wrote? */
+bool strace_kind_is_out(const struct strace_kind *k);
+void strace_print_sigset(struct strbuf *out, lx_sigset_t set);
+/* limit: bytes that hold data, for what a read filled. */
+void strace_print_iovec(struct strbuf *out, struct task *t, uint64_t addr, uint64_t count,
+                        uint64_t limit);

@@ -28,5 +28,10 @@ if(NOT CVISOR_SANITIZE)
         -- $<TARGET_FILE:abi_${name}>)
       set_tests_properties(abi.${name}.${platform} PROPERTIES LABELS abi TIMEOUT 250 SKIP_RETURN_CODE 77)
     endforeach()
+    # Tracing changes nothing that a guest sees.
+    add_test(NAME abi.${name}.traced COMMAND ${PYTHON3} ${CMAKE_SOURCE_DIR}/tests/lib/compare.py --runsc $<TARGET_FILE:runsc>
+      --flag=--log=/dev/null --flag=--strace --flag=--strace-format=json --known ${CMAKE_SOURCE_DIR}/tests/abi/known_diffs.txt
+      --name ${name} --timeout 100 -- $<TARGET_FILE:abi_${name}>)
+    set_tests_properties(abi.${name}.traced PROPERTIES LABELS abi TIMEOUT 250 SKIP_RETURN_CODE 77)
   endforeach()
 endif()

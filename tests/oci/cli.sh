@@ -57,6 +57,13 @@ rows = list(csv.reader(sys.stdin))
 print(len(rows) > 300 and all(len(r) == 5 for r in rows))'"
 expect help-syscalls-format 1 'invalid format xml' $runsc help syscalls --format xml
 expect help-syscalls-argument 1 'no argument read' $runsc help syscalls read
+expect strace 0 'openat(AT_FDCWD, "/etc/hostname", O_RDONLY' $runsc --strace do -- cat /etc/hostname
+expect strace-json 0 '^True$' sh -c "$runsc --log $tmp/trace --strace --strace-format json do -- cat /etc/hostname >/dev/null; python3 -c 'import json
+calls = [json.loads(l) for l in open(\"$tmp/trace\", encoding=\"ascii\")]
+print(any(c.get(\"name\") == \"openat\" and c[\"comm\"] == \"cat\" and c[\"result\"] >= 0 for c in calls))'"
+expect strace-filter 0 '^0$' sh -c "$runsc --strace-calls 'open*,!open' --strace-paths /etc do -- cat /etc/hostname 2>&1 >/dev/null | grep '^I' | grep -vc 'openat(AT_FDCWD, \"/etc/'; true"
+expect strace-bad-call 1 'invalid --strace-calls' $runsc --strace-calls nosuchcall do -- true
+expect strace-bad-format 1 'invalid strace-format' $runsc --strace-format xml do -- true
 expect stdin 0 '^hello$' sh -c "echo hello | $runsc do -- cat"
 expect stdin-eof 0 '^0$' sh -c ": | $runsc do -- wc -c"
 expect big-pipe 0 '^3000000$' sh -c "head -c 3000000 /dev/zero | $runsc do -- cat | wc -c"
