@@ -1,0 +1,19 @@
+#!/bin/bash
+# same.py natively, in an empty network namespace, and in the sandbox: same.sh RUNSC PLATFORM.
+here=$(cd "$(dirname "$0")" && pwd)
+flags="--platform $2"
+[ "$2" = mpk ] && flags="$flags --unsafe-mpk"
+if ! unshare -n true 2>/dev/null || ! command -v python3 >/dev/null; then
+    echo "SKIP no network namespaces or no python3"
+    exit 77
+fi
+if $1 $flags do -- /bin/true 2>&1 | grep 'cannot run here'; then
+    echo "SKIP $2"
+    exit 77
+fi
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+# zerocopy: refused with ENOPROTOOPT, data is always copied
+timeout -s KILL 60 unshare -n sh -c "ip link set lo up; exec python3 '$here/same.py'" | grep -v ^zerocopy >"$tmp/native"
+timeout -s KILL 60 $1 $flags --network=none do -- python3 "$here/same.py" | grep -v ^zerocopy >"$tmp/inside"
+[ "$(wc -l <"$tmp/native")" -gt 30 ] && diff "$tmp/native" "$tmp/inside" && echo "$(wc -l <"$tmp/native") lines the same"
