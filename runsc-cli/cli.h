@@ -13,6 +13,7 @@ struct global_options {
     const char *log_format, *rootless, *criu;
     const char *patch;   /* "on" or "off" */
     const char *network; /* "sandbox" or "none" */
+    const char *pcap;    /* file, or NULL */
     bool log_json, debug, strace, unsafe_mpk, unsafe_no_jail, systemd_cgroup, version, patch_stats;
     /* how and what to trace: each but the format implies strace */
     const char *strace_format, *strace_calls, *strace_pids, *strace_paths;

@@ -33,6 +33,8 @@ const struct opt global_opts[] = {
      "ignore that cgroups cannot be written: true, false, auto"},
     {"network", 0, OPT_STRING, G(network), "MODE",
      "sandbox (default): the container's network namespace, for do a link of its own; none"},
+    {"pcap", 0, OPT_STRING, G(pcap), "FILE",
+     "packets of the first interface, or of lo without one, into FILE (pcapng)"},
     {"unsafe-mpk", 0, OPT_FLAG, G(unsafe_mpk), NULL,
      "mpk without protection keys, which does not isolate: for trusted programs"},
     {"unsafe-no-jail", 0, OPT_FLAG, G(unsafe_no_jail), NULL,

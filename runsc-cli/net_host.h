@@ -20,3 +20,5 @@ int net_make_private(struct boot_network *n, int *out_guard, struct cli_error *e
  * into n and leave the host's interfaces, packets cross by AF_PACKET. 0, or -1 with *err.
  */
 int net_take_over(struct boot_network *n, struct cli_error *err);
+/* --pcap's file, emptied. 0, or -1 with *err. */
+int net_open_pcap(const char *path, int *out_fd, struct cli_error *err);

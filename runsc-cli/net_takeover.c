@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -208,4 +209,10 @@ int net_take_over(struct boot_network *n, struct cli_error *err)
     n->loopback_up =
         true; /* the namespace's loopback is the sandbox's own, whatever the host left */
     return 0;
+}
+
+int net_open_pcap(const char *path, int *out_fd, struct cli_error *err)
+{
+    *out_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    return *out_fd < 0 ? fail_errno(err, 1, errno, "cannot open --pcap file %s", path) : 0;
 }

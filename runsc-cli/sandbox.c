@@ -60,9 +60,8 @@ static int open_log(const struct global_options *g, struct cli_error *err)
     int fd = g->log ? open(g->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)
                     : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
 
-    if (fd < 0 && g->log)
-        return fail_errno(err, 1, errno, "cannot open log file %s", g->log);
-    return fd; /* no stderr: no log */
+    /* no stderr: no log */
+    return fd < 0 && g->log ? fail_errno(err, 1, errno, "cannot open log file %s", g->log) : fd;
 }
 
 /*
@@ -128,7 +127,9 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .status_fd = -1,
         .commit_fd = -1,
         .null_fd = -1,
+        .pcap_fd = -1,
     };
+    s->pcap = global->pcap;
     s->config.log_fd = open_log(global, err);
     if (s->config.log_fd < 0 && global->log)
         return -1;
@@ -161,7 +162,7 @@ static size_t kept_fds(const struct sandbox *s, int error_fd, int sync_fd, int *
 {
     const struct boot_config *c = &s->config;
     size_t n = 0, unique = 0;
-    const int single[] = {c->log_fd, c->rootfs_fd,   c->control_fd, c->status_fd,
+    const int single[] = {c->pcap_fd, c->log_fd, c->rootfs_fd,   c->control_fd, c->status_fd,
                           error_fd,  c->init.tty_fd, sync_fd,       c->null_fd};
 
     for (size_t i = 0; i < ARRAY_SIZE(single); i++)
@@ -448,6 +449,8 @@ int sandbox_spawn(struct sandbox *s, struct cli_error *err)
     if (geteuid() != 0)
         s->clone_flags |= CLONE_NEWUSER;
     spare_host_network(s);
+    if (s->pcap && net_open_pcap(s->pcap, &s->config.pcap_fd, err) < 0)
+        return -1;
     if (make_channels(s, theirs, err) < 0)
         return -1;
     r = join_namespaces(s, own, err);

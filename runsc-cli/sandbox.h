@@ -32,6 +32,7 @@ struct sandbox {
     struct boot_config config;
     enum sandbox_network network;
     struct boot_network net;
+    const char *pcap;                   /* --pcap, or NULL */
     uint32_t clone_flags;               /* CLONE_NEW* besides the usual ones */
     const char *join[3];                /* namespaces entered before: network, uts, ipc; or NULL */
     struct id_map *uid_maps, *gid_maps; /* for CLONE_NEWUSER; none: the caller's own ids */

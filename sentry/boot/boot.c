@@ -367,7 +367,8 @@ static int start_sandbox(struct boot *b)
     if (status || (status = start_kernel(b)) || (status = boot_net_create(b, b->config->network)) ||
         (status = boot_fs_create(b)) || (status = boot_fs_mounts(b)) ||
         (status = boot_paths_setup(b)) || (status = boot_fs_seal(b)) || (status = start_tty(b)) ||
-        (status = start_threads(b)) || (status = boot_net_start(b)) || (status = lock_in(b)))
+        (status = start_threads(b)) || (status = boot_net_start(b)) ||
+        (status = boot_pcap_start(b)) || (status = lock_in(b)))
         return status;
     return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }
@@ -396,6 +397,7 @@ int boot_run(const struct boot_config *config)
         control_publish(&b, CONTROL_STOPPED, status);
         r = exit_status_of(status);
     }
+    boot_pcap_finish(&b);
     platform_shutdown();
     return r;
 }

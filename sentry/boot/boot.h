@@ -81,6 +81,7 @@ struct boot_config {
     bool log_file; /* log_fd is a file of its own: warnings go there too */
     int error_fd;  /* a start-up failure goes here: one status byte, then the message */
 
+    int pcap_fd; /* --pcap's file; -1: none */
     const struct boot_network *network; /* boot_net.h; NULL: loopback only */
 
     int rootfs_fd;

@@ -10,6 +10,7 @@
 struct control;
 struct host_io;
 struct fd_link;
+struct boot_pcap;
 struct tty;
 
 struct boot {
@@ -26,12 +27,17 @@ struct boot {
     uint32_t ended;     /* end_status counts */
     struct fd_link *links[BOOT_LINK_MAX]; /* to the host, borrowed from their interfaces */
     uint32_t link_count;
+    struct boot_pcap *pcap; /* --pcap, or NULL */
 };
 
 /* Tells the CLI and returns status. */
 int boot_fail(const struct boot *b, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The text of -errno. */
 const char *boot_error(int64_t r);
+/* boot_pcap.c: 0, or a status after boot_fail. */
+int boot_pcap_start(struct boot *b) MUST_CHECK;
+/* What was seen gets into the file. */
+void boot_pcap_finish(struct boot *b);
 int boot_start_thread(void (*fn)(void *), void *arg) MUST_CHECK;
 /* A signal for init from outside; a container that was not started ends of a deadly one. */
 void boot_signal_init(struct boot *b, int signo);
