@@ -139,9 +139,9 @@ int platform_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size,
                      uint8_t *vec) MUST_CHECK;
 
 /*
- * Between the two, map, unmap, protect and copy_out of ctx may be put off until the end or any other
- * call on ctx, in order; each then returns 0 for now, and end tells the first error. What was done
- * of the rest is then unknown: for an address space that is given up on any error.
+ * Between the two, map, unmap, protect and copy_out of ctx may be put off until the end or any
+ * other call on ctx, in order; each then returns 0 for now, and end tells the first error. What was
+ * done of the rest is then unknown: for an address space that is given up on any error.
  */
 void platform_batch_begin(struct platform_ctx *ctx);
 int platform_batch_end(struct platform_ctx *ctx) MUST_CHECK;
@@ -196,8 +196,8 @@ int64_t platform_wait(struct platform_ctx *ctx, uint32_t *word, uint32_t expecte
 /*
  * From any thread, in the place of ctx's own, which is in platform_wait or on its way there or back
  * and keeps its hands off ctx: the guest goes on with regs at once. The owner is not woken; its
- * next call for ctx must be platform_switch, which brings the event that comes of it. False: nothing
- * was done.
+ * next call for ctx must be platform_switch, which brings the event that comes of it. False:
+ * nothing was done.
  */
 bool platform_resume_for(struct platform_ctx *ctx, const struct cpu_regs *regs) MUST_CHECK;
 

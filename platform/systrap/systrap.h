@@ -219,7 +219,7 @@ void policy_event(struct platform_ctx *ctx);
 bool policy_command(struct platform_ctx *ctx);
 /* Spins a while until arrived; what it returned last. */
 bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *ctx));
-/* The stub, if it does not sleep, spins on another core; on this one it would have to be let run. */
+/* The stub, if it does not sleep, spins on another core; on this one it must be let run. */
 bool policy_stub_spins(struct platform_ctx *ctx);
 void policy_slept(struct platform_ctx *ctx); /* the owner goes to sleep until its turn */
 void policy_end(struct platform_ctx *ctx);   /* the calling thread stops serving ctx */
