@@ -255,6 +255,13 @@ int platform_as_write(struct platform_as *as, uint64_t dst, const void *src, siz
     return chosen.ops->as_write(as, dst, src, n, done);
 }
 
+bool platform_entries(uint64_t *out_patched, uint64_t *out_trapped)
+{
+    if (chosen.ops->entries)
+        chosen.ops->entries(out_patched, out_trapped);
+    return chosen.ops->entries != NULL;
+}
+
 uint64_t platform_as_rss(struct platform_as *as, uint64_t *shared_pages)
 {
     return chosen.ops->as_rss(as, shared_pages);

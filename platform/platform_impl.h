@@ -22,6 +22,9 @@ struct platform_ops {
     /* Kills and reaps every guest process. */
     void (*shutdown)(void);
 
+    /* Calls so far by how they entered; NULL where they are not counted. */
+    void (*entries)(uint64_t *out_patched, uint64_t *out_trapped);
+
     /* The rest as the platform_ functions of the same names in platform.h. */
     int (*as_create)(struct platform_as **out_as, struct platform_ctx **out_ctx);
     int (*exec)(struct platform_ctx **ctx, struct platform_as **out_as);
@@ -79,3 +82,5 @@ const struct platform_ops *platform_find(const char *name);
 int platform_select(const struct platform_ops *ops, const struct platform_config *config, char *why,
                     size_t size) MUST_CHECK;
 void platform_shutdown(void);
+/* Calls so far by how they entered, a few not yet among them. False: this platform counts none. */
+bool platform_entries(uint64_t *out_patched, uint64_t *out_trapped);

@@ -17,7 +17,7 @@ struct global_options {
     bool log_json, debug, strace, unsafe_mpk, unsafe_no_jail, systemd_cgroup, version, patch_stats;
     /* how and what to trace: each but the format implies strace */
     const char *strace_format, *strace_calls, *strace_pids, *strace_paths;
-    bool strace_failed;
+    bool strace_failed, stats;
     bool quiet; /* standard error is the container's: no warnings there */
 };
 
@@ -60,6 +60,9 @@ DECLARE_COMMAND(wait);
 DECLARE_COMMAND(features);
 DECLARE_COMMAND(spec);
 DECLARE_COMMAND(do);
+DECLARE_COMMAND(stats);
+int cmd_export_metrics(const struct global_options *global, void *opts, int argc, char **args,
+                       struct cli_error *err);
 int cmd_help(const struct global_options *global, void *opts, int argc, char **args,
              struct cli_error *err);
 void help_command(const struct command *c);

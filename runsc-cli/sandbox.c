@@ -114,6 +114,7 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .patch_stats = global->patch_stats,
         .debug = global->debug,
         .strace = global->strace,
+        .stats = global->stats,
         .strace_json = strcmp(global->strace_format, "json") == 0,
         .strace_failed = global->strace_failed,
         .strace_calls = global->strace_calls,

@@ -3,10 +3,14 @@
  * sys_FAMILY.c; the decoding of a trace line is sentry/strace. No locks.
  */
 #include "sentry/abi/errno.h"
+#include "platform/host/host.h"
 #include "sentry/base/log.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/strace/strace.h"
+#include "syscalls/stats.h"
 #include "syscalls/syscalls.h"
+
+#define CLOCK_MONOTONIC_ID 1
 
 /* A number used twice is an error by -Woverride-init; that each equals the host header's is
  * tests/unit/test_syscall_table.c. */
@@ -64,17 +68,29 @@ static NOINLINE int64_t traced_call(struct task *t, uint64_t nr, const struct sy
     return result;
 }
 
-/* A call that is looked at first: by the task's own filters, by the trace. */
+static int64_t shown_call(struct task *t, uint64_t nr, const struct syscall_row *row,
+                          const uint64_t args[6])
+{
+    if (READ_ONCE(t->k->watch) & KERNEL_WATCH_TRACE)
+        return traced_call(t, nr, row, args);
+    return call(t, nr, row, args);
+}
+
+/* A call that is looked at first: by the task's own filters, by the trace, by who counts. */
 static NOINLINE int64_t watched_call(struct task *t, uint64_t nr, const struct syscall_row *row,
                                      const uint64_t args[6])
 {
+    uint64_t start;
     int64_t result;
 
     if (t->seccomp_mode != SECCOMP_OFF && !seccomp_allows(t, nr, args, &result))
         return result;
-    if (READ_ONCE(t->k->watch) & KERNEL_WATCH_TRACE)
-        return traced_call(t, nr, row, args);
-    return call(t, nr, row, args);
+    if (!(READ_ONCE(t->k->watch) & KERNEL_WATCH_COUNT))
+        return shown_call(t, nr, row, args);
+    start = host_clock_ns(CLOCK_MONOTONIC_ID);
+    result = shown_call(t, nr, row, args);
+    syscall_stats_add(t->k, nr, result, host_clock_ns(CLOCK_MONOTONIC_ID) - start);
+    return result;
 }
 
 int64_t syscall_dispatch(struct task *t, uint64_t nr, const uint64_t args[6])

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "platform/notify/notify.h"
+#include "platform/patch/patch.h"
 #include "platform/systrap/operations.h"
 #include "platform/systrap/patched.h"
 
@@ -397,8 +398,18 @@ void systrap_shutdown(void)
     process_shutdown();
 }
 
+static void entries(uint64_t *out_patched, uint64_t *out_trapped)
+{
+    struct patch_stats s;
+
+    patched_stats(&s);
+    *out_patched = s.by_patch;
+    *out_trapped = s.by_trap;
+}
+
 const struct platform_ops systrap_platform_ops = {
     SYSTRAP_OPERATIONS,
+    .entries = entries,
     .name = "systrap",
     .probe = systrap_probe,
     .init = systrap_init,

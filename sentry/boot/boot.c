@@ -16,6 +16,7 @@
 #include "sentry/boot/jail/jail.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/strace/strace.h"
+#include "syscalls/stats.h"
 #include "syscalls/syscalls.h"
 
 #include <errno.h>
@@ -202,6 +203,8 @@ static int start_kernel(struct boot *b)
         snprintf(b->kernel->hostname, sizeof(b->kernel->hostname), "%s", b->config->hostname);
     if (b->config->domainname)
         snprintf(b->kernel->domainname, sizeof(b->kernel->domainname), "%s", b->config->domainname);
+    if (b->config->stats && (r = syscall_stats_start(b->kernel)) < 0)
+        return boot_fail(b, 1, "cannot count system calls: %s", boot_error(r));
     return b->config->strace ? start_trace(b) : 0;
 }
 
@@ -394,6 +397,8 @@ int boot_run(const struct boot_config *config)
         r = wait_for_commit(&b);
     if (r == 0) {
         status = wait_for_init(&b);
+        if (config->stats)
+            boot_stats_end(&b);
         control_publish(&b, CONTROL_STOPPED, status);
         r = exit_status_of(status);
     }

@@ -76,6 +76,7 @@ struct boot_config {
     bool strace_json, strace_failed;
     const char *strace_calls, *strace_pids, *strace_paths;
     bool no_patch, patch_stats;
+    bool stats; /* count system calls, and log the figures at the end */
     bool unsafe_no_jail; /* for debugging: the sentry keeps its rights */
     int log_fd;    /* -1: none */
     bool log_file; /* log_fd is a file of its own: warnings go there too */

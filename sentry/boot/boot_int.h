@@ -74,6 +74,10 @@ int boot_start_process(struct boot *b, const struct boot_process *p, struct tty 
                        struct parker *parker, struct thread_group **out,
                        struct boot_failure *why) MUST_CHECK;
 
+/* boot_stats.c: what was counted, malloc'ed, or NULL; and all of it to the log, at the end. */
+char *boot_stats_text(struct boot *b, enum control_figures format, size_t *out_size) MUST_CHECK;
+void boot_stats_end(struct boot *b);
+
 /* control.c: the server. control_create before, control_started once the CLI has committed. */
 int control_create(struct boot *b) MUST_CHECK;
 int control_serve(struct boot *b) MUST_CHECK;

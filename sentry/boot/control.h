@@ -28,6 +28,16 @@ enum control_op {
     CONTROL_RESUME,
     CONTROL_STATS,  /* text: "name value" a line each */
     CONTROL_RESIZE, /* arg: rows << 16 | columns; 0: ask the terminal */
+    CONTROL_FIGURES, /* arg: enum control_figures; text: as that says */
+};
+
+/* What was counted, as a text; or to start and stop counting. */
+enum control_figures {
+    CONTROL_FIGURES_TABLE,
+    CONTROL_FIGURES_JSON,
+    CONTROL_FIGURES_PROMETHEUS,
+    CONTROL_FIGURES_START,
+    CONTROL_FIGURES_STOP,
 };
 
 struct control_request {

@@ -6,6 +6,7 @@
 
 #include "fs/devpts/tty.h"
 #include "sentry/mm/mm.h"
+#include "syscalls/stats.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -106,6 +107,28 @@ static void print_usage(FILE *f, struct kernel *k, struct thread_group *tg)
 int control_do_stats(struct control *s, struct control_conn *c)
 {
     return reply_text(s, c, print_usage);
+}
+
+int control_do_figures(struct control *s, struct control_conn *c)
+{
+    char *text = NULL;
+    size_t size = 0;
+    int r = 0;
+
+    if (c->head.arg == CONTROL_FIGURES_START)
+        r = syscall_stats_start(s->boot->kernel);
+    else if (c->head.arg == CONTROL_FIGURES_STOP)
+        syscall_stats_stop(s->boot->kernel);
+    else if (c->head.arg > CONTROL_FIGURES_STOP)
+        r = -EINVAL;
+    else if (!(text = boot_stats_text(s->boot, c->head.arg, &size)))
+        r = -ENOMEM;
+    if (r < 0)
+        r = control_reply(c, CONTROL_REPLY, r, boot_error(r), strlen(boot_error(r)));
+    else
+        r = control_reply(c, CONTROL_REPLY, 0, text ? text : "", size);
+    free(text);
+    return r;
 }
 
 int control_do_holders(struct control *s, struct control_conn *c)

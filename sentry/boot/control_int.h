@@ -43,3 +43,4 @@ int control_run_hooks(struct control *s, struct boot_failure *why) MUST_CHECK;
 int control_do_ps(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_holders(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_stats(struct control *s, struct control_conn *c) MUST_CHECK;
+int control_do_figures(struct control *s, struct control_conn *c) MUST_CHECK;

@@ -19,6 +19,7 @@ struct shm_space;
 struct timer_queue;
 struct netns;
 struct strace_options;
+struct call_count;
 
 /*
  * Filled by higher layers (syscalls, strace) and boot: how this layer reaches them. Const table, by
@@ -35,6 +36,7 @@ struct kernel_hooks {
 
 /* kernel.watch */
 #define KERNEL_WATCH_TRACE 1 /* lines of sentry/strace */
+#define KERNEL_WATCH_COUNT 2 /* counts of syscalls/stats.h */
 
 struct kernel {
     struct mutex tasks_lock; /* rank TASKS */
@@ -59,6 +61,7 @@ struct kernel {
     int32_t init_status;       /* its wait status */
     uint32_t init_done;
     uint32_t watch;            /* KERNEL_WATCH_*: calls that are looked at, by dispatch */
+    struct call_count *call_counts; /* NULL until first asked for; syscalls/stats.h */
     struct strace_options *trace; /* what is traced; NULL: everything, as text. Set before init */
     uint32_t shutting_down;
     uint64_t missing_logged[8]; /* system call numbers already reported as missing, a bit each */

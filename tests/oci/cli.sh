@@ -64,6 +64,7 @@ print(any(c.get(\"name\") == \"openat\" and c[\"comm\"] == \"cat\" and c[\"resul
 expect strace-filter 0 '^0$' sh -c "$runsc --strace-calls 'open*,!open' --strace-paths /etc do -- cat /etc/hostname 2>&1 >/dev/null | grep '^I' | grep -vc 'openat(AT_FDCWD, \"/etc/'; true"
 expect strace-bad-call 1 'invalid --strace-calls' $runsc --strace-calls nosuchcall do -- true
 expect strace-bad-format 1 'invalid strace-format' $runsc --strace-format xml do -- true
+expect stats 0 '^openat  *[1-9]' $runsc --stats do -- cat /etc/hostname
 expect stdin 0 '^hello$' sh -c "echo hello | $runsc do -- cat"
 expect stdin-eof 0 '^0$' sh -c ": | $runsc do -- wc -c"
 expect big-pipe 0 '^3000000$' sh -c "head -c 3000000 /dev/zero | $runsc do -- cat | wc -c"

@@ -8,6 +8,7 @@
 #include "sentry/base/arena.h"
 #include "sentry/base/log.h"
 #include "sentry/strace/strace.h"
+#include "syscalls/stats.h"
 #include "tests/unit/task_fixture.h"
 
 static int log_fd;
@@ -265,4 +266,36 @@ Test(strace, wrong_lists)
 
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
         cr_assert_eq(choose(wrong[i]), -EINVAL, "%zu", i);
+}
+
+/* Counts only while on, and then for every call, traced or not. */
+Test(strace, counts)
+{
+    struct call_count c;
+
+    kern->watch = 0;
+    CALL(1, getuid);
+    cr_assert_not(syscall_stats_get(kern, SYS_getuid, &c));
+    cr_assert_eq(syscall_stats_start(kern), 0);
+    for (int i = 0; i < 5; i++)
+        CALL(1, getuid);
+    CALL(1, close, 88);
+    CALL(1, close, 88);
+    call_of(1, 600, ARGS(1));
+    syscall_stats_stop(kern);
+    CALL(1, getuid);
+    cr_assert(syscall_stats_get(kern, SYS_getuid, &c));
+    cr_assert_eq(c.calls, 5);
+    cr_assert_eq(c.errors, 0);
+    cr_assert_leq(c.max_ns, c.total_ns);
+    cr_assert(syscall_stats_get(kern, SYS_close, &c));
+    cr_assert_eq(c.calls, 2);
+    cr_assert_eq(c.errors, 2);
+    cr_assert(syscall_stats_get(kern, SYSCALL_MAX, &c));
+    cr_assert_eq(c.calls, 1);
+    cr_assert_eq(syscall_stats_start(kern), 0);
+    CALL(1, getuid);
+    cr_assert(syscall_stats_get(kern, SYS_getuid, &c));
+    cr_assert_eq(c.calls, 6);
+    syscall_stats_free(kern);
 }
