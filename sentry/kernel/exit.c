@@ -265,8 +265,11 @@ static void drop_resources(struct task *t)
         mount_ns_put(ns);
 }
 
-/* The address space without users that is left, or NULL. */
-static struct platform_as *drop_mm(struct task *t)
+/*
+ * The address space without users that is left, or NULL. What its process had in memory at most is
+ * known only from looks at it, of which the last thread takes one here.
+ */
+static struct platform_as *drop_mm(struct task *t, bool last)
 {
     struct mm *mm;
 
@@ -276,6 +279,8 @@ static struct platform_as *drop_mm(struct task *t)
     mutex_unlock(&t->res_lock);
     if (!mm)
         return NULL;
+    if (last)
+        mm_note_rss(mm);
     if (mm->hiwater_rss > t->tg->max_rss_pages)
         t->tg->max_rss_pages = mm->hiwater_rss;
     return mm_put_but_as(mm);
@@ -301,7 +306,7 @@ void task_finish(struct task *t)
     drop_resources(t);
     platform_ctx_cpu_time(ctx, &user_ns, &system_ns);
     task_set_ctx_shared(t, NULL);
-    as = drop_mm(t);
+    as = drop_mm(t, last);
     t->us.ctx = NULL;
     task_release_vfork(t);
     exit_notify(t, user_ns + t->past_user_ns, system_ns + t->past_system_ns);

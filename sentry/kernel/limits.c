@@ -73,11 +73,11 @@ int thread_group_set_rlimit(struct thread_group *tg, int resource, const struct 
 
 static void self_rss(struct task *t, struct lx_rusage *out)
 {
-    uint64_t pages = t->tg->max_rss_pages, now;
+    uint64_t pages = t->tg->max_rss_pages;
 
     if (t->us.mm) {
-        now = platform_as_rss(t->us.mm->as, NULL);
-        pages = MAX(pages, MAX(now, READ_ONCE(t->us.mm->hiwater_rss)));
+        (void)mm_note_rss(t->us.mm);
+        pages = MAX(pages, READ_ONCE(t->us.mm->hiwater_rss));
     }
     out->maxrss = (int64_t)(pages * KB_PER_PAGE);
 }

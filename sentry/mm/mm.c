@@ -96,6 +96,16 @@ void mm_put(struct mm *mm)
     destroy(mm);
 }
 
+uint64_t mm_note_rss(struct mm *mm)
+{
+    uint64_t now = platform_as_rss(mm->as, NULL), most;
+
+    mutex_lock(&mm->lock);
+    most = mm->hiwater_rss = MAX(mm->hiwater_rss, now);
+    mutex_unlock(&mm->lock);
+    return most;
+}
+
 struct platform_as *mm_put_but_as(struct mm *mm)
 {
     struct platform_as *as;

@@ -79,7 +79,7 @@ struct mm {
     uint64_t brk_start, brk, start_code, end_code, start_data, end_data;
     uint64_t start_stack, arg_start, arg_end, env_start, env_end;
     uint64_t total_vm, locked_vm, data_vm, stack_vm, exec_vm, shared_vm; /* pages */
-    uint64_t hiwater_rss; /* pages */
+    uint64_t hiwater_rss; /* pages; the most that any look found (mm_note_rss) */
     /* place.c: every hole in [gap_hint, mmap_top) is smaller than gap_hint_size */
     uint64_t gap_hint, gap_hint_size;
     uint64_t stack_limit; /* RLIMIT_STACK as last given: kernel copies may grow the stack too */
@@ -107,6 +107,9 @@ void mm_put(struct mm *mm);
  * nobody who waits for the exit needs to see.
  */
 struct platform_as *mm_put_but_as(struct mm *mm) MUST_CHECK;
+/* Looks at what is in memory now (a call to the host): the most so far, in pages; 0 where the
+ * platform can't tell. */
+uint64_t mm_note_rss(struct mm *mm);
 /* The child's copy of parent's tree for as_fork's AS (takes over the reference); DONTFORK and
  * WIPEONFORK regions are carried out through child_ctx. Call with parent.lock held from before
  * platform_as_fork. On failure as stays the caller's. */
