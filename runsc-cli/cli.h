@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runsc-cli/opts.h"
+#include "sentry/boot/boot.h"
 
 #define RUNSC_VERSION    "0.1.0"
 #define OCI_SPEC_VERSION "1.2.0"
@@ -16,8 +17,9 @@ struct global_options {
     const char *pcap;    /* file, or NULL */
     bool log_json, debug, strace, unsafe_mpk, unsafe_no_jail, systemd_cgroup, version, patch_stats;
     /* how and what to trace: each but the format implies strace */
-    const char *strace_format, *strace_calls, *strace_pids, *strace_paths;
-    bool strace_failed, stats;
+    const char *strace_format;
+    struct boot_trace trace;
+    bool stats;
     bool quiet; /* standard error is the container's: no warnings there */
 };
 

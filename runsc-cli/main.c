@@ -16,13 +16,13 @@ const struct opt global_opts[] = {
     {"strace", 0, OPT_FLAG, G(strace), NULL, "log every system call of the sandbox"},
     {"strace-format", 0, OPT_STRING, G(strace_format), "F",
      "text (default) or json: an object a call; implies --log-format json"},
-    {"strace-calls", 0, OPT_STRING, G(strace_calls), "LIST",
+    {"strace-calls", 0, OPT_STRING, G(trace.calls), "LIST",
      "trace these calls: open*,read or all but !futex,!clock_*"},
-    {"strace-pids", 0, OPT_STRING, G(strace_pids), "LIST",
+    {"strace-pids", 0, OPT_STRING, G(trace.pids), "LIST",
      "trace these processes and threads, by their numbers inside"},
-    {"strace-paths", 0, OPT_STRING, G(strace_paths), "LIST",
+    {"strace-paths", 0, OPT_STRING, G(trace.paths), "LIST",
      "trace calls that name a path below one of these"},
-    {"strace-failed", 0, OPT_FLAG, G(strace_failed), NULL, "trace calls that fail"},
+    {"strace-failed", 0, OPT_FLAG, G(trace.failed), NULL, "trace calls that fail"},
     {"stats", 0, OPT_FLAG, G(stats), NULL,
      "count system calls; log counts, times and the kernel's memory at the end"},
     {"debug", 0, OPT_FLAG, G(debug), NULL, "log more"},
@@ -190,11 +190,11 @@ static int check_global(struct global_options *g, struct cli_error *err)
         return fail(err, 1, "invalid patch %s (there are on and off)", g->patch);
     if (strcmp(g->strace_format, "json") != 0 && strcmp(g->strace_format, "text") != 0)
         return fail(err, 1, "invalid strace-format %s (there are text and json)", g->strace_format);
-    if (g->strace_calls || g->strace_pids || g->strace_paths || g->strace_failed)
+    g->trace.json = strcmp(g->strace_format, "json") == 0;
+    if (g->trace.calls || g->trace.pids || g->trace.paths || g->trace.failed)
         g->strace = true;
     /* One format in one log. */
-    g->log_json = strcmp(g->log_format, "json") == 0 ||
-                  (g->strace && strcmp(g->strace_format, "json") == 0);
+    g->log_json = strcmp(g->log_format, "json") == 0 || (g->strace && g->trace.json);
     return 0;
 }
 

@@ -97,7 +97,7 @@ static int start_memory(struct boot *b)
     ro_globals.vdso_clock = host_vdso_clock(getauxval(AT_SYSINFO_EHDR));
     ro_globals.cpu_count = host_cpu_count();
     ro_globals.log_fd = b->config->log_fd;
-    ro_globals.log_json = b->config->log_json || (b->config->strace && b->config->strace_json);
+    ro_globals.log_json = b->config->log_json || (b->config->strace && b->config->trace.json);
     ro_globals.trap_on_bug = 1;
     ro_globals.log_level = b->config->debug                              ? LOG_DEBUG
                            : b->config->strace || b->config->patch_stats ? LOG_INFO
@@ -168,11 +168,11 @@ static uint32_t task_limit(void)
 
 static int start_trace(struct boot *b)
 {
-    struct strace_choice choice = {.json = b->config->strace_json,
-                                   .failed = b->config->strace_failed,
-                                   .calls = b->config->strace_calls,
-                                   .pids = b->config->strace_pids,
-                                   .paths = b->config->strace_paths};
+    struct strace_choice choice = {.json = b->config->trace.json,
+                                   .failed = b->config->trace.failed,
+                                   .calls = b->config->trace.calls,
+                                   .pids = b->config->trace.pids,
+                                   .paths = b->config->trace.paths};
     const char *what;
     int r = strace_options_create(&choice, &b->kernel->trace, &what);
 

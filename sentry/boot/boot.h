@@ -69,12 +69,16 @@ struct boot_hook {
     uint32_t timeout_s;                    /* 0: none */
 };
 
+/* What to trace and how: struct strace_choice of sentry/strace/strace.h. */
+struct boot_trace {
+    bool json, failed;
+    const char *calls, *pids, *paths;
+};
+
 struct boot_config {
     const char *platform;
     bool unsafe_mpk, debug, strace, log_json;
-    /* With strace: sentry/strace/strace.h, struct strace_choice. */
-    bool strace_json, strace_failed;
-    const char *strace_calls, *strace_pids, *strace_paths;
+    struct boot_trace trace; /* with strace */
     bool no_patch, patch_stats;
     bool stats; /* count system calls, and log the figures at the end */
     bool unsafe_no_jail; /* for debugging: the sentry keeps its rights */
