@@ -93,6 +93,7 @@ expect busy-delete 0 '' within $limit oci delete --force s
 config '["true"]' "c['hooks'] = {'createRuntime': [{'path': '/bin/sleep', 'args': ['sleep', '30']}]}"
 $oci create -b "$b" s >/dev/null 2>&1 </dev/null &
 until_true grep -q pidStart "$root/s/state.json"
+until_true pgrep -P $! sleep # the hook runs
 # The hook's process is not ours to end; the container is gone with its sandbox.
 expect hook-kill 0 '' sh -c "kill -KILL $(pgrep -P $! sleep)"
 wait
