@@ -187,7 +187,7 @@ int fdtable_install(struct fdtable *t, struct file *f, int floor, bool cloexec, 
     err = fd >= limit || fd > INT32_MAX ? -EMFILE : grow_locked(t, fd);
     if (err == 0) {
         fill_locked(t, fd, f, cloexec);
-        if (fd == t->first_free)
+        if ((uint32_t)floor <= t->first_free) /* all below fd were looked at, and are taken */
             t->first_free = fd + 1;
     }
     mutex_unlock(&t->lock);
