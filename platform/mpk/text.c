@@ -12,6 +12,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"
 #include "sentry/base/slab.h"
+#include "sentry/base/string.h"
 
 #define CHUNK      65536UL
 #define HITS_MAX   256
@@ -46,7 +47,7 @@ int mpk_text_fd(const struct mpk_text *text)
 void mpk_text_held(const struct mpk_text *text, struct wx_unsafe *out)
 {
     out->count = text->held_count;
-    memcpy(out->pages, text->held, text->held_count * sizeof(text->held[0]));
+    cv_memcpy(out->pages, text->held, text->held_count * sizeof(text->held[0]));
 }
 
 void mpk_text_put(struct mpk_text *text)

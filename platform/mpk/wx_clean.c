@@ -12,6 +12,7 @@
 #include "platform/mpk/scan.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/slab.h"
+#include "sentry/base/string.h"
 
 #define HITS_MAX 64
 
@@ -50,8 +51,8 @@ static void add_unsafe(struct wx_unsafe *unsafe, uint32_t page)
     if (at > 0 && unsafe->pages[at - 1] == page)
         return;
     BUG_ON(unsafe->count == ARRAY_SIZE(unsafe->pages));
-    memmove(unsafe->pages + at + 1, unsafe->pages + at,
-            (unsafe->count - at) * sizeof(unsafe->pages[0]));
+    cv_memmove(unsafe->pages + at + 1, unsafe->pages + at,
+               (unsafe->count - at) * sizeof(unsafe->pages[0]));
     unsafe->pages[at] = page;
     unsafe->count++;
 }
