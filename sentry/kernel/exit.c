@@ -272,6 +272,7 @@ static void drop_resources(struct task *t)
 static struct platform_as *drop_mm(struct task *t, bool last)
 {
     struct mm *mm;
+    uint64_t most;
 
     mutex_lock(&t->res_lock);
     mm = t->us.mm;
@@ -279,10 +280,11 @@ static struct platform_as *drop_mm(struct task *t, bool last)
     mutex_unlock(&t->res_lock);
     if (!mm)
         return NULL;
-    if (last)
-        mm_note_rss(mm);
-    if (mm->hiwater_rss > t->tg->max_rss_pages)
-        t->tg->max_rss_pages = mm->hiwater_rss;
+    if (last) {
+        most = mm_note_rss(mm);
+        if (most > t->tg->max_rss_pages)
+            WRITE_ONCE(t->tg->max_rss_pages, most);
+    }
     return mm_put_but_as(mm);
 }
 
