@@ -244,11 +244,6 @@ static void tty_release(struct file *f)
 
 /* ---- reading and writing ---- */
 
-static struct task *task_of(const struct uio *uio)
-{
-    return uio->us ? container_of(uio->us, struct task, us) : NULL;
-}
-
 static int64_t tty_read(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct tty *tty = f->private_data;
@@ -259,8 +254,8 @@ static int64_t tty_read(struct file *f, struct uio *uio, int64_t *pos)
 
     if (READ_ONCE(tty->hung_up))
         return 0;
-    if (task_of(uio))
-        n = tty_check_job(task_of(uio), tty, LX_SIGTTIN);
+    if (task_of_uio(uio))
+        n = tty_check_job(task_of_uio(uio), tty, LX_SIGTTIN);
     if (n)
         return n;
     buf = kmalloc(MAX(size, 1UL));
@@ -282,8 +277,8 @@ static int64_t tty_write(struct file *f, struct uio *uio, int64_t *pos)
     int64_t done = 0, n = 0;
     size_t taken;
 
-    if (task_of(uio) && tty_lflag(tty, LX_TOSTOP))
-        n = tty_check_job(task_of(uio), tty, LX_SIGTTOU);
+    if (task_of_uio(uio) && tty_lflag(tty, LX_TOSTOP))
+        n = tty_check_job(task_of_uio(uio), tty, LX_SIGTTOU);
     if (n)
         return n;
     while (uio->left) {

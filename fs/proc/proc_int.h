@@ -123,8 +123,6 @@ int64_t proc_dir_llseek(struct file *f, int64_t offset, int whence);
 int proc_parse_id(const char *name, int32_t *out) MUST_CHECK;
 /* May ctx's task look into it? The kernel itself may. */
 bool proc_may_access(const struct vfs_ctx *ctx, struct task *task);
-/* The task that reads or writes through uio; NULL: the kernel. */
-struct task *proc_reader_of(const struct uio *uio);
 
 DECLARE_OPS(inode_ops, proc_dir_inode_ops);
 DECLARE_OPS(inode_ops, proc_file_inode_ops);

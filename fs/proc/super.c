@@ -187,11 +187,6 @@ bool proc_may_access(const struct vfs_ctx *ctx, struct task *task)
     return !ctx || !ctx->task || task_may_access(ctx->task, task);
 }
 
-struct task *proc_reader_of(const struct uio *uio)
-{
-    return uio->us ? container_of(uio->us, struct task, us) : NULL;
-}
-
 static int dir_lookup(struct inode *dir, const char *name, struct inode **out)
 {
     const struct proc_node *node = proc_node_of(proc_inode(dir));

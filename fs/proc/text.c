@@ -124,7 +124,7 @@ static int64_t text_read(struct file *f, struct uio *uio, int64_t *pos)
     }
     mutex_unlock(&r->lock);
     if (!s) {
-        err = make_snapshot(f, proc_reader_of(uio), &s);
+        err = make_snapshot(f, task_of_uio(uio), &s);
         if (err)
             return err;
         ref_get(&s->ref);
@@ -156,7 +156,7 @@ static int64_t text_write(struct file *f, struct uio *uio, int64_t *pos)
     if (n < 0)
         return n;
     text[n] = '\0';
-    r = entry_begin(f, proc_reader_of(uio), &e);
+    r = entry_begin(f, task_of_uio(uio), &e);
     if (r)
         return r;
     r = e.node->store ? e.node->store(&e, text, (size_t)n) : -EINVAL;

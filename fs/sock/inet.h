@@ -55,6 +55,17 @@ enum {
     INET_RECV_AUXDATA = 0x1000, /* PACKET_AUXDATA */
 };
 
+/* IP_PKTINFO and IPV6_PKTINFO: struct in_pktinfo, struct in6_pktinfo. */
+struct lx_in_pktinfo {
+    int32_t iface;
+    uint32_t local_be, to_be;
+};
+
+struct lx_in6_pktinfo {
+    uint8_t addr[16];
+    uint32_t iface;
+};
+
 static inline struct inet_sock *inet_of(struct sock *sk)
 {
     return container_of(sk, struct inet_sock, sk);
@@ -100,6 +111,8 @@ struct inet_bufs {
     uint32_t count;
 };
 int64_t inet_bufs_fill(struct inet_bufs *b, struct uio *uio, uint32_t max) MUST_CHECK;
+/* A datagram: all that uio has, or an error with uio as it was. */
+int64_t inet_bufs_fill_whole(struct inet_bufs *b, struct uio *uio) MUST_CHECK;
 void inet_bufs_put(struct inet_bufs *b);
 /* Fragments to the guest: bytes moved or -EFAULT. */
 int64_t inet_frags_out(const struct pkt_frag *frags, uint32_t count, struct uio *uio) MUST_CHECK;

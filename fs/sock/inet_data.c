@@ -40,6 +40,18 @@ int64_t inet_bufs_fill(struct inet_bufs *b, struct uio *uio, uint32_t max)
     return total ? total : n;
 }
 
+int64_t inet_bufs_fill_whole(struct inet_bufs *b, struct uio *uio)
+{
+    uint64_t size = uio->left;
+    int64_t n = inet_bufs_fill(b, uio, (uint32_t)size);
+
+    if (n >= 0 && (uint64_t)n < size) {
+        uio_revert(uio, (uint64_t)n);
+        return -EFAULT;
+    }
+    return n;
+}
+
 int64_t inet_frags_out(const struct pkt_frag *frags, uint32_t count, struct uio *uio)
 {
     int64_t total = 0;

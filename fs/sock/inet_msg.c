@@ -11,16 +11,6 @@
 #include "sentry/base/string.h"
 #include "sentry/mm/usermem.h"
 
-struct lx_in_pktinfo {
-    int32_t iface;
-    uint32_t local_be, to_be;
-};
-
-struct lx_in6_pktinfo {
-    uint8_t addr[16];
-    uint32_t iface;
-};
-
 void inet_timestamp_out(struct sock_recv *r, uint32_t wants, uint64_t ns)
 {
     struct lx_timespec ts = {(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};

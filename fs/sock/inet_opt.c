@@ -377,16 +377,6 @@ int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
 
 /* ---- control messages of one datagram ---- */
 
-struct lx_in_pktinfo {
-    int32_t iface;
-    uint32_t local_be, to_be;
-};
-
-struct lx_in6_pktinfo {
-    uint8_t addr[16];
-    uint32_t iface;
-};
-
 static int pktinfo_in(int level, const void *data, uint64_t size, struct sock_ip_control *out)
 {
     if (level == LX_SOL_IP) {

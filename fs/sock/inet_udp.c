@@ -111,11 +111,7 @@ static int64_t udp_sock_send(struct sock *sk, struct sock_send *s)
     if (err)
         return err;
     mutex_lock(&is->send_lock);
-    n = inet_bufs_fill(&bufs, s->uio, DATAGRAM_MAX6);
-    if (n >= 0 && (uint64_t)n < size) {
-        uio_revert(s->uio, (uint64_t)n);
-        n = -EFAULT;
-    }
+    n = inet_bufs_fill_whole(&bufs, s->uio);
     if (n >= 0) {
         netns_lock(is->ns);
         n = udp_send(is->udp, &send, bufs.frags, bufs.count);

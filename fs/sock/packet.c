@@ -142,11 +142,7 @@ static int64_t packet_sock_send(struct sock *sk, struct sock_send *s)
     if (size > PACKET_MAX)
         return -EMSGSIZE;
     mutex_lock(&is->send_lock);
-    n = inet_bufs_fill(&bufs, s->uio, PACKET_MAX);
-    if (n >= 0 && (uint64_t)n < size) {
-        uio_revert(s->uio, (uint64_t)n);
-        n = -EFAULT;
-    }
+    n = inet_bufs_fill_whole(&bufs, s->uio);
     if (n >= 0) {
         netns_lock(is->ns);
         n = packet_send(is->packet, &send, bufs.frags, bufs.count);

@@ -89,16 +89,10 @@ struct sock_cred sock_cred_of(const struct task *t)
 
 /* ---- as a file: read and write are recv and send without flags ---- */
 
-/* Whose guest memory it is; NULL: the kernel's (sendfile, splice). */
-static struct task *task_of(const struct uio *uio)
-{
-    return uio->us ? container_of(uio->us, struct task, us) : NULL;
-}
-
 static int64_t sock_read(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct sock *sk = f->private_data;
-    struct sock_recv r = {.t = task_of(uio), .uio = uio};
+    struct sock_recv r = {.t = task_of_uio(uio), .uio = uio};
     int64_t n = sock_ops_of(sk)->recv(sk, &r);
 
     for (uint32_t i = 0; i < r.file_count; i++)
@@ -111,7 +105,7 @@ static int64_t sock_write(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct sock *sk = f->private_data;
     struct sock_send s = {
-        .t = task_of(uio), .uio = uio, .nonblock = READ_ONCE(f->flags) & LX_O_NONBLOCK};
+        .t = task_of_uio(uio), .uio = uio, .nonblock = READ_ONCE(f->flags) & LX_O_NONBLOCK};
     int64_t n = sock_ops_of(sk)->send(sk, &s);
 
     if (s.blocked_on)

@@ -231,6 +231,12 @@ static inline bool task_capable(const struct task *t, int cap)
     return cred_capable(t->cred, cap);
 }
 
+/* Whose guest memory a uio is: who reads or writes now; NULL: the kernel itself. */
+static inline struct task *task_of_uio(const struct uio *uio)
+{
+    return uio->us ? container_of(uio->us, struct task, us) : NULL;
+}
+
 /* ---- look-up: counted results ---- */
 struct task *task_get(struct task *t);
 void task_put(struct task *t);
