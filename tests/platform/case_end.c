@@ -195,19 +195,23 @@ CASE(many_spaces)
     }
 }
 
+#define HOST_TICK_NS 10000000UL /* at CONFIG_HZ=100, the slowest */
+
 static void steps_host_accounting(struct box *b)
 {
-    uint64_t user, system, user2, system2, mask = 1, start;
+    uint64_t user, system, user2, system2, mask = 1, start, most;
     cpu_set_t all;
 
     CHECK_EQ(run_guest(b, g_call, 0, 0, 0), PEV_SYSCALL);
-    platform_ctx_cpu_time(b->ctx, &user, &system);
     start = now_ns();
+    platform_ctx_cpu_time(b->ctx, &user, &system);
     do {
         CHECK_EQ(run_guest(b, g_lock_add, BOX_DATA, 1000000, 0), PEV_SYSCALL);
         platform_ctx_cpu_time(b->ctx, &user2, &system2);
     } while (user2 + system2 < user + system + 10000000UL);
-    CHECK(user2 - user <= now_ns() - start && system2 - system <= now_ns() - start);
+    /* The host brings the time of a process that runs elsewhere up to date at its ticks only. */
+    most = now_ns() - start + HOST_TICK_NS;
+    CHECK(user2 - user <= most && system2 - system <= most);
     CHECK_EQ(platform_ctx_set_affinity(b->ctx, &mask, 1), 0);
     CHECK_EQ(run_guest(b, g_lock_add, BOX_DATA, 1000000, 0), PEV_SYSCALL);
     CHECK_EQ(run_guest(b, g_lock_add, BOX_DATA, 1000000, 0), PEV_SYSCALL);
