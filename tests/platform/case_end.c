@@ -213,9 +213,11 @@ static void steps_host_accounting(struct box *b)
     most = now_ns() - start + HOST_TICK_NS;
     CHECK(user2 - user <= most && system2 - system <= most);
     CHECK_EQ(platform_ctx_set_affinity(b->ctx, &mask, 1), 0);
-    CHECK_EQ(run_guest(b, g_lock_add, BOX_DATA, 1000000, 0), PEV_SYSCALL);
-    CHECK_EQ(run_guest(b, g_lock_add, BOX_DATA, 1000000, 0), PEV_SYSCALL);
-    CHECK_EQ(platform_ctx_cpu(b->ctx), 0);
+    /* A stub may say where it runs behind its event, and be preempted there: a later call tells. */
+    for (unsigned calls = 0; calls < 2 || platform_ctx_cpu(b->ctx) != 0; calls++) {
+        CHECK(calls < 100);
+        CHECK_EQ(run_guest(b, g_lock_add, BOX_DATA, 1000000, 0), PEV_SYSCALL);
+    }
     sched_getaffinity(0, sizeof(all), &all);
     CHECK_EQ(platform_ctx_set_affinity(b->ctx, (uint64_t *)&all, 1), 0);
 }
