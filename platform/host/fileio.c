@@ -1,4 +1,6 @@
 /* Host calls on open descriptors: data, sizes, ioctls, readiness. Names are in filenames.c. */
+#include <linux/fcntl.h>
+
 #include "platform/host/raw.h"
 
 int64_t host_close(int fd)
@@ -59,6 +61,16 @@ int64_t host_memfd_create(const char *name, uint32_t flags)
 int64_t host_fcntl(int fd, int cmd, uint64_t arg)
 {
     return raw3(__NR_fcntl, INT(fd), INT(cmd), arg);
+}
+
+/*
+ * Not F_SEAL_WRITE: that waits for references to the pages, such as the host's own compaction
+ * takes, and gives up with EBUSY after 0.15 s. They could be somebody's who writes; here nobody is.
+ */
+int64_t host_memfd_seal(int fd)
+{
+    return host_fcntl(fd, F_ADD_SEALS,
+                      F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE);
 }
 
 int64_t host_ioctl(int fd, uint64_t request, void *arg)

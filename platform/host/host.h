@@ -78,6 +78,11 @@ struct host_statfs {
 int64_t host_fstatfs(int fd, struct host_statfs *out);
 int64_t host_memfd_create(const char *name, uint32_t flags);
 int64_t host_fcntl(int fd, int cmd, uint64_t arg);
+/*
+ * A memory file that nobody has mapped to write: from here on its size and content stay. Never
+ * EBUSY, whoever holds its pages at the time.
+ */
+int64_t host_memfd_seal(int fd);
 int64_t host_ioctl(int fd, uint64_t request, void *arg);
 int64_t host_copy_file_range(int in, int64_t *in_off, int out, int64_t *out_off, size_t n);
 

@@ -21,10 +21,8 @@
 #define TEXT_MAX   (1UL << 30) /* of one copy */
 #define CLOCK_REAL 0
 /* Times of change are no finer than the host's clock tick: a file this young may change unseen. */
-#define SETTLED_NS       50000000UL
-#define HOST_F_ADD_SEALS 1033
-#define HOST_SEALS       15 /* seal, shrink, grow, write */
-#define HOST_MFD_FLAGS   3  /* cloexec, allow sealing */
+#define SETTLED_NS     50000000UL
+#define HOST_MFD_FLAGS 3 /* cloexec, allow sealing */
 
 struct mpk_text {
     struct list node; /* state.texts, the latest used first; or not in it */
@@ -191,7 +189,7 @@ static int fill(struct mpk_text *text, int fd)
         r = copy_and_scan(text, fd, buf);
     kfree(buf);
     if (r >= 0)
-        r = host_fcntl(text->fd, HOST_F_ADD_SEALS, HOST_SEALS);
+        r = host_memfd_seal(text->fd);
     return r < 0 ? (int)r : 0;
 }
 

@@ -121,7 +121,9 @@ int wx_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uin
         err = mpk_text_get(fd, offset, size, ready ? file : NULL, &text);
     }
     if (err) {
-        wx_say_refused(wx, addr, "a file's code cannot be copied");
+        if (wx->refused++ < REFUSED_LINES_MAX)
+            log_warn("mpk: not executable at 0x%lx: a file's code cannot be copied: error %d", addr,
+                     -err);
         return err;
     }
     mutex_lock(&wx->lock);

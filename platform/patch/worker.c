@@ -255,7 +255,7 @@ static int store_runs(struct patch_file *f, const uint8_t *text)
         }
     }
     if (!err)
-        err = host_fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+        err = host_memfd_seal(fd);
     if (err) {
         host_close(fd);
         return (int)err;
