@@ -29,6 +29,7 @@ test-pku: build
 # containerd and podman over runsc, where they are installed; nothing is installed here.
 test-clients: build
 	./tests/oci/clients.sh $(BUILD)/runsc systrap
+	CHAOS_COUNT=200 ./tests/oci/chaos.sh $(BUILD)/runsc systrap
 
 sanitize: packages
 	cmake -S . -B $(BUILD)-asan -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCVISOR_SANITIZE=address,undefined

@@ -59,6 +59,7 @@ static NORETURN void become_hook(const struct hook *h, int in, int out, pid_t ns
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL); /* ignored here once a hook was fed */
     setpgid(0, 0);
     if (ns_pid)
         enter(ns_pid);

@@ -496,7 +496,7 @@ int sandbox_enter(struct sandbox *s, struct cli_error *err)
 {
     char byte;
 
-    if (write(s->sync_fd, "g", 1) != 1)
+    if (send(s->sync_fd, "g", 1, MSG_NOSIGNAL) != 1)
         return fail(err, 1, "the sandbox's process ended at once");
     if (read(s->sync_fd, &byte, 1) == 1)
         return 0;
