@@ -15,6 +15,8 @@ struct global_options {
     const char *patch;   /* "on" or "off" */
     const char *network; /* "sandbox" or "none" */
     const char *pcap;    /* file, or NULL */
+    const char *coredump_dir;
+    int64_t coredump_limit; /* MiB */
     bool log_json, debug, strace, unsafe_mpk, unsafe_no_jail, systemd_cgroup, version, patch_stats;
     /* how and what to trace: each but the format implies strace */
     const char *strace_format;

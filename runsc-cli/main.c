@@ -37,6 +37,10 @@ const struct opt global_opts[] = {
      "sandbox (default): the container's network namespace, for do a link of its own; none"},
     {"pcap", 0, OPT_STRING, G(pcap), "FILE",
      "packets of the first interface, or of lo without one, into FILE (pcapng)"},
+    {"coredump-dir", 0, OPT_STRING, G(coredump_dir), "DIR",
+     "cores of crashed programs go into this directory of the host"},
+    {"coredump-limit", 0, OPT_INT, G(coredump_limit), "MIB",
+     "what all cores of a sandbox may take there together (default 4096)"},
     {"unsafe-mpk", 0, OPT_FLAG, G(unsafe_mpk), NULL,
      "mpk without protection keys, which does not isolate: for trusted programs"},
     {"unsafe-no-jail", 0, OPT_FLAG, G(unsafe_no_jail), NULL,
@@ -205,7 +209,8 @@ int main(int argc, char **argv)
                                .root = default_root(),
                                .log_format = "text",
                                .strace_format = "text",
-                               .rootless = "auto"};
+                               .rootless = "auto",
+                               .coredump_limit = 4096};
     struct cli_error err = {.status = 1};
     bool help = false;
     int i = opts_parse(global_opts, &g, argc, argv, &help, &err), r = i;

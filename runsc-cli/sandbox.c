@@ -125,8 +125,11 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .commit_fd = -1,
         .null_fd = -1,
         .pcap_fd = -1,
+        .coredump_fd = -1,
     };
     s->pcap = global->pcap;
+    if (sandbox_core_directory(global, &s->config, err) < 0)
+        return -1;
     s->config.log_fd = open_log(global, err);
     if (s->config.log_fd < 0 && global->log)
         return -1;
@@ -160,7 +163,7 @@ static size_t kept_fds(const struct sandbox *s, int error_fd, int sync_fd, int *
     const struct boot_config *c = &s->config;
     size_t n = 0, unique = 0;
     const int single[] = {c->pcap_fd, c->log_fd, c->rootfs_fd,   c->control_fd, c->status_fd,
-                          error_fd,  c->init.tty_fd, sync_fd,       c->null_fd};
+                          error_fd,  c->init.tty_fd, sync_fd, c->null_fd, c->coredump_fd};
 
     for (size_t i = 0; i < ARRAY_SIZE(single); i++)
         list[n++] = single[i];

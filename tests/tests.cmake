@@ -47,7 +47,7 @@ if(NOT CVISOR_SANITIZE)
   lint_test(no-mutable-globals tests/lint/no-mutable-globals.sh ${KERNEL_OBJECT})
 endif()
 
-foreach(part abi oci apps escape fuzz conformance net)
+foreach(part abi oci debug apps escape fuzz conformance net)
   include(tests/${part}/tests.cmake OPTIONAL)
 endforeach()
 include(tests/platform/platform.cmake)

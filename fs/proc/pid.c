@@ -54,7 +54,7 @@ static PROC_NODES(pid_nodes) = {
      .flags = PROC_THREAD},
     PROC_FILE("cmdline", proc_show_pid_cmdline),
     PROC_RW("comm", proc_show_pid_comm, proc_store_pid_comm),
-    PROC_FILE("coredump_filter", proc_show_pid_coredump_filter),
+    PROC_RW("coredump_filter", proc_show_pid_coredump_filter, proc_store_pid_coredump_filter),
     LINK_TO("cwd", proc_cwd_ops),
     SECRET("environ", proc_show_pid_environ),
     LINK_TO("exe", proc_exe_ops),

@@ -3,6 +3,7 @@
  * identity maps. Other tasks' memory is read with mm_read, under no lock.
  */
 #include "fs/proc/proc_pid.h"
+#include "sentry/abi/core.h"
 #include "sentry/abi/sched.h"
 #include "sentry/mm/mm.h"
 
@@ -261,7 +262,28 @@ int proc_show_pid_children(const struct proc_entry *e, struct strbuf *sb)
 
 int proc_show_pid_coredump_filter(const struct proc_entry *e, struct strbuf *sb)
 {
-    strbuf_puts(sb, "00000033\n");
+    struct mm *mm = task_mm_get(e->task);
+
+    if (!mm)
+        return 0;
+    strbuf_printf(sb, "%08x\n", READ_ONCE(mm->dump_filter));
+    mm_put(mm);
+    return 0;
+}
+
+int proc_store_pid_coredump_filter(const struct proc_entry *e, char *text, size_t size)
+{
+    struct mm *mm;
+    uint64_t value;
+    int err = proc_parse_number(text, &value);
+
+    if (err)
+        return err;
+    mm = task_mm_get(e->task);
+    if (!mm)
+        return -ESRCH;
+    WRITE_ONCE(mm->dump_filter, (uint32_t)value & LX_DUMP_FILTER_BITS);
+    mm_put(mm);
     return 0;
 }
 

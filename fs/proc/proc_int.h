@@ -121,6 +121,8 @@ bool proc_emit_nodes(struct dir_filler *df, const struct proc_node *nodes, uint3
 int64_t proc_dir_llseek(struct file *f, int64_t offset, int whence);
 /* Decimal without leading zeros, as entries are named; -ENOENT. */
 int proc_parse_id(const char *name, int32_t *out) MUST_CHECK;
+/* A number as settings take it: decimal, 0x or 0 before it; blanks around it. -EINVAL. */
+int proc_parse_number(const char *text, uint64_t *out) MUST_CHECK;
 /* May ctx's task look into it? The kernel itself may. */
 bool proc_may_access(const struct vfs_ctx *ctx, struct task *task);
 
@@ -194,4 +196,5 @@ PROC_SHOW(proc_show_pid_mountinfo);
 PROC_SHOW(proc_show_pid_mountstats);
 PROC_SHOW(proc_show_pid_fdinfo);
 int proc_store_pid_comm(const struct proc_entry *e, char *text, size_t size);
+int proc_store_pid_coredump_filter(const struct proc_entry *e, char *text, size_t size);
 int proc_store_pid_oom_score_adj(const struct proc_entry *e, char *text, size_t size);

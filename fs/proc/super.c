@@ -172,6 +172,43 @@ int proc_nameless_path(struct inode *inode, const char *name, struct path *out)
 
 /* ---- directories ---- */
 
+static int digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
+}
+
+int proc_parse_number(const char *text, uint64_t *out)
+{
+    uint64_t value = 0;
+    int base = 10, digits = 0;
+
+    while (is_blank(*text))
+        text++;
+    if (text[0] == '0' && text[1]) {
+        base = (text[1] | 0x20) == 'x' ? 16 : 8;
+        text += base == 16 ? 2 : 0;
+    }
+    for (; digit_of(*text) < base; text++, digits++) {
+        if (__builtin_mul_overflow(value, (uint64_t)base, &value) ||
+            __builtin_add_overflow(value, (uint64_t)digit_of(*text), &value))
+            return -EINVAL;
+    }
+    while (is_blank(*text))
+        text++;
+    if (!digits || *text)
+        return -EINVAL;
+    *out = value;
+    return 0;
+}
+
 int proc_parse_id(const char *name, int32_t *out)
 {
     uint64_t v;

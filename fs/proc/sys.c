@@ -7,6 +7,7 @@
 #include "platform/host/host.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/hash.h"
+#include "sentry/base/log.h"
 
 #define CAP_LAST_CAP  CRED_CAP_LAST
 #define MAX_MAP_COUNT 65530
@@ -33,8 +34,6 @@ SYS_TEXT(show_threads_max, "%d\n", THREADS_MAX)
 SYS_TEXT(show_cap_last_cap, "%d\n", CAP_LAST_CAP)
 SYS_TEXT(show_ngroups_max, "%d\n", NGROUPS_MAX)
 SYS_TEXT(show_overflow_id, "%d\n", OVERFLOW_ID)
-SYS_TEXT(show_core_pattern, "core\n")
-SYS_TEXT(show_core_uses_pid, "0\n")
 SYS_TEXT(show_randomize, "2\n")
 SYS_TEXT(show_zero, "0\n")
 SYS_TEXT(show_one, "1\n")
@@ -68,6 +67,44 @@ static int store_uts(const struct proc_entry *e, char *name, const char *text)
     name[n] = '\0';
     mutex_unlock(&e->k->uts_lock);
     return 0;
+}
+
+static int show_core_pattern(const struct proc_entry *e, struct strbuf *sb)
+{
+    return show_uts(e, e->k->core.pattern, sb);
+}
+
+/* Handlers behind a pipe are not there: as if core_pattern could not name one. */
+static int store_core_pattern(const struct proc_entry *e, char *text, size_t size)
+{
+    char *end = strchr(text, '\n');
+
+    if (end)
+        *end = '\0';
+    if (*text == '|') {
+        log_warn("core_pattern: programs that read cores from a pipe are not supported");
+        return -EINVAL;
+    }
+    mutex_lock(&e->k->uts_lock);
+    str_copy(e->k->core.pattern, text, sizeof(e->k->core.pattern));
+    mutex_unlock(&e->k->uts_lock);
+    return 0;
+}
+
+static int show_core_uses_pid(const struct proc_entry *e, struct strbuf *sb)
+{
+    strbuf_printf(sb, "%u\n", READ_ONCE(e->k->core.uses_pid));
+    return 0;
+}
+
+static int store_core_uses_pid(const struct proc_entry *e, char *text, size_t size)
+{
+    uint64_t value;
+    int err = proc_parse_number(text, &value);
+
+    if (!err)
+        WRITE_ONCE(e->k->core.uses_pid, (uint32_t)value);
+    return err;
 }
 
 static int show_hostname(const struct proc_entry *e, struct strbuf *sb)
@@ -138,8 +175,8 @@ static PROC_NODES(yama_nodes) = {
 
 static PROC_NODES(kernel_nodes) = {
     PROC_FILE("cap_last_cap", show_cap_last_cap),
-    PROC_FILE("core_pattern", show_core_pattern),
-    PROC_FILE("core_uses_pid", show_core_uses_pid),
+    PROC_RW("core_pattern", show_core_pattern, store_core_pattern),
+    PROC_RW("core_uses_pid", show_core_uses_pid, store_core_uses_pid),
     PROC_FILE("dmesg_restrict", show_one),
     PROC_RW("domainname", show_domainname, store_domainname),
     PROC_RW("hostname", show_hostname, store_hostname),

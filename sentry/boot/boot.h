@@ -87,6 +87,9 @@ struct boot_config {
     int error_fd;  /* a start-up failure goes here: one status byte, then the message */
 
     int pcap_fd; /* --pcap's file; -1: none */
+    /* --coredump-dir's host directory, or -1; cores there take at most coredump_limit bytes */
+    int coredump_fd;
+    uint64_t coredump_limit;
     const struct boot_network *network; /* boot_net.h; NULL: loopback only */
 
     int rootfs_fd;

@@ -222,6 +222,30 @@ static int mount_one(struct boot *b, const struct boot_mount *m)
     return r;
 }
 
+/* --coredump-dir: a mount that no guest sees. */
+static int core_directory(struct boot *b)
+{
+    struct hostfs_options options = {.cache = HOSTFS_SHARED};
+    struct kernel *k = b->kernel;
+    struct superblock *sb;
+    struct mount *hidden;
+    int r;
+
+    if (b->config->coredump_fd < 0)
+        return 0;
+    r = hostfs_create(b->config->coredump_fd, &options, &sb);
+    if (r < 0)
+        return r;
+    r = mount_create_detached(sb, "cores", LX_MS_NOSUID | LX_MS_NODEV | LX_MS_NOEXEC, &hidden);
+    sb_put(sb);
+    if (r < 0)
+        return r;
+    k->core.dir_cred = cred_get(b->ctx.cred);
+    k->core.dir_left = b->config->coredump_limit;
+    k->core.dir = (struct path){hidden, dentry_get(hidden->root)};
+    return 0;
+}
+
 int boot_fs_mounts(struct boot *b)
 {
     for (size_t i = 0; i < b->config->mount_count; i++) {
@@ -232,6 +256,8 @@ int boot_fs_mounts(struct boot *b)
             return boot_fail(b, 1, "cannot mount %s on %s: %s", m->source, m->destination,
                              boot_error(r));
     }
+    if (core_directory(b) < 0)
+        return boot_fail(b, 1, "--coredump-dir: the directory cannot be used");
     /* The root path may have been mounted over; and cwd starts there. */
     mount_descend(&b->ctx.root);
     return 0;

@@ -209,6 +209,8 @@ static int replace_memory(struct task *t, bool *gone)
     t->past_user_ns += user_ns;
     t->past_system_ns += system_ns;
     mutex_unlock(&t->tg->sig_lock);
+    if (mm)
+        mm->dump_filter = old->dump_filter;
     mm_put(old);
     task_release_vfork(t);
     return mm ? 0 : -ENOMEM;

@@ -58,6 +58,7 @@ int kernel_create(const void *hooks, struct kernel **out)
     k->boot_monotonic_ns = host_clock_ns(HOST_CLOCK_MONOTONIC);
     str_copy(k->hostname, "cvisor", sizeof(k->hostname));
     str_copy(k->domainname, "(none)", sizeof(k->domainname));
+    str_copy(k->core.pattern, "core", sizeof(k->core.pattern));
     err = create_parts(k);
     if (err) {
         kernel_destroy(k);

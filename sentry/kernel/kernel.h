@@ -7,6 +7,7 @@
 #include "fs/epoll.h"
 #include "sentry/base/idalloc.h"
 #include "sentry/base/lock.h"
+#include "sentry/kernel/core.h"
 #include "sentry/kernel/task.h"
 
 #define INIT_PID 1
@@ -50,6 +51,14 @@ struct kernel {
     uint64_t boot_realtime_ns, boot_monotonic_ns;
     struct mutex uts_lock;
     char hostname[65], domainname[65];
+    struct {
+        char pattern[CORE_PATTERN_MAX]; /* kernel.core_pattern; guarded by uts_lock */
+        uint32_t uses_pid;              /* kernel.core_uses_pid */
+        /* --coredump-dir, set before init: cores go there instead; dentry NULL: none */
+        struct path dir;
+        const struct cred *dir_cred;
+        uint64_t dir_left; /* bytes that cores may still take there */
+    } core;
     struct futex_table *futexes;
     struct timer_queue *timers;
     struct shm_space *shm; /* System V segments */

@@ -13,11 +13,13 @@ struct delivery {
     int signo;
     struct lx_siginfo info;
     struct lx_sigaction act;
+    struct core_stop core;
 };
 
 enum step {
     STEP_NONE,
     STEP_DEAD,
+    STEP_CORE,
     STEP_AGAIN,
     STEP_CONTINUED,
     STEP_STOP_NOW,
@@ -96,7 +98,10 @@ static enum step decide_locked(struct task *t, struct delivery *d)
     if (bit & SIGNALS_STOP)
         return STEP_STOP;
     signal_group_exit_locked(tg, t, d->signo);
-    return STEP_DEAD;
+    if (!core_wanted_locked(t, d->signo))
+        return STEP_DEAD;
+    core_begin_locked(t, &d->core, d->signo, &d->info);
+    return STEP_CORE;
 }
 
 static enum step next_step(struct task *t, struct delivery *d)
@@ -160,6 +165,9 @@ bool signal_deliver(struct task *t, bool from_syscall, uint64_t syscall_nr)
     for (;;) {
         switch (next_step(t, &d)) {
         case STEP_DEAD:
+            return false;
+        case STEP_CORE:
+            core_run(t, &d.core, from_syscall ? syscall_nr : UINT64_MAX);
             return false;
         case STEP_AGAIN:
             break;

@@ -118,6 +118,10 @@ static void complete_locked(struct thread_group *tg, struct task *t, int signo, 
     lx_sigset_t bit = LX_SIGMASK(signo);
     struct task *taker = find_taker_locked(tg, t, bit);
 
+    if (tg->core && signo == LX_SIGKILL) {
+        signal_group_exit_locked(tg, NULL, signo); /* the dumper, too */
+        return;
+    }
     if (!taker)
         return;
     if (!tg->group_exit && !(bit & (SIGNALS_STOP | SIGNALS_IGNORE | SIGNALS_CORE)) &&

@@ -28,6 +28,7 @@
 struct kernel;
 struct tty;
 struct seccomp_filter;
+struct core_stop;
 
 enum task_state { TASK_RUNNING, TASK_ZOMBIE, TASK_DEAD };
 
@@ -99,6 +100,7 @@ struct thread_group {
     bool group_exit;         /* exit_group or a fatal signal: group_exit_status is final */
     int32_t group_exit_status;
     struct task *exec_task;  /* killing the others for its execve */
+    struct core_stop *core;  /* it is being dumped: kernel/core.h; on the dumper's stack */
     int32_t stop_signal;     /* a group stop in progress or effect: its signal; 0 none */
     uint32_t stop_count;     /* tasks that must still stop */
     bool stopped;
@@ -150,6 +152,7 @@ struct task {
     bool exiting;            /* takes no signals any more */
     bool exit_requested;     /* leaves before it runs guest code again, with exit_code */
     bool stopped;            /* waits in a group stop */
+    bool leaving;            /* is past core_join */
     lx_sigset_t blocked, saved_mask, real_blocked;
     bool mask_saved;         /* saved_mask is put back when no handler runs */
     struct sigpending pending;

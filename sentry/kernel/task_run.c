@@ -105,5 +105,6 @@ void task_main(void *arg)
         }
         from_syscall = run_once(t, hooks);
     }
+    core_join(t, from_syscall ? t->syscall_nr : UINT64_MAX);
     task_finish(t);
 }

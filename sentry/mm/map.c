@@ -70,6 +70,8 @@ static uint32_t flags_of(const struct mm *mm, const struct mm_map_args *args)
 
     if (args->shared)
         flags |= VMA_SHARED;
+    else if (args->file && (args->prot & LX_PROT_WRITE))
+        flags |= VMA_WRITTEN;
     if (args->growsdown || args->stack)
         flags |= VMA_GROWSDOWN;
     if (args->noreserve)
@@ -150,7 +152,7 @@ static int map_locked(const struct uspace *us, const struct mm_limits *lim,
     v->end = addr + size;
     v->offset = src->file ? (args->file ? args->offset : 0) : addr;
     v->prot = args->prot & MM_PROT_BITS;
-    v->flags = flags;
+    v->flags = src->file ? flags : flags & ~(uint32_t)VMA_WRITTEN;
     v->file = mm_file_get(src->file);
     vma_insert(mm, v);
     vma_merge_range(mm, addr, addr + size, dead);

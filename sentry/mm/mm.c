@@ -53,6 +53,7 @@ static struct mm *alloc_mm(void)
     mm->gap_hint_size = PAGE_SIZE;
     mm->stack_limit = 8UL << 20;
     mm->dumpable = true;
+    mm->dump_filter = LX_DUMP_FILTER_DEFAULT;
     return mm;
 }
 
@@ -182,6 +183,7 @@ int mm_fork_locked(struct mm *parent, struct platform_as *as, struct platform_ct
     mm->stack_limit = parent->stack_limit;
     memcpy(mm->auxv, parent->auxv, sizeof(mm->auxv));
     mm->dumpable = parent->dumpable;
+    mm->dump_filter = parent->dump_filter;
     mm->exe = mm_file_get(parent->exe);
     mm->as = as;
     *out = mm;

@@ -57,6 +57,7 @@ enum vma_flags {
     VMA_MAY_WRITE = 1024, /* a shared file mapping that may become writable */
     VMA_HUGEPAGE = 2048,  /* MADV_HUGEPAGE, MADV_NOHUGEPAGE: told to the host */
     VMA_NOHUGEPAGE = 4096,
+    VMA_WRITTEN = 8192,   /* a private mapping of a file that is or was writable */
 };
 
 /* A copy of one VMA for callers outside mm; file is a reference the caller puts. */
@@ -87,6 +88,7 @@ struct mm {
     bool lock_future;     /* mlockall(MCL_FUTURE) */
     bool lock_on_fault;   /* ... with MCL_ONFAULT */
     bool dumpable;
+    uint32_t dump_filter; /* LX_DUMP_*: /proc/PID/coredump_filter */
     struct mm_file *exe; /* one reference or NULL */
 };
 

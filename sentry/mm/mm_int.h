@@ -6,6 +6,7 @@
 #pragma once
 
 #include "platform/platform.h"
+#include "sentry/abi/core.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mman.h"
 #include "sentry/base/checked.h"

@@ -33,6 +33,13 @@ static int may_protect(const struct vma *v, int prot)
     return 0;
 }
 
+static uint32_t flags_with(const struct vma *v, int prot)
+{
+    bool written = v->file && !(v->flags & VMA_SHARED) && (prot & LX_PROT_WRITE);
+
+    return v->flags | (written ? VMA_WRITTEN : 0);
+}
+
 /* How far from start prot can be given; *ret says why no further. */
 static uint64_t reach(const struct mm *mm, uint64_t start, uint64_t end, int prot, bool *changes,
                       int *ret)
@@ -86,7 +93,7 @@ static int protect_locked(const struct uspace *us, uint64_t start, uint64_t end,
         return ret;
     }
     for (struct vma *v = vma_isolate(mm, start, end, &spares); v && v->start < end; v = vma_next(v))
-        vma_change(mm, v, prot, v->flags);
+        vma_change(mm, v, prot, flags_with(v, prot));
     vma_merge_range(mm, start, end, dead);
     vma_spares_put(&spares);
     return stopped;

@@ -164,6 +164,8 @@ static int restrict_files(const struct boot_config *c)
                   c->root_overlay || c->root_readonly ? read_rights : attr.fs);
     for (size_t i = 0; !r && i < c->mount_count; i++)
         r = allow_mount(ruleset, &c->mounts[i], attr.fs);
+    if (!r && c->coredump_fd >= 0)
+        r = allow(ruleset, c->coredump_fd, attr.fs);
     if (!r && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         r = -errno;
     close(ruleset);
@@ -206,7 +208,7 @@ static int drop_capabilities(uint64_t keep)
 
 bool jail_writable(const struct boot_config *c)
 {
-    if (!c->root_overlay && !c->root_readonly)
+    if ((!c->root_overlay && !c->root_readonly) || c->coredump_fd >= 0)
         return true;
     for (size_t i = 0; i < c->mount_count; i++) {
         if (c->mounts[i].type == BOOT_MOUNT_BIND && !(c->mounts[i].flags & MS_RDONLY))
