@@ -105,8 +105,14 @@ int mpk_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t
     if (unlikely(!direct(ctx)))
         return mpk_as_write(ctx->as, dst, src, n, done);
     left = mpk_copy((void *)dst, src, allowed);
-    while (unlikely(left) && wx_make_writable(ctx, dst + allowed - left))
-        left = mpk_copy((void *)(dst + allowed - left), (const char *)src + allowed - left, left);
+    while (unlikely(left)) {
+        size_t at = allowed - left, got = wx_copy_out(ctx, dst + at, (const char *)src + at, left);
+
+        if (!got)
+            break;
+        at += got;
+        left = mpk_copy((void *)(dst + at), (const char *)src + at, allowed - at);
+    }
     return finish(allowed - left, n, done);
 }
 
@@ -125,16 +131,6 @@ static int check_word(const struct platform_ctx *ctx, uint64_t addr)
     return is_dead(ctx->as) ? -ESRCH : 0;
 }
 
-static int cas_here(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
-                    uint32_t *old)
-{
-    while (mpk_cas((uint32_t *)addr, expected, desired, old)) {
-        if (!wx_make_writable(ctx, addr))
-            return -EFAULT;
-    }
-    return 0;
-}
-
 int mpk_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
               uint32_t *old)
 {
@@ -143,7 +139,9 @@ int mpk_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32
     if (err)
         return err;
     if (likely(mpk_ctx_is_here(ctx)))
-        return cas_here(ctx, addr, expected, desired, old);
+        return likely(!mpk_cas((uint32_t *)addr, expected, desired, old))
+                   ? 0
+                   : wx_cas(ctx, addr, expected, desired, old);
     ctx->args[0] = addr;
     ctx->args[1] = expected;
     ctx->args[2] = desired;

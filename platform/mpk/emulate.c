@@ -426,12 +426,31 @@ void mpk_settle(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform
 
 /* ---- */
 
+static bool do_elsewhere(struct platform_ctx *ctx, struct cpu_regs *regs, const struct site_insn *s)
+{
+    enum outcome outcome = do_branch(ctx, regs, s);
+
+    return outcome == DONE || (outcome == NOT_MINE && go_away(ctx, regs, s));
+}
+
+bool mpk_step_aside(struct platform_ctx *ctx, struct cpu_regs *regs, uint64_t page)
+{
+    uint8_t bytes[INSN_MAX];
+    struct site_insn s;
+    size_t got = 0;
+
+    (void)!mpk_copy_in(ctx, bytes, regs->rip, sizeof(bytes), &got);
+    if (read_insn(&s, bytes, got, regs->rip) && (s.next <= page || do_elsewhere(ctx, regs, &s)))
+        return true;
+    wx_say_refused(&ctx->as->wx, regs->rip, "an instruction that writes to its own page");
+    return false;
+}
+
 static bool do_site(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
 {
     struct wx *wx = &ctx->as->wx;
     struct site_insn s;
     struct wx_site site;
-    enum outcome outcome;
     bool found;
 
     if (list_empty(&wx->sites)) /* a glance without the lock: its own page's came before */
@@ -444,8 +463,7 @@ static bool do_site(struct platform_ctx *ctx, struct cpu_regs *regs, struct plat
     regs->rip--;
     if (!read_insn(&s, site.bytes, site.size, regs->rip))
         return false;
-    outcome = do_branch(ctx, regs, &s);
-    if (outcome == DONE || (outcome == NOT_MINE && go_away(ctx, regs, &s)))
+    if (do_elsewhere(ctx, regs, &s))
         return true;
     wx_say_refused(wx, regs->rip, "an instruction with bytes that could open a protection key");
     set_event(event, SIGNAL_ILL, CODE_ILLOPN, TRAP_INVALID);

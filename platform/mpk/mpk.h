@@ -187,6 +187,11 @@ struct platform_ctx {
     uint64_t away_from, away_saved;
     uint8_t away_size, away_slot_size, away_register;
 
+    /* The last fault that wx_fault saw to, and how often it came again at once. */
+    uint64_t fault_rip, fault_page;
+    bool fault_write;
+    uint8_t fault_again;
+
     uint32_t command; /* futex: enum command */
     uint32_t done;    /* futex: the command's result is there */
     int64_t result;

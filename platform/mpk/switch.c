@@ -322,7 +322,7 @@ static void after_signal(struct platform_ctx *ctx, struct cpu_regs *regs,
     /* A single step is not undone: the guest would take it for ever. */
     if (mpk_ro.patch && !(event->kind == PEV_FAULT && event->trapno == TRAP_DEBUG))
         mpk_calls_fixup(ctx, regs);
-    if (event->kind == PEV_FAULT && (wx_fault(ctx, event) || mpk_emulate(ctx, regs, event)))
+    if (event->kind == PEV_FAULT && (wx_fault(ctx, regs, event) || mpk_emulate(ctx, regs, event)))
         event->kind = EVENT_NONE;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Which pages are writable, which executable, and when that changes: the rules of wx.h around the
- * host's mapping calls, and the faults by which a page goes from one to the other. Not here: the
- * tree of ranges (wx_tree.c), the look at the bytes (wx_clean.c). Takes wx.lock.
+ * host's mapping calls. Not here: the faults by which a page goes from one to the other
+ * (wx_fault.c), the tree of ranges (wx_tree.c), the look at the bytes (wx_clean.c). Takes wx.lock.
  */
 #include "platform/mpk/mpk.h"
 
@@ -12,12 +12,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"
 
-#define SIGNAL_SEGV 11
-#define CODE_ACCERR 2
-#define CODE_PKUERR 4
-#define FAULT_WRITE 2
-#define FAULT_FETCH 16
-#define CHUNK_SIZE  (WX_CHUNK_PAGES * PAGE_SIZE)
+#define CHUNK_SIZE (WX_CHUNK_PAGES * PAGE_SIZE)
 /* Scanned at once when it becomes executable; what is larger, as far as it is executed. */
 #define EAGER_MAX         (1UL << 20)
 #define REFUSED_LINES_MAX 16
@@ -34,11 +29,6 @@ static int host_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int 
 int wx_host_protect(struct platform_ctx *ctx, uint64_t start, uint64_t end, int prot)
 {
     return (int)mpk_host_call(ctx, __NR_mprotect, start, end - start, (uint64_t)prot, 0, 0, 0);
-}
-
-static int apply(struct platform_ctx *ctx, const struct wx_range *r)
-{
-    return wx_host_protect(ctx, r->start, r->end, wx_host_prot(r->prot, r->state));
 }
 
 void wx_say_refused(struct wx *wx, uint64_t addr, const char *why)
@@ -257,8 +247,7 @@ int wx_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot)
 
 /* ---- what moves content ---- */
 
-/* The guest's own bytes come back; the range is not executable afterwards, and to be protected. */
-static int undo_sites(struct platform_ctx *ctx, uint64_t start, uint64_t end)
+int wx_undo_sites(struct platform_ctx *ctx, uint64_t start, uint64_t end)
 {
     struct wx *wx = &ctx->as->wx;
     int err;
@@ -283,7 +272,7 @@ static int open_range(struct platform_ctx *ctx, uint64_t start, uint64_t end)
     for (r = err ? NULL : wx_find(wx, start); r && r->start < end && !err; r = wx_next(r)) {
         if (r->state != WX_CLEAN && r->state != WX_HELD)
             continue;
-        err = undo_sites(ctx, r->start, r->end);
+        err = wx_undo_sites(ctx, r->start, r->end);
         if (!err)
             err = wx_host_protect(ctx, r->start, r->end, wx_host_prot(r->prot, WX_OPEN));
         if (!err)
@@ -379,92 +368,6 @@ int wx_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice
         err = (int)mpk_host_call(ctx, __NR_madvise, addr, size, (uint64_t)advice, 0, 0, 0);
     mutex_unlock(&wx->lock);
     return err;
-}
-
-/* ---- faults ---- */
-
-static bool make_writable(struct platform_ctx *ctx, struct wx_range *r, uint64_t page)
-{
-    struct wx *wx = &ctx->as->wx;
-
-    if (!(r->prot & PROT_WRITE))
-        return false;
-    if (r->state != WX_CLEAN && r->state != WX_HELD)
-        return true; /* another thread was faster */
-    if (wx_carve(wx, page, page + PAGE_SIZE))
-        return false;
-    r = wx_find(wx, page);
-    r->state = WX_OPEN;
-    if (undo_sites(ctx, page, page + PAGE_SIZE) || apply(ctx, r)) {
-        r->state = WX_HELD; /* nothing that can be executed, whatever the host made of it */
-        return false;
-    }
-    wx_merge(wx, page, page + PAGE_SIZE);
-    return true;
-}
-
-static bool make_executable(struct platform_ctx *ctx, struct wx_range *r, uint64_t page)
-{
-    struct wx *wx = &ctx->as->wx;
-    uint64_t start = page, end = page + PAGE_SIZE;
-
-    if (!(r->prot & PROT_EXEC))
-        return false;
-    if (r->state == WX_CLEAN)
-        return true; /* another thread was faster */
-    if (r->state == WX_OPEN || r->state == WX_RAW) {
-        if (!(r->prot & PROT_WRITE)) {
-            start = MAX(r->start, page & ~(CHUNK_SIZE - 1));
-            end = MIN(r->end, (page & ~(CHUNK_SIZE - 1)) + CHUNK_SIZE);
-        }
-        if (wx_clean(ctx, start, end)) {
-            if (wx_clean(ctx, page, page + PAGE_SIZE)) /* what else is there cannot be read */
-                return false;
-        }
-        r = wx_find(wx, page);
-    }
-    if (r->state == WX_HELD && !wx_fix_page(ctx, page)) {
-        wx_say_refused(wx, page, "bytes that could open a protection key");
-        return false;
-    }
-    wx_merge(wx, start, end);
-    return true;
-}
-
-bool wx_fault(struct platform_ctx *ctx, const struct platform_event *event)
-{
-    struct wx *wx = &ctx->as->wx;
-    uint64_t page = PAGE_ALIGN_DOWN(event->addr);
-    struct wx_range *r;
-    bool done = false;
-
-    if (event->signo != SIGNAL_SEGV || (event->code != CODE_ACCERR && event->code != CODE_PKUERR))
-        return false;
-    if (!(event->err & (FAULT_FETCH | FAULT_WRITE)))
-        return false;
-    mutex_lock(&wx->lock);
-    r = wx_find(wx, page);
-    if (r && r->start <= page)
-        done =
-            event->err & FAULT_FETCH ? make_executable(ctx, r, page) : make_writable(ctx, r, page);
-    mutex_unlock(&wx->lock);
-    return done;
-}
-
-bool wx_make_writable(struct platform_ctx *ctx, uint64_t addr)
-{
-    struct wx *wx = &ctx->as->wx;
-    uint64_t page = PAGE_ALIGN_DOWN(addr);
-    struct wx_range *r;
-    bool done = false;
-
-    mutex_lock(&wx->lock);
-    r = wx_find(wx, page);
-    /* Only what is not writable because of us: else it would be tried for ever. */
-    if (r && r->start <= page && (r->state == WX_CLEAN || r->state == WX_HELD))
-        done = make_writable(ctx, r, page);
-    mutex_unlock(&wx->lock);
-    return done;
 }
 
 int wx_add_clean(struct platform_as *as, uint64_t start, uint64_t end)

@@ -54,6 +54,10 @@ struct wx {
     struct list sites;
     struct list calls; /* struct wx_calls */
     uint32_t refused;  /* log lines about what was not made executable */
+    /* This page stays writable, or executable, until then; the word is to sleep on. */
+    uint64_t hold_page, hold_until;
+    bool hold_write;
+    uint32_t hold_word;
 };
 
 /* The rules, for memory.c; each does the host's calls too. Arguments as platform_map and so on. */
@@ -64,11 +68,6 @@ int wx_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot)
 int wx_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
              uint64_t new_size, uint64_t host_flags) MUST_CHECK;
 int wx_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice) MUST_CHECK;
-
-/* A fault that was ours, not the guest's: true, to be tried again. On ctx's own thread. */
-bool wx_fault(struct platform_ctx *ctx, const struct platform_event *event);
-/* The kernel could not write there: true if it can now. On ctx's own thread. */
-bool wx_make_writable(struct platform_ctx *ctx, uint64_t addr);
 
 /* The host's vDSO code in a fresh address space: clean from the start. */
 int wx_add_clean(struct platform_as *as, uint64_t start, uint64_t end) MUST_CHECK;
@@ -134,7 +133,21 @@ void wx_sites_forget(struct wx *wx, uint64_t start, uint64_t end);
 bool wx_site_find(struct wx *wx, uint64_t addr, struct wx_site *out) MUST_CHECK;
 int wx_sites_copy(struct wx *to, const struct wx *from) MUST_CHECK;
 
+/* ---- wx_fault.c; on ctx's own thread ---- */
+/* A fault that was ours, not the guest's: true, to be tried again. */
+bool wx_fault(struct platform_ctx *ctx, struct cpu_regs *regs, const struct platform_event *event);
+/*
+ * The kernel could not write to addr. How much of src it could now, up to the page's end; nothing
+ * if the page is not one that is unwritable because of us now and then.
+ */
+size_t wx_copy_out(struct platform_ctx *ctx, uint64_t addr, const void *src, size_t n) MUST_CHECK;
+/* The same for mpk_cas32: 0 or -EFAULT. */
+int wx_cas(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
+           uint32_t *old) MUST_CHECK;
+
 /* wx.c */
+/* The guest's own bytes come back; the range is not executable afterwards, and to be protected. */
+int wx_undo_sites(struct platform_ctx *ctx, uint64_t start, uint64_t end) MUST_CHECK;
 /* Our copy of a file's code in the place of what is there; the tree has nothing there. */
 int wx_map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint64_t flags,
                 const struct mpk_text *text) MUST_CHECK;
@@ -184,3 +197,8 @@ void mpk_calls_fixup(struct platform_ctx *ctx, struct cpu_regs *regs);
 void mpk_settle(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
 /* The instruction at regs->rip was made a trap by us: true, done in its stead. */
 bool mpk_emulate(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
+/*
+ * The instruction at regs->rip has to write to page, which is writable now. If it lies there
+ * itself it is done elsewhere, as the page is not executable; false: it cannot be.
+ */
+bool mpk_step_aside(struct platform_ctx *ctx, struct cpu_regs *regs, uint64_t page) MUST_CHECK;
