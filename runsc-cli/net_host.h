@@ -16,6 +16,11 @@
  */
 int net_make_private(struct boot_network *n, int *out_guard, struct cli_error *err);
 /*
+ * For the process that waits for a sandbox, once that has its own descriptors of the link: gives up
+ * its own, so that they go right after its end, and do not delay it.
+ */
+void net_release_at_exit(const struct boot_network *n, int guard);
+/*
  * The interfaces of the network namespace the caller is in, taken over: addresses and routes move
  * into n and leave the host's interfaces, packets cross by AF_PACKET. 0, or -1 with *err.
  */

@@ -273,7 +273,9 @@ static int masquerade(struct hnl_socket *nf, const char *tap, uint32_t network)
     char table[32];
     size_t hook;
 
-    snprintf(table, sizeof(table), "%s", tap);
+    /* Not the TAP's name: that is free again as soon as an earlier one has gone, whose table may be
+     * going still. Indices are not used twice. */
+    snprintf(table, sizeof(table), "cvisor-%u", if_nametoindex(tap));
     nft_batch(&b, NFNL_MSG_BATCH_BEGIN);
     nft_begin(&b, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
     hnl_attr_str(&b, NFTA_TABLE_NAME, table);

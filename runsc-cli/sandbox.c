@@ -588,6 +588,8 @@ int sandbox_run_foreground(struct sandbox *s, struct cli_error *err)
     status = sandbox_spawn(s, err);
     if (status == 0) {
         release_descriptors(p);
+        if (s->network == NETWORK_PRIVATE)
+            net_release_at_exit(&s->net, s->net_guard);
         status = read_start_error(s, err);
         if (status == 0)
             status = sandbox_wait(s->pid, signal_fd);

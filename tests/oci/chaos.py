@@ -250,6 +250,11 @@ def one(seed, bundles, before, done):
     if left:
         faults.append("processes left: %s" % left)
     after = snapshot()
+    for _ in range(200):  # the host takes a link down by and by
+        if after == before:
+            break
+        time.sleep(0.025)
+        after = snapshot()
     faults += ["%s: %s" % (k, sorted(set(after[k]) ^ set(before[k]))) for k in before if after[k] != before[k]]
     log = open(LOG).read() if os.path.exists(LOG) else ""
     for sign in ("BUG", "crash", "assert", "Sanitizer"):
