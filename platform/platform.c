@@ -282,6 +282,11 @@ unsigned platform_ctx_cpu(struct platform_ctx *ctx)
     return chosen.ops->ctx_cpu(ctx);
 }
 
+int32_t platform_ctx_host_thread(const struct platform_ctx *ctx)
+{
+    return chosen.ops->ctx_host_thread ? chosen.ops->ctx_host_thread(ctx) : 0;
+}
+
 int platform_fpu_save(struct platform_ctx *ctx, void *buf)
 {
     return chosen.ops->fpu_save(ctx, buf);

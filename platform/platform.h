@@ -243,6 +243,12 @@ int platform_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask,
                               size_t words) MUST_CHECK;
 /* The CPU the guest thread last ran on. */
 unsigned platform_ctx_cpu(struct platform_ctx *ctx);
+/*
+ * The host's number of the guest thread, in the sentry's pid namespace, as its process says it:
+ * for people who look, not to act on. 0: unknown. From any thread; the caller makes sure ctx is not
+ * freed meanwhile.
+ */
+int32_t platform_ctx_host_thread(const struct platform_ctx *ctx);
 
 /* ---- FPU: platform_facts.fpu_size bytes at buf (64-aligned), XSAVE standard format ---- */
 int platform_fpu_save(struct platform_ctx *ctx, void *buf) MUST_CHECK;

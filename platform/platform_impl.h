@@ -68,6 +68,7 @@ struct platform_ops {
     void (*ctx_cpu_time)(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
     int (*ctx_set_affinity)(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
     unsigned (*ctx_cpu)(struct platform_ctx *ctx);
+    int32_t (*ctx_host_thread)(const struct platform_ctx *ctx); /* NULL: unknown */
     int (*fpu_save)(struct platform_ctx *ctx, void *buf);
     int (*fpu_load)(struct platform_ctx *ctx, const void *buf);
     int (*fpu_reset)(struct platform_ctx *ctx);

@@ -65,6 +65,7 @@ DECLARE_COMMAND(features);
 DECLARE_COMMAND(spec);
 DECLARE_COMMAND(do);
 DECLARE_COMMAND(stats);
+DECLARE_COMMAND(debug);
 int cmd_export_metrics(const struct global_options *global, void *opts, int argc, char **args,
                        struct cli_error *err);
 int cmd_help(const struct global_options *global, void *opts, int argc, char **args,

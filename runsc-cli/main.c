@@ -78,6 +78,7 @@ const struct command commands[] = {
     COMMAND(stats, "ID", 512, 1, 1, 1, "print system calls counted, and the kernel's memory"),
     {"export-metrics", "ID", "print the same as Prometheus reads it", NULL, 0, 1, 1, 1,
      cmd_export_metrics},
+    COMMAND(debug, "[ID]", 512, 0, 1, 1, "show what a sandbox is doing, or the jail it is in"),
     COMMAND(update, "ID", 512, 1, 1, 1, "change a container's resource limits"),
     COMMAND(spec, "", 512, 0, 0, 1, "write a sample config.json"),
     COMMAND(features, "", 512, 0, 0, 1, "print what this runtime can, as JSON"),

@@ -342,6 +342,7 @@ static void spare_host_network(struct sandbox *s)
          same_namespace(s->join[0], "/proc/1/ns/net"))) {
         fprintf(stderr, "runsc: the host's network is not supported: loopback only\n");
         s->network = NETWORK_NONE;
+        s->join[0] = NULL;
     }
 }
 
@@ -385,41 +386,14 @@ static uint32_t flags_for(const struct sandbox *s)
 {
     uint32_t flags = CLONE_NEWPID | CLONE_NEWNS | s->clone_flags;
 
-    if (s->network != NETWORK_NAMESPACE && !s->join[0])
+    /* An empty one where no other is asked for, the host's own included. */
+    if (!s->join[0])
         flags |= CLONE_NEWNET;
     if (!s->join[1])
         flags |= CLONE_NEWUTS;
     if (!s->join[2])
         flags |= CLONE_NEWIPC;
     return flags;
-}
-
-static int write_maps(pid_t pid, const char *file, const struct id_map *maps, size_t count,
-                      struct cli_error *err)
-{
-    char path[64], *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    bool ok;
-
-    if (!f)
-        return fail(err, 1, "out of memory");
-    for (size_t i = 0; i < count; i++)
-        fprintf(f, "%u %u %u\n", maps[i].inside, maps[i].outside, maps[i].size);
-    fclose(f);
-    snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-    ok = write_file(path, text);
-    free(text);
-    return ok ? 0 : fail_errno(err, 1, errno, "cannot write %s", file);
-}
-
-static int map_ids(const struct sandbox *s, struct cli_error *err)
-{
-    if (s->uid_map_count == 0)
-        return 0;
-    if (write_maps(s->pid, "uid_map", s->uid_maps, s->uid_map_count, err) < 0)
-        return -1;
-    return write_maps(s->pid, "gid_map", s->gid_maps, s->gid_map_count, err);
 }
 
 static int make_channels(struct sandbox *s, int theirs[2], struct cli_error *err)
@@ -471,7 +445,7 @@ int sandbox_spawn(struct sandbox *s, struct cli_error *err)
     if (leave_namespaces(own, err) < 0)
         r = -1;
     if (r == 0)
-        r = map_ids(s, err);
+        r = sandbox_map_ids(s, err);
     return r;
 }
 

@@ -352,6 +352,11 @@ int mpk_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t 
                              0);
 }
 
+int32_t mpk_ctx_host_thread(const struct platform_ctx *ctx)
+{
+    return READ_ONCE(ctx->tid);
+}
+
 unsigned mpk_ctx_cpu(struct platform_ctx *ctx)
 {
     if (mpk_ctx_is_here(ctx))

@@ -251,6 +251,7 @@ int mpk_exec(struct platform_ctx **ctx, struct platform_as **out_as);
 void mpk_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
 int mpk_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
 unsigned mpk_ctx_cpu(struct platform_ctx *ctx);
+int32_t mpk_ctx_host_thread(const struct platform_ctx *ctx);
 
 /* stack.c */
 struct kernel_stack *mpk_stack_get(void) MUST_CHECK;

@@ -36,6 +36,11 @@ int ptrace_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size
     return (int)r;
 }
 
+int32_t ptrace_ctx_host_thread(const struct platform_ctx *ctx)
+{
+    return READ_ONCE(ctx->tid);
+}
+
 unsigned ptrace_ctx_cpu(struct platform_ctx *ctx)
 {
     struct request r = {0};

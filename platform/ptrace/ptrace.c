@@ -208,6 +208,7 @@ const struct platform_ops ptrace_platform_ops = {
     .ctx_cpu_time = ptrace_ctx_cpu_time,
     .ctx_set_affinity = ptrace_ctx_set_affinity,
     .ctx_cpu = ptrace_ctx_cpu,
+    .ctx_host_thread = ptrace_ctx_host_thread,
     .fpu_save = ptrace_fpu_save,
     .fpu_load = ptrace_fpu_load,
     .fpu_reset = ptrace_fpu_reset,

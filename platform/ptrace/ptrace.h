@@ -144,6 +144,7 @@ uint64_t ptrace_as_rss(struct platform_as *as, uint64_t *shared_pages);
 void ptrace_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
 int ptrace_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
 unsigned ptrace_ctx_cpu(struct platform_ctx *ctx);
+int32_t ptrace_ctx_host_thread(const struct platform_ctx *ctx);
 
 /* memory.c */
 /* Held while a descriptor is on its way, and by fork: a child must not get a copy of it. */

@@ -231,6 +231,11 @@ int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, siz
     return policy_guest_mask(ctx, mask, words);
 }
 
+int32_t systrap_ctx_host_thread(const struct platform_ctx *ctx)
+{
+    return READ_ONCE(ctx->tid);
+}
+
 unsigned systrap_ctx_cpu(struct platform_ctx *ctx)
 {
     return MIN(READ_ONCE(ctx->wait.stub_cpu), CPU_WORDS * 64U - 1);

@@ -32,6 +32,6 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
     .cas32 = systrap_cas32, .load32 = systrap_load32, .as_read = systrap_as_read,                  \
     .as_write = systrap_as_write, .as_rss = systrap_as_rss,                                        \
     .ctx_cpu_time = systrap_ctx_cpu_time, .ctx_set_affinity = systrap_ctx_set_affinity,            \
-    .ctx_cpu = systrap_ctx_cpu, .fpu_save = systrap_fpu_save, .fpu_load = systrap_fpu_load,        \
-    .fpu_reset = systrap_fpu_reset
+    .ctx_cpu = systrap_ctx_cpu, .ctx_host_thread = systrap_ctx_host_thread,                        \
+    .fpu_save = systrap_fpu_save, .fpu_load = systrap_fpu_load, .fpu_reset = systrap_fpu_reset
 /* clang-format on */

@@ -200,10 +200,10 @@ void context_kick(struct platform_ctx *ctx);
 int context_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
 int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
 unsigned systrap_ctx_cpu(struct platform_ctx *ctx);
+int32_t systrap_ctx_host_thread(const struct platform_ctx *ctx);
 int systrap_fpu_save(struct platform_ctx *ctx, void *buf);
 int systrap_fpu_load(struct platform_ctx *ctx, const void *buf);
 int systrap_fpu_reset(struct platform_ctx *ctx);
-
 /* account.c */
 uint64_t systrap_as_rss(struct platform_as *as, uint64_t *shared_pages);
 void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);

@@ -150,6 +150,8 @@ static int serve(struct control *s, struct control_conn *c)
         return do_pause(s, c, c->head.op == CONTROL_PAUSE);
     case CONTROL_STATS:
         return control_do_stats(s, c);
+    case CONTROL_DEBUG:
+        return control_do_debug(s, c);
     case CONTROL_FIGURES:
         return control_do_figures(s, c);
     case CONTROL_RESIZE:

@@ -28,6 +28,7 @@ enum control_op {
     CONTROL_RESUME,
     CONTROL_STATS,  /* text: "name value" a line each */
     CONTROL_RESIZE, /* arg: rows << 16 | columns; 0: ask the terminal */
+    CONTROL_DEBUG,   /* arg: enum control_debug; text: as that says */
     CONTROL_FIGURES, /* arg: enum control_figures; text: as that says */
 };
 
@@ -38,6 +39,18 @@ enum control_figures {
     CONTROL_FIGURES_PROMETHEUS,
     CONTROL_FIGURES_START,
     CONTROL_FIGURES_STOP,
+};
+
+enum control_debug {
+    /*
+     * Four lines a task: its address in the kernel (hexadecimal), tid, tgid, uid, state (R S T Z),
+     * 1 when guest code may run, the host's number of its guest thread in the sandbox (0: unknown),
+     * then rip rsp rax rbx rcx rdx rsi rdi rbp r8 to r15, hexadecimal, as of its last way into the
+     * kernel; the system call it is in, or nothing; its name; the mapping that rip is in, or
+     * nothing.
+     */
+    CONTROL_DEBUG_TASKS,
+    CONTROL_DEBUG_LANDLOCK, /* "enforced", "absent", "unknown" */
 };
 
 struct control_request {

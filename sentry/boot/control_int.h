@@ -39,6 +39,8 @@ void control_exec_check(struct control *s, struct control_conn *c);
 void control_exec_forget(struct control_exec *e);
 /* control_hooks.c: lets init go on in the end. -1 with *why: and init is dead. */
 int control_run_hooks(struct control *s, struct boot_failure *why) MUST_CHECK;
+/* control_debug.c */
+int control_do_debug(struct control *s, struct control_conn *c) MUST_CHECK;
 /* control_info.c */
 int control_do_ps(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_holders(struct control *s, struct control_conn *c) MUST_CHECK;

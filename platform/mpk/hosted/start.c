@@ -311,6 +311,7 @@ const struct platform_ops mpk_platform_ops = {
     .ctx_cpu_time = mpk_ctx_cpu_time,
     .ctx_set_affinity = mpk_ctx_set_affinity,
     .ctx_cpu = mpk_ctx_cpu,
+    .ctx_host_thread = mpk_ctx_host_thread,
     .fpu_save = mpk_fpu_save,
     .fpu_load = mpk_fpu_load,
     .fpu_reset = mpk_fpu_reset,
