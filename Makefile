@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
-.PHONY: all build packages run test test-clients test-pku sanitize clang tsan lint bench bench-compare clean
+.PHONY: all build packages install run test test-clients test-pku sanitize clang tsan lint bench bench-compare clean
 all: build
 
 packages:
@@ -14,6 +14,16 @@ $(BUILD)/build.ninja: CMakeLists.txt
 
 build: packages $(BUILD)/build.ninja
 	ninja -C $(BUILD) -j $(JOBS)
+
+# runsc, its man pages and shell completion; below DESTDIR, if given.
+PREFIX ?= /usr/local
+SHARE = $(DESTDIR)$(PREFIX)/share
+install: build
+	install -D -m 755 $(BUILD)/runsc $(DESTDIR)$(PREFIX)/bin/runsc
+	mkdir -p $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions
+	$(BUILD)/runsc help --man-pages $(SHARE)/man/man1
+	$(BUILD)/runsc completion bash > $(SHARE)/bash-completion/completions/runsc
+	$(BUILD)/runsc completion zsh > $(SHARE)/zsh/site-functions/_runsc
 
 run: build
 	./tests/lib/tour $(BUILD)/runsc

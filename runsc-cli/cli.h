@@ -4,6 +4,8 @@
 #include "runsc-cli/opts.h"
 #include "sentry/boot/boot.h"
 
+#include <stdio.h>
+
 #define RUNSC_VERSION    "0.1.0"
 #define OCI_SPEC_VERSION "1.2.0"
 
@@ -66,10 +68,16 @@ DECLARE_COMMAND(spec);
 DECLARE_COMMAND(do);
 DECLARE_COMMAND(stats);
 DECLARE_COMMAND(debug);
+DECLARE_COMMAND(install);
+DECLARE_COMMAND(uninstall);
 int cmd_export_metrics(const struct global_options *global, void *opts, int argc, char **args,
                        struct cli_error *err);
-int cmd_help(const struct global_options *global, void *opts, int argc, char **args,
-             struct cli_error *err);
+DECLARE_COMMAND(completion);
+DECLARE_COMMAND(help);
+/* man.c: as roff; man_pages: all of them, as files in dir. */
+void man_main(FILE *f);
+void man_command(FILE *f, const struct command *c);
+int man_pages(const char *dir, struct cli_error *err);
 void help_command(const struct command *c);
 /* args[0] is "syscalls"; options behind it. */
 int help_syscalls(int argc, char **args, struct cli_error *err);

@@ -27,7 +27,7 @@ struct debug_options {
 const struct opt debug_opts[] = {
     {"posture", 0, OPT_FLAG, O(posture), NULL,
      "the jail as the host has it; status 2 when it is less than promised"},
-    {"format", 'f', OPT_STRING, O(format), "F", "text (default) or json"},
+    {"format", 'f', OPT_STRING, O(format), "text|json", "(default text)"},
     {"pid", 0, OPT_INT, O(pid), "PID",
      "the sandbox's process instead of an ID (of do, too): without its guest tasks"},
     {0},

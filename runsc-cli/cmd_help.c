@@ -4,6 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
+struct help_options {
+    const char *man_pages;
+    bool man;
+};
+
+#define O(field) offsetof(struct help_options, field)
+const struct opt help_opts[] = {
+    {"man", 0, OPT_FLAG, O(man), NULL, "as a man page's source"},
+    {"man-pages", 0, OPT_STRING, O(man_pages), "DIR", "write all man pages there"},
+    {0},
+};
+
 static void help_all(void)
 {
     puts("usage: runsc [GLOBAL OPTIONS] COMMAND [OPTIONS] [ARGS]\n\ncommands:");
@@ -26,8 +38,15 @@ void help_command(const struct command *c)
 int cmd_help(const struct global_options *global, void *opts, int argc, char **args,
              struct cli_error *err)
 {
+    const struct help_options *o = opts;
+
+    if (o && o->man_pages)
+        return man_pages(o->man_pages, err);
     if (argc < 1) {
-        help_all();
+        if (o && o->man)
+            man_main(stdout);
+        else
+            help_all();
         return 0;
     }
     if (strcmp(args[0], "syscalls") == 0)
@@ -36,7 +55,10 @@ int cmd_help(const struct global_options *global, void *opts, int argc, char **a
         return fail(err, 1, "help takes one command, not %s too", args[1]);
     for (const struct command *c = commands; c->name; c++) {
         if (strcmp(args[0], c->name) == 0) {
-            help_command(c);
+            if (o && o->man)
+                man_command(stdout, c);
+            else
+                help_command(c);
             return 0;
         }
     }

@@ -32,7 +32,7 @@ struct format_options {
 
 #define F(field) offsetof(struct format_options, field)
 const struct opt list_opts[] = {
-    {"format", 'f', OPT_STRING, F(format), "F", "table (default) or json"},
+    {"format", 'f', OPT_STRING, F(format), "table|json", "(default table)"},
     {"quiet", 'q', OPT_FLAG, F(quiet), NULL, "IDs only"},
     {0},
 };
@@ -100,7 +100,7 @@ int cmd_list(const struct global_options *global, void *opts, int argc, char **a
 /* ---- ps ---- */
 
 const struct opt ps_opts[] = {
-    {"format", 'f', OPT_STRING, F(format), "F", "table (default) or json"},
+    {"format", 'f', OPT_STRING, F(format), "table|json", "(default table)"},
     {0},
 };
 

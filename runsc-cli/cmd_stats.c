@@ -12,8 +12,8 @@ struct stats_options {
 };
 
 const struct opt stats_opts[] = {
-    {"format", 'f', OPT_STRING, offsetof(struct stats_options, format), "F",
-     "table (default) or json"},
+    {"format", 'f', OPT_STRING, offsetof(struct stats_options, format), "table|json",
+     "(default table)"},
     {"collect", 0, OPT_STRING, offsetof(struct stats_options, collect), "on|off",
      "start or stop counting system calls, and print nothing"},
     {0},

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HELP_COLUMN 28
+
 static const struct opt *find(const struct opt *table, const char *word, size_t n)
 {
     for (; table && table->name; table++) {
@@ -113,6 +115,9 @@ void opts_print(const struct opt *table)
                      table->kind == OPT_FLAG ? "" : table->value);
         if (table->letter && n > 0 && (size_t)n < sizeof(left))
             snprintf(left + n, sizeof(left) - (size_t)n, ", -%c", table->letter);
-        printf("   %-28s %s\n", left, table->help);
+        if (strlen(left) > HELP_COLUMN)
+            printf("   %s\n%*s%s\n", left, HELP_COLUMN + 4, "", table->help);
+        else
+            printf("   %-*s %s\n", HELP_COLUMN, left, table->help);
     }
 }
