@@ -1,7 +1,8 @@
 /*
  * Patched call sites: which mappings of files' code there are, whether our copies that run there
  * are those with patched sites, and the files' own bytes back before the guest changes a range. The
- * image is of a process with no rights (platform/patch); it is scanned like all code.
+ * image is of a process with no rights (platform/patch); it is scanned like all code. Takes
+ * wx.calls_lock, as.lock; wx.lock is held as wx.h says.
  */
 #include "platform/mpk/mpk.h"
 
@@ -12,6 +13,8 @@
 #include "sentry/base/slab.h"
 
 #define SYSCALL_SIZE 2
+#define CLOCK_MONO   1
+#define LOOK_NS      50000
 
 SLAB_TYPE(wx_calls_slab, struct wx_calls);
 
@@ -26,26 +29,73 @@ static struct wx_calls *find(const struct wx *wx, uint64_t addr)
     return NULL;
 }
 
-static void drop(struct wx_calls *c)
+static void drop(struct wx *wx, struct wx_calls *c)
 {
+    mutex_lock(&wx->calls_lock);
     list_del(&c->node);
+    mutex_unlock(&wx->calls_lock);
+    patch_put(mpk_ro.patch, c->file);
     slab_free(&wx_calls_slab, c);
 }
 
-/* Without room for it its calls trap. */
+/* Without room for it its calls trap. The reference to file is taken over. */
 void wx_calls_add(struct wx *wx, uint64_t start, uint64_t end, int prot, struct patch_file *file,
                   bool applied)
 {
     struct wx_calls *c = slab_alloc(&wx_calls_slab);
 
-    if (!c)
+    if (!c) {
+        patch_put(mpk_ro.patch, file);
         return;
+    }
     c->start = start;
     c->end = end;
     c->prot = (uint8_t)prot;
     c->file = file;
     c->applied = applied;
+    mutex_lock(&wx->calls_lock);
     list_add(&wx->calls, &c->node);
+    mutex_unlock(&wx->calls_lock);
+}
+
+/* ---- putting back ---- */
+
+/* Since round began ctx has been in the kernel, and told there where it is in its own code. */
+static bool has_settled(const struct platform_ctx *ctx, uint32_t round)
+{
+    return load_acquire(&ctx->calls_round) == round ||
+           (load_acquire(&ctx->state) == CTX_IN_KERNEL && !load_acquire(&ctx->unsettled));
+}
+
+static bool all_settled(struct platform_as *as, uint32_t round)
+{
+    struct platform_ctx *ctx;
+    bool all = true;
+
+    mutex_lock(&as->lock);
+    list_for_each (ctx, &as->contexts, node) {
+        if (has_settled(ctx, round))
+            continue;
+        mpk_kick(ctx, 0);
+        all = false;
+    }
+    mutex_unlock(&as->lock);
+    return all;
+}
+
+/*
+ * No thread is in a piece of c afterwards, which is about to lose them: nothing is executable there
+ * from here on, and all threads come into the kernel, where mpk_calls_fixup still knows c.
+ */
+static int clear_out(struct platform_ctx *ctx, const struct wx_calls *c)
+{
+    struct wx *wx = &ctx->as->wx;
+    uint32_t round = __atomic_add_fetch(&wx->calls_round, 1, __ATOMIC_SEQ_CST);
+    int err = wx_host_protect(ctx, c->start, c->end, PROT_READ);
+
+    while (!err && !all_settled(ctx->as, round) && !load_acquire(&ctx->as->dead))
+        (void)host_futex_wait(&wx->hold_word, 0, host_clock_ns(CLOCK_MONO) + LOOK_NS);
+    return err;
 }
 
 /* Threads that run there meanwhile fault, wait for wx.lock and go on. */
@@ -59,13 +109,17 @@ static int replace(struct platform_ctx *ctx, struct wx_calls *c, bool patched)
     if (err)
         return err;
     err = wx_carve(wx, c->start, c->end);
+    if (!err && c->applied)
+        err = clear_out(ctx, c);
     if (!err) {
         wx_remove(wx, c->start, c->end);
         wx_sites_forget(wx, c->start, c->end);
         err = wx_map_text(ctx, c->start, c->end - c->start, c->prot, MAP_PRIVATE, text);
     }
+    mutex_lock(&wx->calls_lock);
     if (!err)
         c->applied = patched;
+    mutex_unlock(&wx->calls_lock);
     mpk_text_put(text);
     return err;
 }
@@ -86,7 +140,7 @@ int wx_calls_release(struct platform_ctx *ctx, uint64_t start, uint64_t end)
             err = replace(ctx, c, false);
         if (err)
             return err;
-        drop(c);
+        drop(&ctx->as->wx, c);
     }
     return 0;
 }
@@ -127,6 +181,7 @@ int wx_calls_copy(struct wx *to, const struct wx *from)
         if (!copy)
             return -ENOMEM;
         *copy = *c;
+        patch_get(mpk_ro.patch, copy->file);
         list_add(&to->calls, &copy->node);
     }
     return 0;
@@ -135,7 +190,7 @@ int wx_calls_copy(struct wx *to, const struct wx *from)
 void wx_calls_free(struct wx *wx)
 {
     while (!list_empty(&wx->calls))
-        drop(list_first(&wx->calls, struct wx_calls, node));
+        drop(wx, list_first(&wx->calls, struct wx_calls, node));
 }
 
 void mpk_calls_trapped(struct platform_ctx *ctx, uint64_t rip)
@@ -150,7 +205,7 @@ void mpk_calls_trapped(struct platform_ctx *ctx, uint64_t rip)
         if (!patch_is_ready(c->file))
             patch_trapped(mpk_ro.patch, c->file);
         else if (replace(ctx, c, true))
-            drop(c); /* it stays as it is */
+            drop(wx, c); /* it stays as it is */
     }
     mutex_unlock(&wx->lock);
 }
@@ -161,10 +216,30 @@ void mpk_calls_fixup(struct platform_ctx *ctx, struct cpu_regs *regs)
     struct wx_calls *c;
     uint32_t back;
 
-    mutex_lock(&wx->lock);
+    mutex_lock(&wx->calls_lock); /* not wx.lock: who holds that may wait for us */
     c = find(wx, regs->rip);
     if (c && c->applied &&
         patch_back(mpk_ro.patch, c->file, (uint32_t)(regs->rip - c->start), &back))
         regs->rip = back == PATCH_BACK_RCX ? regs->rcx - SYSCALL_SIZE : c->start + back;
-    mutex_unlock(&wx->lock);
+    mutex_unlock(&wx->calls_lock);
+}
+
+void mpk_calls_read_back(struct platform_as *as, void *dst, uint64_t addr, size_t n)
+{
+    struct wx *wx = &as->wx;
+    struct wx_calls *c;
+
+    if (list_empty(&wx->calls)) /* a glance: who adds one meanwhile may be taken for later */
+        return;
+    mutex_lock(&wx->calls_lock);
+    list_for_each (c, &wx->calls, node) {
+        uint64_t from = MAX(c->start, addr), to = MIN(c->end, addr + n);
+
+        if (!c->applied || from >= to)
+            continue;
+        if (host_pread(c->file->fd, (char *)dst + (from - addr), to - from,
+                       (int64_t)(c->file->key.offset + (from - c->start))) < 0)
+            break; /* it keeps what was read */
+    }
+    mutex_unlock(&wx->calls_lock);
 }

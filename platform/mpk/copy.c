@@ -67,7 +67,13 @@ static int as_copy(struct platform_as *as, uint64_t nr, uint64_t local, uint64_t
 
 int mpk_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done)
 {
-    return as_copy(as, __NR_process_vm_readv, PTR(dst), src, n, done);
+    size_t got = 0;
+    int err = as_copy(as, __NR_process_vm_readv, PTR(dst), src, n, &got);
+
+    mpk_calls_read_back(as, dst, src, got);
+    if (done)
+        *done = got;
+    return err;
 }
 
 int mpk_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done)

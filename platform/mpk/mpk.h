@@ -11,7 +11,7 @@
  * thread of the task runs on it. state says where: in the kernel, or in (or on the way to) guest
  * code. request is written by any thread.
  *
- * Locks, outermost first: as.wx.lock, as.lock, state.text_lock, state.lock.
+ * Locks, outermost first: as.wx.lock, as.wx.calls_lock, as.lock, state.text_lock, state.lock.
  */
 #pragma once
 
@@ -186,6 +186,10 @@ struct platform_ctx {
     /* An instruction done in the thread's code slot instead of at away_from; size 0: none. */
     uint64_t away_from, away_saved;
     uint8_t away_size, away_slot_size, away_register;
+
+    /* In the kernel by a signal, and its registers may still be those of a patched call's piece. */
+    uint32_t unsettled;
+    uint32_t calls_round; /* as.wx.calls_round when it went to the guest */
 
     /* The last fault that wx_fault saw to, and how often it came again at once. */
     uint64_t fault_rip, fault_page;

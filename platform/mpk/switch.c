@@ -193,7 +193,8 @@ static uint64_t guest_entered(struct platform_ctx *ctx, int signo, struct host_s
     bool in_call = rip >= mpk_ro.call.entry && rip < mpk_ro.call.end;
 
     *ctx->selector = SELECTOR_ALLOW;
-    WRITE_ONCE(ctx->state, CTX_IN_KERNEL);
+    WRITE_ONCE(ctx->unsettled, 1);
+    store_release(&ctx->state, CTX_IN_KERNEL);
     if (likely(!in_window))
         copy_registers(ctx->regs, uc);
     if (unlikely(in_call))
@@ -313,6 +314,7 @@ static void after_signal(struct platform_ctx *ctx, struct cpu_regs *regs,
 {
     unblock_kicks();
     if (event->kind == PEV_SYSCALL) {
+        store_release(&ctx->unsettled, 0);
         if (mpk_ro.patch)
             mpk_calls_trapped(ctx, regs->rip);
         return;
@@ -322,6 +324,7 @@ static void after_signal(struct platform_ctx *ctx, struct cpu_regs *regs,
     /* A single step is not undone: the guest would take it for ever. */
     if (mpk_ro.patch && !(event->kind == PEV_FAULT && event->trapno == TRAP_DEBUG))
         mpk_calls_fixup(ctx, regs);
+    store_release(&ctx->unsettled, 0);
     if (event->kind == PEV_FAULT && (wx_fault(ctx, regs, event) || mpk_emulate(ctx, regs, event)))
         event->kind = EVENT_NONE;
 }
@@ -338,6 +341,7 @@ void mpk_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_ev
         fill_frame(ctx->scratch, regs);
         write_bases(ctx, regs);
         ctx->by_call = 0;
+        store_release(&ctx->calls_round, load_acquire(&ctx->as->wx.calls_round));
         enter(ctx, quick);
         if (unlikely(load_acquire(&ctx->as->dead))) { /* on a thread of the sentry by now */
             event->kind = PEV_DEAD;

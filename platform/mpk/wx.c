@@ -110,6 +110,8 @@ int wx_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uin
         ready = file && patch_is_ready(file);
         err = mpk_text_get(fd, offset, size, ready ? file : NULL, &text);
     }
+    if (err && file)
+        patch_put(mpk_ro.patch, file);
     if (err) {
         if (wx->refused++ < REFUSED_LINES_MAX)
             log_warn("mpk: not executable at 0x%lx: a file's code cannot be copied: error %d", addr,
@@ -120,6 +122,8 @@ int wx_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uin
     err = map_locked(ctx, addr, size, prot, host_flags, fd, offset, text);
     if (!err && file)
         wx_calls_add(wx, addr, addr + size, prot, file, ready);
+    else if (file)
+        patch_put(mpk_ro.patch, file);
     mutex_unlock(&wx->lock);
     if (text)
         mpk_text_put(text);

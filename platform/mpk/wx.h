@@ -4,7 +4,8 @@
  * wants to execute: these are kept here, per address space, with what is known of their content.
  *
  * Protected by wx.lock, which every mapping call takes: nobody else changes the host's mappings in
- * the guest's range. Unranked: taken inside any of the kernel's locks, outside state.lock.
+ * the guest's range. Unranked: taken inside any of the kernel's locks, outside state.lock. Inside
+ * it wx.calls_lock and as.lock, of which neither is taken inside the other.
  */
 #pragma once
 
@@ -52,8 +53,10 @@ struct wx {
     struct mutex lock;
     struct rb_root ranges;
     struct list sites;
-    struct list calls; /* struct wx_calls */
-    uint32_t refused;  /* log lines about what was not made executable */
+    struct list calls; /* struct wx_calls; changed under calls_lock too */
+    struct mutex calls_lock;
+    uint32_t calls_round; /* counts the times that pieces went */
+    uint32_t refused;     /* log lines about what was not made executable */
     /* This page stays writable, or executable, until then; the word is to sleep on. */
     uint64_t hold_page, hold_until;
     bool hold_write;
@@ -167,7 +170,7 @@ int mpk_text_fd(const struct mpk_text *text);
 /* The pages with unsafe bytes. */
 void mpk_text_held(const struct mpk_text *text, struct wx_unsafe *out);
 
-/* ---- calls.c: patched call sites. wx.lock is held, but for the last two ---- */
+/* ---- calls.c: patched call sites. wx.lock is held, but for the last three ---- */
 /* A file's code that is mapped whole: its calls may be patched. */
 struct wx_calls {
     struct list node;
@@ -176,7 +179,8 @@ struct wx_calls {
     uint8_t prot;
     bool applied;
 };
-/* fd at [offset, offset + size) was mapped; file as patch_lookup found it. */
+/* fd at [offset, offset + size) was mapped; file as patch_lookup found it, its reference is taken.
+ */
 void wx_calls_add(struct wx *wx, uint64_t start, uint64_t end, int prot, struct patch_file *file,
                   bool applied);
 /* [start, end) goes: pieces of mappings that stay get their own bytes back. */
@@ -191,6 +195,8 @@ void wx_calls_free(struct wx *wx);
 void mpk_calls_trapped(struct platform_ctx *ctx, uint64_t rip);
 /* The guest was stopped in code that is ours: back to where it would be in its own. */
 void mpk_calls_fixup(struct platform_ctx *ctx, struct cpu_regs *regs);
+/* The files' own bytes in n bytes that were read at addr. */
+void mpk_calls_read_back(struct platform_as *as, void *dst, uint64_t addr, size_t n);
 
 /* ---- emulate.c ---- */
 /* regs may be those of an instruction done elsewhere for the guest: then as if it were in place. */

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -296,6 +297,88 @@ static void rewriting(void)
     say("and back", call(site_pair, 0) == getpid());
 }
 
+/* This program's text once more, and where in it site_pair is. */
+static uint8_t *map_own(size_t *size, uint64_t *site)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    uint64_t start, end, offset, here = (uint64_t)(uintptr_t)site_pair;
+    uint8_t *p = MAP_FAILED;
+    char line[512];
+
+    while (maps && fgets(line, sizeof(line), maps)) {
+        if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) != 3 || here < start ||
+            here >= end)
+            continue;
+        int fd = open("/proc/self/exe", O_RDONLY);
+
+        *size = end - start;
+        *site = here - start;
+        p = mmap(NULL, *size, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, (off_t)offset);
+        close(fd);
+        break;
+    }
+    if (maps)
+        fclose(maps);
+    return p;
+}
+
+static const uint8_t *other_site;
+static int calls;
+
+static void *other_caller(void *arg)
+{
+    long pid = getpid(), wrong = 0;
+
+    (void)arg;
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        wrong += call(__atomic_load_n(&other_site, __ATOMIC_RELAXED), 0) != pid;
+        __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
+    }
+    return (void *)wrong;
+}
+
+static void wait_for_calls(void)
+{
+    int seen = __atomic_load_n(&calls, __ATOMIC_RELAXED);
+
+    while (__atomic_load_n(&calls, __ATOMIC_RELAXED) < seen + 10)
+        sched_yield();
+}
+
+/* Wherever in a patched call the threads are: they go on in the file's own text. */
+static void put_back(void)
+{
+    long wrong = 0;
+    pthread_t thread[2];
+    uint64_t site = 0;
+    size_t size = 0;
+    void *r;
+
+    other_site = site_pair;
+    __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
+    for (int k = 0; k < 2; k++)
+        pthread_create(&thread[k], NULL, other_caller, NULL);
+    for (int i = 0; i < 40; i++) {
+        uint8_t *p = map_own(&size, &site);
+
+        if (p == MAP_FAILED) {
+            wrong++;
+            break;
+        }
+        __atomic_store_n(&other_site, p + site, __ATOMIC_RELAXED);
+        wait_for_calls();
+        wrong += mprotect(p + (site & ~(PAGE - 1)), PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) != 0;
+    }
+    wait_for_calls();
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+    for (int k = 0; k < 2; k++) {
+        pthread_join(thread[k], &r);
+        wrong += (long)r;
+    }
+    __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
+    say("text put back under two threads", wrong == 0);
+}
+
 static void data_as_code(void)
 {
     static const uint8_t code[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3};
@@ -329,6 +412,7 @@ int main(void)
     }
     say("a forked child", waitpid(pid, &status, 0) == pid && status == 0);
     other_mappings();
+    put_back();
     rewriting();
     plain_calls();
     data_as_code();
