@@ -108,6 +108,16 @@ static int64_t read_at(struct file *f, struct uio *uio, int64_t *pos)
     return n;
 }
 
+/* May the last bytes of a read be put off? positioned: a position moves with what was read. */
+static enum uio_late may_be_late(const struct file *f, bool positioned)
+{
+    if (f->mode & FMODE_READ_UNSEEN)
+        return UIO_LATE;
+    if (!f->inode || !mode_is_reg(f->inode->mode))
+        return UIO_AT_ONCE;
+    return positioned ? UIO_LATE_SURE : UIO_LATE;
+}
+
 int64_t file_read(struct file *f, struct uio *uio, int64_t *pos)
 {
     int64_t n, none = 0;
@@ -118,10 +128,12 @@ int64_t file_read(struct file *f, struct uio *uio, int64_t *pos)
         return -EISDIR;
     if (!file_ops_of(f)->read)
         return -EINVAL;
+    uio->late = may_be_late(f, !pos);
     if (pos || !has_position(f))
         return read_at(f, uio, pos ? pos : &none);
     if (is_sole(f))
         return read_at(f, uio, &f->pos);
+    uio->late = UIO_AT_ONCE; /* others see the position */
     mutex_lock(&f->pos_lock);
     n = read_at(f, uio, &f->pos);
     mutex_unlock(&f->pos_lock);

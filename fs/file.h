@@ -114,6 +114,7 @@ enum {
     FMODE_OPENING = 64, /* a FIFO whose other end is missing: see vfs_open_ready */
     FMODE_WRITER = 128, /* counted as a writer of its inode and mount */
     FMODE_CREATED = 512, /* this open made the file: F_CREATED_QUERY */
+    FMODE_READ_UNSEEN = 1024, /* reading it changes nothing that others can see */
     FMODE_WRITE_ALL =
         256 /* a blocking write goes on until all is written: pipes, stream sockets, terminals */
 };

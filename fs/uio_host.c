@@ -40,11 +40,17 @@ static int64_t step_direct(struct uio *uio, int fd, uint64_t *want, int64_t offs
     return done;
 }
 
-static int64_t step_in(struct uio *uio, int fd, void *buf, uint64_t n, int64_t offset)
+/* left: what is wanted in all. A short piece is the last one, see transfer. */
+static int64_t step_in(struct uio *uio, int fd, void *buf, uint64_t n, uint64_t left,
+                       int64_t offset)
 {
     int64_t got = host_in(fd, buf, n, offset);
 
-    return got <= 0 ? got : uio_put(uio, buf, (size_t)got);
+    if (got <= 0)
+        return got;
+    if ((uint64_t)got < n || n == left)
+        return uio_put_last(uio, buf, (size_t)got);
+    return uio_put(uio, buf, (size_t)got);
 }
 
 static int64_t step_out(struct uio *uio, int fd, void *buf, uint64_t n, int64_t offset)
@@ -60,7 +66,8 @@ static int64_t step_out(struct uio *uio, int fd, void *buf, uint64_t n, int64_t 
 
 struct bounce_for {
     char small[STACK_BOUNCE];
-    char *buf; /* small or pooled; NULL: none yet */
+    char *buf; /* small, pooled or room; NULL: none yet */
+    bool pooled;
     uint64_t room;
 };
 
@@ -68,14 +75,22 @@ struct bounce_for {
 static int64_t step_bounced(struct uio *uio, int fd, uint64_t *want, int64_t offset, bool in,
                             struct bounce_for *b)
 {
+    uint64_t left = *want;
+
+    if (!b->buf && in && left > STACK_BOUNCE / 4) {
+        b->buf = uio_late_room(uio, left);
+        b->room = left;
+    }
     if (!b->buf) {
-        b->buf = *want <= sizeof(b->small) ? b->small : bounce_get();
-        b->room = *want <= sizeof(b->small) ? sizeof(b->small) : BOUNCE_SIZE;
+        b->pooled = left > sizeof(b->small);
+        b->buf = b->pooled ? bounce_get() : b->small;
+        b->room = b->pooled ? BOUNCE_SIZE : sizeof(b->small);
     }
     if (!b->buf)
         return -ENOMEM;
-    *want = MIN(*want, b->room);
-    return in ? step_in(uio, fd, b->buf, *want, offset) : step_out(uio, fd, b->buf, *want, offset);
+    *want = MIN(left, b->room);
+    return in ? step_in(uio, fd, b->buf, *want, left, offset)
+              : step_out(uio, fd, b->buf, *want, offset);
 }
 
 /*
@@ -88,6 +103,7 @@ static int64_t transfer(struct uio *uio, int fd, uint64_t n, int64_t offset, boo
     struct bounce_for b;
 
     b.buf = NULL;
+    b.pooled = false;
     n = MIN(n, uio->left);
     while (total < n) {
         uint64_t want = n - total;
@@ -107,7 +123,7 @@ static int64_t transfer(struct uio *uio, int fd, uint64_t n, int64_t offset, boo
         if ((uint64_t)done < want && (bounced || offset < 0))
             break;
     }
-    if (b.buf && b.buf != b.small)
+    if (b.pooled && b.buf)
         bounce_put(b.buf);
     return (int64_t)total;
 }

@@ -229,6 +229,24 @@ int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, s
     return chosen.ops->copy_out(ctx, dst, src, n, done);
 }
 
+int platform_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                           uint32_t tag)
+{
+    if (!chosen.ops->copy_out_late)
+        return chosen.ops->copy_out(ctx, dst, src, n, NULL);
+    return chosen.ops->copy_out_late(ctx, dst, src, n, tag);
+}
+
+void *platform_late_room(struct platform_ctx *ctx, size_t n)
+{
+    return chosen.ops->late_room ? chosen.ops->late_room(ctx, n) : NULL;
+}
+
+bool platform_late_end(struct platform_ctx *ctx, struct platform_event *event)
+{
+    return !chosen.ops->late_end || chosen.ops->late_end(ctx, event);
+}
+
 void *platform_window(struct platform_ctx *ctx, uint64_t addr, size_t n)
 {
     return chosen.ops->window ? chosen.ops->window(ctx, addr, n) : NULL;

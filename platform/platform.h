@@ -46,6 +46,7 @@ enum platform_event_kind {
     PEV_FAULT,
     PEV_INTERRUPTED, /* platform_interrupt was called; regs as they were, resumable */
     PEV_DEAD,        /* the host process is gone: the task can never run guest code again */
+    PEV_LATE,        /* what copy_out_late put off can't be copied; the guest has not gone on */
 };
 
 struct platform_event {
@@ -55,6 +56,14 @@ struct platform_event {
     int32_t code;  /* SEGV_MAPERR ... */
     uint64_t addr;
     uint64_t trapno, err;
+    /*
+     * PEV_LATE only: addr is the first byte that was not copied, late_size how many were not, late
+     * what they are: valid until anything but a copy_out from it is done with the context, and the
+     * guest may write there. NULL: no more to be had.
+     */
+    const void *late;
+    size_t late_size;
+    uint32_t late_tag;
 };
 
 /* Read-only facts, filled by the platform before the kernel starts. */
@@ -211,6 +220,19 @@ int platform_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n
                      size_t *done) MUST_CHECK;
 int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                       size_t *done) MUST_CHECK;
+/*
+ * copy_out of the last that a call has for its guest: the bytes come at the latest before the guest
+ * goes on and before all else that is done with ctx. 0: done or put off, at most one at a time. For
+ * calls that nobody else can see the end of before their guest does. What was put off and fails
+ * shows as PEV_LATE, which brings tag back.
+ */
+int platform_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                           uint32_t tag) MUST_CHECK;
+/* Room for n bytes that copy_out_late from there, as the next thing done with ctx, need not move.
+ * The guest may read and write it. NULL: there is none. */
+void *platform_late_room(struct platform_ctx *ctx, size_t n);
+/* Copies now what was put off. False, with event a PEV_LATE: it can't be. */
+bool platform_late_end(struct platform_ctx *ctx, struct platform_event *event) MUST_CHECK;
 /*
  * The n bytes at addr as host calls made by this very thread reach them, or NULL where they can't
  * (another process's memory, a range that is not all the guest's). Only to be handed to host calls

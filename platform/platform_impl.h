@@ -58,6 +58,11 @@ struct platform_ops {
     int (*copy_in)(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
     int (*copy_out)(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                     size_t *done);
+    /* All or none. */
+    int (*copy_out_late)(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
+                         uint32_t tag);
+    void *(*late_room)(struct platform_ctx *ctx, size_t n);
+    bool (*late_end)(struct platform_ctx *ctx, struct platform_event *event);
     void *(*window)(struct platform_ctx *ctx, uint64_t addr, size_t n); /* NULL op: nowhere */
     int (*cas32)(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
                  uint32_t *old);

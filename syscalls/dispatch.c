@@ -62,7 +62,7 @@ static NOINLINE int64_t traced_call(struct task *t, uint64_t nr, const struct sy
     int64_t result;
     bool wanted = strace_enter(&trace, t, nr, row, args);
 
-    result = call(t, nr, row, args);
+    result = late_end(&t->us, call(t, nr, row, args));
     if (wanted)
         strace_exit(&trace, t, result);
     return result;

@@ -101,7 +101,8 @@ int64_t sys_getcwd(struct task *t, const struct syscall_args *a)
     if (!ret && ARG_U64(1) < sb.size + 1)
         ret = -ERANGE;
     if (!ret)
-        ret = copy_out(&t->us, ARG_PTR(0), sb.data, sb.size + 1) ? -EFAULT : (int64_t)sb.size + 1;
+        ret = copy_out_last(&t->us, ARG_PTR(0), sb.data, sb.size + 1) ? -EFAULT
+                                                                      : (int64_t)sb.size + 1;
     strbuf_free(&sb);
     return ret;
 }

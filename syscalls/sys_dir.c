@@ -277,7 +277,7 @@ static int64_t do_readlink(struct task *t, int dirfd, uaddr_t name, uaddr_t buf,
         n = -ENOENT;
     if (n > size)
         n = size;
-    if (n > 0 && copy_out(&t->us, buf, target, (size_t)n))
+    if (n > 0 && copy_out_last(&t->us, buf, target, (size_t)n))
         n = -EFAULT;
     kfree(target);
     return n;

@@ -29,7 +29,7 @@ int64_t sys_getrlimit(struct task *t, const struct syscall_args *a)
     if (ARG_U32(0) >= LX_RLIMIT_COUNT)
         return -EINVAL;
     thread_group_get_rlimit(t->tg, ARG_INT(0), &limit);
-    return copy_out_obj(&t->us, ARG_PTR(1), &limit);
+    return copy_out_last_obj(&t->us, ARG_PTR(1), &limit);
 }
 
 int64_t sys_setrlimit(struct task *t, const struct syscall_args *a)
@@ -89,7 +89,7 @@ int64_t sys_getrusage(struct task *t, const struct syscall_args *a)
     if (who != LX_RUSAGE_SELF && who != LX_RUSAGE_CHILDREN && who != LX_RUSAGE_THREAD)
         return -EINVAL;
     task_rusage(t, who, &usage);
-    return copy_out_obj(&t->us, ARG_PTR(1), &usage);
+    return copy_out_last_obj(&t->us, ARG_PTR(1), &usage);
 }
 
 int64_t sys_times(struct task *t, const struct syscall_args *a)
@@ -107,7 +107,7 @@ int64_t sys_times(struct task *t, const struct syscall_args *a)
         tms.child_user = (int64_t)(t->tg->child_user_ns / NSEC_PER_TICK);
         tms.child_system = (int64_t)(t->tg->child_system_ns / NSEC_PER_TICK);
         mutex_unlock(&t->k->tasks_lock);
-        if (copy_out_obj(&t->us, ARG_PTR(0), &tms))
+        if (copy_out_last_obj(&t->us, ARG_PTR(0), &tms))
             return -EFAULT;
     }
     return (int64_t)(host_clock_ns(HOST_CLOCK_BOOTTIME) / NSEC_PER_TICK);

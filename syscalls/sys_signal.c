@@ -59,7 +59,7 @@ int64_t sys_rt_sigprocmask(struct task *t, const struct syscall_args *a)
             return -EINVAL;
         }
     }
-    if (a->arg[2] && copy_out_obj(&t->us, ARG_PTR(2), &old))
+    if (a->arg[2] && copy_out_last_obj(&t->us, ARG_PTR(2), &old))
         return -EFAULT;
     return 0;
 }
@@ -70,7 +70,7 @@ int64_t sys_rt_sigpending(struct task *t, const struct syscall_args *a)
 
     if (ARG_U64(1) > sizeof(set))
         return -EINVAL;
-    return copy_out(&t->us, ARG_PTR(0), &set, ARG_U64(1));
+    return copy_out_last(&t->us, ARG_PTR(0), &set, ARG_U64(1));
 }
 
 static int64_t wait_for_signal(struct task *t)

@@ -37,7 +37,7 @@ static int64_t put_stat(struct task *t, const struct kstat *k, uaddr_t p)
         .ctime_nsec = ns_rest(k->ctime_ns),
     };
 
-    return copy_out_obj(&t->us, p, &st);
+    return copy_out_last_obj(&t->us, p, &st);
 }
 
 /* out_path, unless NULL: the file's, counted, or empty when it has none. */
@@ -216,7 +216,7 @@ int64_t sys_statx(struct task *t, const struct syscall_args *a)
     if (err)
         return err;
     fill_statx(&k, &path, &x);
-    return copy_out_obj(&t->us, ARG_PTR(4), &x);
+    return copy_out_last_obj(&t->us, ARG_PTR(4), &x);
 }
 
 /* The caller with its real ids in place of the effective ones: what access(2) checks with. One
@@ -326,7 +326,7 @@ static int64_t statfs_path(struct task *t, const struct path *path, uaddr_t out)
         s.flags |= LX_ST_RELATIME;
     if (path->mount->flags & LX_MS_NOSYMFOLLOW)
         s.flags |= LX_ST_NOSYMFOLLOW;
-    return copy_out_obj(&t->us, out, &s);
+    return copy_out_last_obj(&t->us, out, &s);
 }
 
 int64_t sys_statfs(struct task *t, const struct syscall_args *a)
@@ -352,5 +352,5 @@ int64_t sys_fstatfs(struct task *t, const struct syscall_args *a)
         s.type = LX_SOCKFS_MAGIC;
     else
         s.type = LX_ANON_INODE_FS_MAGIC;
-    return copy_out_obj(&t->us, ARG_PTR(1), &s);
+    return copy_out_last_obj(&t->us, ARG_PTR(1), &s);
 }

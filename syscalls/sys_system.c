@@ -22,7 +22,7 @@ int64_t sys_uname(struct task *t, const struct syscall_args *a)
     memcpy(uts.nodename, t->k->hostname, sizeof(uts.nodename));
     memcpy(uts.domainname, t->k->domainname, sizeof(uts.domainname));
     mutex_unlock(&t->k->uts_lock);
-    return copy_out_obj(&t->us, ARG_PTR(0), &uts);
+    return copy_out_last_obj(&t->us, ARG_PTR(0), &uts);
 }
 
 static int64_t set_uts(struct task *t, char name[65], uaddr_t p, int32_t size)
@@ -73,7 +73,7 @@ int64_t sys_sysinfo(struct task *t, const struct syscall_args *a)
     info.totalram = host.total_ram;
     info.freeram = host.free_ram;
     info.procs = (uint16_t)MIN(READ_ONCE(t->k->task_count), 65535U);
-    return copy_out_obj(&t->us, ARG_PTR(0), &info);
+    return copy_out_last_obj(&t->us, ARG_PTR(0), &info);
 }
 
 #define GRND_NONBLOCK 1U

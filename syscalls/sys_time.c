@@ -60,7 +60,7 @@ int64_t sys_clock_gettime(struct task *t, const struct syscall_args *a)
     if (r)
         return r;
     ts = ns_to_timespec(now);
-    return copy_out_obj(&t->us, ARG_PTR(1), &ts);
+    return copy_out_last_obj(&t->us, ARG_PTR(1), &ts);
 }
 
 int64_t sys_clock_getres(struct task *t, const struct syscall_args *a)
@@ -72,7 +72,7 @@ int64_t sys_clock_getres(struct task *t, const struct syscall_args *a)
     if (r || uaddr_is_null(ARG_PTR(1)))
         return r;
     ts = ns_to_timespec(res);
-    return copy_out_obj(&t->us, ARG_PTR(1), &ts);
+    return copy_out_last_obj(&t->us, ARG_PTR(1), &ts);
 }
 
 int64_t sys_clock_settime(struct task *t, const struct syscall_args *a)

@@ -103,7 +103,7 @@ static int64_t do_getxattr(struct task *t, const struct syscall_args *a, enum ta
     if (err)
         return err;
     n = vfs_getxattr(&x.vfs.ctx, &x.path, name, value, size);
-    if (n > 0 && size && copy_out(&t->us, ARG_PTR(2), value, (size_t)n))
+    if (n > 0 && size && copy_out_last(&t->us, ARG_PTR(2), value, (size_t)n))
         return -EFAULT;
     return n;
 }
@@ -125,7 +125,7 @@ static int64_t do_listxattr(struct task *t, const struct syscall_args *a, enum t
     if (err)
         return err;
     n = vfs_listxattr(&x.vfs.ctx, &x.path, list, size);
-    if (n > 0 && size && copy_out(&t->us, ARG_PTR(1), list, (size_t)n))
+    if (n > 0 && size && copy_out_last(&t->us, ARG_PTR(1), list, (size_t)n))
         return -EFAULT;
     return n;
 }

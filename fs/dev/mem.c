@@ -79,6 +79,7 @@ static int mem_open(struct inode *inode, struct file *f, const struct vfs_ctx *c
         break;
     case MEM_ZERO:
         f->ops = ops_ref(&zero_ops);
+        f->mode |= FMODE_READ_UNSEEN;
         break;
     case MEM_FULL:
         f->ops = ops_ref(&full_ops);

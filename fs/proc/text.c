@@ -135,7 +135,7 @@ static int64_t text_read(struct file *f, struct uio *uio, int64_t *pos)
         snapshot_put(old);
     }
     if (*pos >= 0 && (uint64_t)*pos < s->text.size)
-        n = uio_put(uio, s->text.data + *pos, MIN(s->text.size - (uint64_t)*pos, uio->left));
+        n = uio_put_last(uio, s->text.data + *pos, MIN(s->text.size - (uint64_t)*pos, uio->left));
     if (n > 0)
         *pos += n;
     snapshot_put(s);

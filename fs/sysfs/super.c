@@ -221,7 +221,7 @@ static int64_t text_read(struct file *f, struct uio *uio, int64_t *pos)
     if (n == 0 && sb.failed)
         n = -ENOMEM;
     if (n == 0 && *pos >= 0 && (uint64_t)*pos < sb.size)
-        n = uio_put(uio, sb.data + *pos, MIN(sb.size - (uint64_t)*pos, uio->left));
+        n = uio_put_last(uio, sb.data + *pos, MIN(sb.size - (uint64_t)*pos, uio->left));
     if (n > 0)
         *pos += n;
     strbuf_free(&sb);

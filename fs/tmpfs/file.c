@@ -29,7 +29,7 @@ static int64_t read_small(struct tmpfs_inode *ti, struct uio *uio, uint64_t pos)
         memcpy(data, ti->small + pos, n);
     mutex_unlock(&ti->inode.lock);
     if (!moved)
-        done = n ? uio_put(uio, data, n) : 0;
+        done = n ? uio_put_last(uio, data, n) : 0;
     if (data != small)
         bounce_put(data);
     return done;

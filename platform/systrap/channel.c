@@ -5,6 +5,7 @@
  * locks.
  */
 #include "platform/notify/notify.h"
+#include "platform/systrap/copies.h"
 #include "platform/systrap/detach.h"
 
 #include <errno.h>
@@ -117,6 +118,8 @@ int channel_ready(struct platform_ctx *ctx)
 {
     int err;
 
+    if (unlikely(ctx->late.size))
+        late_flush(ctx);
     if (unlikely(ctx->batch.open)) {
         err = batch_flush(ctx);
         if (err)

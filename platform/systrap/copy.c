@@ -5,6 +5,7 @@
  * reading.
  */
 #define _GNU_SOURCE
+#include "platform/systrap/copies.h"
 #include "platform/systrap/patched.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ static int64_t by_hand(struct platform_ctx *ctx, void *local, uint64_t guest, si
         slot->arg[0] = guest + copied;
         slot->arg[1] = part;
         if (out)
-            memcpy(slot->buffer, (char *)local + copied, part);
+            memmove(slot->buffer, (char *)local + copied, part); /* it may be from late_room */
         err = channel_command(ctx, out ? STUB_COPY_OUT : STUB_COPY_IN, &left);
         if (err)
             return err;
@@ -84,6 +85,8 @@ static int copy(struct platform_ctx *ctx, void *local, uint64_t guest, size_t n,
 
 int systrap_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done)
 {
+    if (unlikely(ctx->late.size))
+        late_flush(ctx);
     if (unlikely(ctx->batch.open) && batch_flush(ctx))
         return finish(0, 1, done);
     return copy(ctx, dst, src, n, false, done);
@@ -94,6 +97,8 @@ int systrap_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, si
 {
     int err;
 
+    if (unlikely(ctx->late.size))
+        late_flush(ctx);
     if (unlikely(ctx->batch.open)) {
         if (clip(dst, n) == n && batch_copy_out(ctx, dst, src, n, &err))
             return finish(err ? 0 : n, n, done);

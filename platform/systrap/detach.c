@@ -7,6 +7,7 @@
  */
 #include "platform/systrap/detach.h"
 #include "platform/notify/notify.h"
+#include "platform/systrap/copies.h"
 
 #include <errno.h>
 
@@ -28,9 +29,10 @@ static bool ordinary(const struct platform_ctx *ctx, const struct cpu_regs *regs
 {
     if (notify_incomplete(ctx) && !(notify_waiting(ctx) && systrap_unchanged(ctx, regs)))
         return false;
-    return ctx->ready && !ctx->exact && !regs->full && !(regs->rflags & RFLAGS_TF) &&
-           regs->rip <= CANONICAL_MAX && ctx->bases_known && regs->fs_base == ctx->fs_base &&
-           regs->gs_base == ctx->gs_base && !atomic_load(&ctx->as->dead);
+    return ctx->ready && !late_pending(ctx) && !ctx->exact && !regs->full &&
+           !(regs->rflags & RFLAGS_TF) && regs->rip <= CANONICAL_MAX && ctx->bases_known &&
+           regs->fs_base == ctx->fs_base && regs->gs_base == ctx->gs_base &&
+           !atomic_load(&ctx->as->dead);
 }
 
 bool systrap_resume_for(struct platform_ctx *ctx, const struct cpu_regs *regs)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "platform/systrap/copies.h"
 #include "platform/systrap/detach.h"
 
 /* systrap.c */
@@ -29,6 +30,8 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
     .ctx_start = systrap_ctx_start, .ctx_discard = ctx_free, .ctx_exit = systrap_ctx_exit,         \
     .run = systrap_run, .interrupt = systrap_interrupt, .wait = systrap_wait,                      \
     .resume_for = systrap_resume_for, .copy_in = systrap_copy_in, .copy_out = systrap_copy_out,    \
+    .copy_out_late = systrap_copy_out_late, .late_room = systrap_late_room,                        \
+    .late_end = systrap_late_end,                                                                  \
     .cas32 = systrap_cas32, .load32 = systrap_load32, .as_read = systrap_as_read,                  \
     .as_write = systrap_as_write, .as_rss = systrap_as_rss,                                        \
     .ctx_cpu_time = systrap_ctx_cpu_time, .ctx_set_affinity = systrap_ctx_set_affinity,            \

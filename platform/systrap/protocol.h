@@ -97,7 +97,8 @@ enum stub_command {
     STUB_CPU_TIME, /* result: ns of this thread by the host's clock */
     STUB_BATCH, /* arg[2] steps in buffer, arg[1] descriptors received on socket arg[0]; result: how
                    many were done, or an error before the first; arg[3]: what the next one gave */
-    STUB_COMMAND_COUNT
+    STUB_COMMAND_COUNT,
+    STUB_LATE = 0x100, /* with a resume: first late_size bytes to late_addr, or STUB_EV_LATE */
 };
 
 /* slot.event, valid when the turn goes to the sentry after a resume. */
@@ -108,6 +109,7 @@ enum stub_event {
     STUB_EV_FAULT,
     STUB_EV_INTERRUPTED,
     STUB_EV_PATCHED, /* a call from a patched site: no trap, nothing saved but registers */
+    STUB_EV_LATE,    /* not resumed: result bytes could not be copied */
 };
 
 struct stub_regs {
@@ -118,6 +120,7 @@ struct stub_regs {
 };
 
 #define STUB_BUFFER_SIZE 4096
+#define STUB_LATE_INLINE 8
 
 /*
  * Laid out by who writes what when: the first line is all that a stub reads to go on after a call,
@@ -134,6 +137,9 @@ struct stub_slot {
     uint32_t own_gs;    /* %gs is the stub's while the guest's base is 0 */
     uint32_t abandoned; /* a new process that its maker does not know of: it ends itself */
     uint32_t notice;    /* 1 by the stub: a detached guest's event is there */
+    uint32_t late_size; /* STUB_LATE; up to STUB_LATE_INLINE bytes are in late_data, ... */
+    uint64_t late_addr;
+    uint64_t late_data; /* ... more in the buffer */
     uint64_t arg[7] ALIGNED(64);
 
     /* Written by the stub, the last ones when it has given the turn away. */
@@ -197,6 +203,7 @@ struct stub_boot {
 _Static_assert(offsetof(struct stub_slot, regs) == SLOT_REGS, "SREG_ offsets");
 _Static_assert(offsetof(struct stub_regs, rflags) == SREG_RFLAGS - SLOT_REGS, "SREG_ offsets");
 _Static_assert(sizeof(struct stub_slot) == SLOT_SIZE, "slot size");
+_Static_assert(offsetof(struct stub_slot, arg) == 64, "what a resume reads is one line");
 _Static_assert(offsetof(struct stub_slot, buffer) == SLOT_SIZE - STUB_BUFFER_SIZE, "buffer page");
 _Static_assert(offsetof(struct stub_thread, cs) == THREAD_CS, "THREAD_ offsets");
 _Static_assert(sizeof(struct stub_thread) == THREAD_SIZE, "thread size");

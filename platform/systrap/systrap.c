@@ -347,6 +347,23 @@ static int settle(struct platform_ctx *ctx, struct cpu_regs *regs)
     return notify_registers(ctx, regs);
 }
 
+/* One resume, of a stub that is ready. False: nothing to tell the kernel, the guest goes on. */
+static bool run_until_event(struct platform_ctx *ctx, struct cpu_regs *regs,
+                            struct platform_event *event)
+{
+    uint32_t late = ctx->late.size;
+    uint32_t command = systrap_write_registers(ctx, regs) | (late ? STUB_LATE : 0);
+
+    ctx->late.size = 0;
+    if (channel_resume(ctx, command)) {
+        *event = (struct platform_event){.kind = PEV_DEAD};
+        return true;
+    }
+    if (late && READ_ONCE(ctx->slot->event) == STUB_EV_LATE && late_event(ctx, late, event))
+        return true;
+    return read_event(ctx, regs, event);
+}
+
 void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)
 {
     bool exact, done = false;
@@ -362,7 +379,7 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
         *event = (struct platform_event){.kind = PEV_DEAD};
         return;
     }
-    if (bad_target(regs, event))
+    if (bad_target(regs, event) || (unlikely(ctx->late.lost) && !systrap_late_end(ctx, event)))
         return;
     if (unlikely(!canonical(regs->fs_base) || !canonical(regs->gs_base)))
         regs->fs_base = regs->gs_base = 0;
@@ -376,14 +393,11 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
             *event = (struct platform_event){.kind = PEV_INTERRUPTED};
             break;
         }
-        err = channel_ready(ctx);
-        if (!err)
-            err = channel_resume(ctx, systrap_write_registers(ctx, regs));
-        if (err) {
+        if (unlikely(!ctx->ready) && channel_ready(ctx)) {
             *event = (struct platform_event){.kind = PEV_DEAD};
             break;
         }
-        done = read_event(ctx, regs, event);
+        done = run_until_event(ctx, regs, event);
         if (unlikely(ctx->held) && --ctx->held == 0)
             context_loosen(ctx);
     }

@@ -78,6 +78,14 @@ struct batch {
     int fds[STUB_BATCH_FDS];
 };
 
+/* late.c: what the stub is to copy when the guest goes on; size 0: nothing */
+struct late {
+    uint32_t size, tag;
+    uint64_t addr;
+    uint64_t word; /* the bytes, up to STUB_LATE_INLINE */
+    size_t lost;   /* was to be copied at addr, when something else came between, and could not */
+};
+
 struct platform_ctx {
     struct platform_as *as;
     struct stub_slot *slot;
@@ -98,6 +106,7 @@ struct platform_ctx {
     struct notify_ctx *notify;  /* NULL: its calls trap */
 
     struct batch batch;
+    struct late late;
     unsigned held; /* its thread was made by one held on a core, and is so for as many calls */
     struct wait_policy wait;
     bool owned; /* it has run: */
@@ -288,13 +297,3 @@ int batch_call(struct platform_ctx *ctx, uint64_t nr, const uint64_t args[6], in
 /* False: it is too large to be put off. */
 bool batch_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                     int *out_err);
-
-/* copy.c */
-int systrap_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
-int systrap_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
-                     size_t *done);
-int systrap_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, uint32_t desired,
-                  uint32_t *old);
-int systrap_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out);
-int systrap_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done);
-int systrap_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done);

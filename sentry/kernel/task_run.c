@@ -78,6 +78,8 @@ static bool run_once(struct task *t, const struct kernel_hooks *hooks)
     t->regs.full = 1; /* no system call: rcx and r11 are the guest's */
     if (ev.kind == PEV_FAULT)
         serve_fault(t, &ev);
+    else if (ev.kind == PEV_LATE)
+        t->regs.rax = (uint64_t)late_failed(&t->us, &ev, (int64_t)t->regs.rax);
     else if (ev.kind == PEV_DEAD)
         host_process_gone(t);
     return false;
@@ -98,6 +100,7 @@ void task_main(void *arg)
         if (unlikely(!t->resumed &&
                      (signal_pending(t) || t->mask_saved ||
                       (from_syscall && t->syscall_restartable && is_restart_code(t->regs.rax))))) {
+            t->regs.rax = (uint64_t)late_end(&t->us, (int64_t)t->regs.rax);
             if (unlikely(load_acquire(&t->k->paused)))
                 task_wait_paused(t);
             if (!signal_deliver(t, from_syscall, t->syscall_nr))

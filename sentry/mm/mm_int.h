@@ -122,6 +122,10 @@ int mm_populate_locked(const struct uspace *us, uint64_t start, uint64_t end) MU
 /* usermem.c: bytes moved before the first bad page. No lock needed. */
 size_t mm_copy_in_some(const struct uspace *us, void *dst, uint64_t addr, size_t n);
 size_t mm_copy_out_some(const struct uspace *us, uint64_t addr, const void *src, size_t n);
+/* May be put off; sure: only where that can't well fail. */
+size_t mm_copy_out_late_some(const struct uspace *us, uint64_t addr, const void *src, size_t n,
+                             bool sure);
+size_t mm_clear_late_some(const struct uspace *us, uint64_t addr, size_t n, bool sure);
 size_t mm_clear_some(const struct uspace *us, uint64_t addr, size_t n);
 
 /* page-rounds size and checks [addr, addr+size) against the user range: -EINVAL. */

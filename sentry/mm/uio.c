@@ -19,6 +19,7 @@ static void init(struct uio *uio, const struct uspace *us)
     uio->index = 0;
     uio->offset = 0;
     uio->left = 0;
+    uio->late = UIO_AT_ONCE;
 }
 
 int uio_init_user(struct uio *uio, const struct uspace *us, uaddr_t base, uint64_t size)
@@ -113,11 +114,26 @@ void *uio_window(struct uio *uio, uint64_t n, uint64_t *out_size)
     return *out_size ? platform_window(uio->us->ctx, base, *out_size) : NULL;
 }
 
+void *uio_late_room(struct uio *uio, size_t n)
+{
+    uint64_t base;
+
+    if (!uio->late || !uio->us || piece_at_cursor(uio, n, &base) < n)
+        return NULL;
+    return platform_late_room(uio->us->ctx, n);
+}
+
 enum direction { PUT, PUT_ZERO, TAKE };
 
-static size_t move_piece(struct uio *uio, enum direction dir, uint64_t base, void *buf, size_t n)
+/* late: it is the last piece, and may be put off. */
+static size_t move_piece(struct uio *uio, enum direction dir, uint64_t base, void *buf, size_t n,
+                         bool late)
 {
     if (uio->us) {
+        if (late && dir == PUT)
+            return mm_copy_out_late_some(uio->us, base, buf, n, uio->late == UIO_LATE_SURE);
+        if (late && dir == PUT_ZERO)
+            return mm_clear_late_some(uio->us, base, n, uio->late == UIO_LATE_SURE);
         if (dir == PUT)
             return mm_copy_out_some(uio->us, base, buf, n);
         if (dir == TAKE)
@@ -133,7 +149,8 @@ static size_t move_piece(struct uio *uio, enum direction dir, uint64_t base, voi
     return n;
 }
 
-static int64_t move(struct uio *uio, enum direction dir, void *buf, size_t n)
+/* last: nothing more will be moved. */
+static int64_t move(struct uio *uio, enum direction dir, void *buf, size_t n, bool last)
 {
     size_t total = 0;
 
@@ -143,7 +160,8 @@ static int64_t move(struct uio *uio, enum direction dir, void *buf, size_t n)
 
         if (piece == 0)
             break;
-        done = move_piece(uio, dir, base, buf ? (char *)buf + total : NULL, piece);
+        done = move_piece(uio, dir, base, buf ? (char *)buf + total : NULL, piece,
+                          uio->late && (piece == uio->left || (last && piece == n - total)));
         uio->offset += done;
         uio->left -= done;
         total += done;
@@ -155,17 +173,22 @@ static int64_t move(struct uio *uio, enum direction dir, void *buf, size_t n)
 
 int64_t uio_put(struct uio *uio, const void *src, size_t n)
 {
-    return move(uio, PUT, (void *)src, n);
+    return move(uio, PUT, (void *)src, n, false);
+}
+
+int64_t uio_put_last(struct uio *uio, const void *src, size_t n)
+{
+    return move(uio, PUT, (void *)src, n, true);
 }
 
 int64_t uio_take(struct uio *uio, void *dst, size_t n)
 {
-    return move(uio, TAKE, dst, n);
+    return move(uio, TAKE, dst, n, false);
 }
 
 int64_t uio_put_zero(struct uio *uio, size_t n)
 {
-    return move(uio, PUT_ZERO, NULL, n);
+    return move(uio, PUT_ZERO, NULL, n, false);
 }
 
 void uio_advance(struct uio *uio, uint64_t n)

@@ -64,6 +64,74 @@ size_t mm_clear_some(const struct uspace *us, uint64_t addr, size_t n)
     return total;
 }
 
+/* What failing late makes of the call's result. */
+enum late_tag {
+    LATE_WHOLE, /* -EFAULT */
+    LATE_BYTES, /* so many bytes less; -EFAULT when none are left */
+};
+
+static bool copy_late(const struct uspace *us, uint64_t addr, const void *src, size_t n,
+                      enum late_tag tag)
+{
+    return clip(addr, n) == n && platform_copy_out_late(us->ctx, addr, src, n, tag) == 0;
+}
+
+/* Private anonymous memory that can be written. The caller may hold locks that rank after
+ * mm->lock. */
+static bool is_plain(struct mm *mm, uint64_t addr, size_t n)
+{
+    const struct vma *v;
+    bool plain;
+
+    if (!mutex_trylock(&mm->lock))
+        return false;
+    v = vma_at(mm, addr);
+    plain =
+        v && v->end - addr >= n && v->prot & LX_PROT_WRITE && !v->file && !(v->flags & VMA_SHARED);
+    mutex_unlock(&mm->lock);
+    return plain;
+}
+
+size_t mm_copy_out_late_some(const struct uspace *us, uint64_t addr, const void *src, size_t n,
+                             bool sure)
+{
+    if ((!sure || is_plain(us->mm, addr, n)) && copy_late(us, addr, src, n, LATE_BYTES))
+        return n;
+    return mm_copy_out_some(us, addr, src, n);
+}
+
+size_t mm_clear_late_some(const struct uspace *us, uint64_t addr, size_t n, bool sure)
+{
+    if (n <= sizeof(zeros))
+        return mm_copy_out_late_some(us, addr, zeros, n, sure);
+    return mm_clear_some(us, addr, n);
+}
+
+int copy_out_last(const struct uspace *us, uaddr_t dst, const void *src, size_t n)
+{
+    return n == 0 || copy_late(us, dst.v, src, n, LATE_WHOLE) ? 0 : copy_out(us, dst, src, n);
+}
+
+int64_t late_failed(const struct uspace *us, const struct platform_event *ev, int64_t result)
+{
+    size_t left = ev->late_size;
+
+    if (ev->late)
+        left -= mm_copy_out_some(us, ev->addr, ev->late, left);
+    if (!left)
+        return result;
+    if (ev->late_tag != LATE_BYTES || result <= (int64_t)left)
+        return -EFAULT;
+    return result - (int64_t)left;
+}
+
+int64_t late_end(const struct uspace *us, int64_t result)
+{
+    struct platform_event ev;
+
+    return platform_late_end(us->ctx, &ev) ? result : late_failed(us, &ev, result);
+}
+
 int copy_in(const struct uspace *us, void *dst, uaddr_t src, size_t n)
 {
     return n == 0 || mm_copy_in_some(us, dst, src.v, n) == n ? 0 : -EFAULT;

@@ -41,6 +41,20 @@ int copy_in(const struct uspace *us, void *dst, uaddr_t src, size_t n) MUST_CHEC
 int copy_out(const struct uspace *us, uaddr_t dst, const void *src, size_t n) MUST_CHECK;
 int clear_out(const struct uspace *us, uaddr_t dst, size_t n) MUST_CHECK;
 
+struct platform_event;
+
+/*
+ * copy_out of the last thing a call has for its guest, where nobody but the guest can see before it
+ * goes on that the call is done: it may be put off until then. Failing, now or then, makes the
+ * call's result -EFAULT. After it the call touches no guest memory.
+ */
+int copy_out_last(const struct uspace *us, uaddr_t dst, const void *src, size_t n) MUST_CHECK;
+/* What was put off fails as ev (PEV_LATE) says: it is tried once more, letting a stack grow. What
+ * the call's result is then. */
+int64_t late_failed(const struct uspace *us, const struct platform_event *ev, int64_t result);
+/* Nothing is put off any more. The call's result. */
+int64_t late_end(const struct uspace *us, int64_t result) MUST_CHECK;
+
 /* A NUL-terminated string into dst[size]: its length; -EFAULT; -ENAMETOOLONG when size bytes held
  * no NUL. */
 int64_t copy_in_str(const struct uspace *us, char *dst, uaddr_t src, size_t size) MUST_CHECK;
@@ -58,6 +72,7 @@ int uatomic_load32(const struct uspace *us, uaddr_t addr, uint32_t *out) MUST_CH
 int uatomic_cas32(const struct uspace *us, uaddr_t addr, uint32_t expected, uint32_t desired,
                   uint32_t *old) MUST_CHECK;
 
+#define copy_out_last_obj(us, dst, obj) copy_out_last((us), (dst), (obj), sizeof(*(obj)))
 #define copy_in_obj(us, obj, src)  copy_in((us), (obj), (src), sizeof(*(obj)))
 #define copy_out_obj(us, dst, obj) copy_out((us), (dst), (obj), sizeof(*(obj)))
 
@@ -73,6 +88,13 @@ struct uio_segment {
 #define UIO_MAXIOV    1024
 #define UIO_MAX_BYTES 0x7ffff000UL
 
+/* May the copy of the last bytes that are put be put off, as copy_out_last does? */
+enum uio_late {
+    UIO_AT_ONCE,
+    UIO_LATE_SURE, /* where it can't well fail: the caller goes on as if it had been done */
+    UIO_LATE,
+};
+
 struct uio {
     const struct uspace *us; /* NULL: kernel memory */
     struct uio_segment *segments;
@@ -80,6 +102,7 @@ struct uio {
     uint32_t index;  /* current segment */
     uint64_t offset; /* within it */
     uint64_t left;   /* bytes from the cursor to the end */
+    uint8_t late;    /* enum uio_late */
     struct uio_segment inline_segments[8];
 };
 
@@ -97,6 +120,11 @@ void uio_destroy(struct uio *uio);
  * was moved. */
 int64_t uio_put(struct uio *uio, const void *src, size_t n) MUST_CHECK;
 int64_t uio_take(struct uio *uio, void *dst, size_t n) MUST_CHECK;
+/* uio_put of the last bytes there are for it: with uio.late their copy may be put off. */
+int64_t uio_put_last(struct uio *uio, const void *src, size_t n) MUST_CHECK;
+/* A buffer for the next n bytes, from which uio_put_last, as the next thing done, is cheap. The
+ * guest may change it meanwhile. NULL: there is none. */
+void *uio_late_room(struct uio *uio, size_t n) MUST_CHECK;
 int64_t uio_put_zero(struct uio *uio, size_t n) MUST_CHECK;
 void uio_advance(struct uio *uio, uint64_t n);
 /*

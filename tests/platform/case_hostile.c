@@ -320,6 +320,10 @@ static void try_everything(struct box *b)
         (void)!platform_copy_out(b->ctx, BOX_FREE, buf, sizeof(buf), NULL);
         (void)!platform_copy_in(b->ctx, buf, BOX_FREE, sizeof(buf), NULL);
         (void)!platform_cas32(b->ctx, BOX_DATA, 0, 1, &old);
+        (void)!platform_copy_out_late(b->ctx, BOX_DATA + 8, buf, i % 2 ? 8 : sizeof(buf), 1);
+        if (i % 4 == 0)
+            (void)!platform_late_end(b->ctx, &b->event);
+        (void)!platform_copy_out_late(b->ctx, i % 3 ? BOX_DATA + 8 : BOX_FREE_END, buf, 9, 1);
         (void)!platform_mincore(b->ctx, BOX_FREE, PAGE_SIZE, vec);
         (void)!platform_fpu_reset(b->ctx);
         (void)!platform_unmap(b->ctx, BOX_FREE, PAGE_SIZE);

@@ -116,7 +116,9 @@ uint64_t random_next(uint64_t *state);
                                                 X(map_file_race) X(killed_mapping)                 \
                                                     X(killed_mapping_many) X(killed_making)        \
                                                         X(random) X(scribble)                      \
-                                                            X(batch) X(batch_errors)
+                                                            X(batch) X(batch_errors)               \
+                                                            X(late) X(late_order) X(late_fault)    \
+                                                            X(late_interrupt)
 #define CASE(name)         void case_##name(void)
 #define CASE_DECLARE(name) CASE(name);
 CASES(CASE_DECLARE)

@@ -219,6 +219,39 @@ stub_copy_fixup:
     mov %rcx, %rax
     ret
 
+/* size_t stub_put(dst, value, n): up to 8 bytes of value; bytes not copied, as if none were when
+ * one store does not do. */
+FUNCTION stub_put
+    mov %rdx, %rcx
+    cmp $8, %ecx
+    je 8f
+    cmp $4, %ecx
+    je 4f
+    cmp $1, %ecx
+    je 1f
+    push %rsi
+    mov %rsp, %rsi
+    call stub_copy
+    pop %rsi
+    ret
+.globl stub_put_insn8, stub_put_insn4, stub_put_insn1
+.hidden stub_put_insn8, stub_put_insn4, stub_put_insn1
+8:
+stub_put_insn8:
+    mov %rsi, (%rdi)
+    xor %eax, %eax
+    ret
+4:
+stub_put_insn4:
+    mov %esi, (%rdi)
+    xor %eax, %eax
+    ret
+1:
+stub_put_insn1:
+    mov %sil, (%rdi)
+    xor %eax, %eax
+    ret
+
 /* int stub_load32(addr, out): 0, or 1 after a fault. */
 FUNCTION stub_load32
 .globl stub_load_insn, stub_cas_insn, stub_word_fixup

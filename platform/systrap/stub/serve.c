@@ -234,6 +234,24 @@ static int64_t perform(struct stub_slot *slot, uint32_t command)
     return -STUB_ENOSYS;
 }
 
+/* What a call left to be copied when its guest goes on. False, and reported: it can't be. */
+static bool late(struct stub_slot *slot)
+{
+    uint64_t n = slot->late_size;
+    uint64_t left = n;
+
+    if (n <= STUB_LATE_INLINE)
+        left = stub_put((void *)slot->late_addr, slot->late_data, n);
+    else if (n <= STUB_BUFFER_SIZE)
+        left = stub_copy((void *)slot->late_addr, slot->buffer, n);
+    if (likely(!left))
+        return true;
+    slot->result = (int64_t)left;
+    slot->event = STUB_EV_LATE;
+    stub_post(slot);
+    return false;
+}
+
 void stub_serve(struct stub_slot *slot)
 {
     for (;;) {
@@ -244,6 +262,9 @@ void stub_serve(struct stub_slot *slot)
         command = READ_ONCE(slot->command);
         if (slept)
             slot->resume_tsc = stub_tsc();
+        if (command & STUB_LATE && !late(slot))
+            continue;
+        command &= ~(uint32_t)STUB_LATE;
         if (command == STUB_RESUME_CALL)
             resume_call(slot);
         if (command == STUB_RESUME || command == STUB_RESUME_FULL)

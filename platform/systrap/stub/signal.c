@@ -60,7 +60,8 @@ static NORETURN void nested(int signo, struct sigcontext_64 *sc, const siginfo_t
         sc->ax = -38;
     } else if (info->si_code <= 0) { /* sent by someone: a kick */
         stub_self()->kicked = 1;
-    } else if (rip == (uint64_t)stub_copy_insn) {
+    } else if (rip == (uint64_t)stub_put_insn8 || rip == (uint64_t)stub_put_insn4 ||
+               rip == (uint64_t)stub_put_insn1 || rip == (uint64_t)stub_copy_insn) {
         sc->ip = (uint64_t)stub_copy_fixup;
     } else if (rip == (uint64_t)stub_load_insn || rip == (uint64_t)stub_cas_insn) {
         sc->ip = (uint64_t)stub_word_fixup;

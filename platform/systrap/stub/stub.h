@@ -7,7 +7,7 @@
 extern const char stub_header[], stub_boot_ip[], stub_exit_start[], stub_exit_end[];
 extern const char stub_call_entry[], stub_call_trap[], stub_call_end[];
 extern const char stub_copy_insn[], stub_copy_fixup[], stub_load_insn[], stub_cas_insn[],
-    stub_word_fixup[];
+    stub_word_fixup[], stub_put_insn8[], stub_put_insn4[], stub_put_insn1[];
 extern const uint64_t stub_xfeatures;
 
 int64_t stub_call(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
@@ -19,6 +19,7 @@ NORETURN void stub_resume_full(struct stub_slot *slot, struct stub_thread *threa
 NORETURN void stub_serve_fresh(struct stub_slot *slot);
 NORETURN void stub_return(const void *sigcontext);
 size_t stub_copy(void *dst, const void *src, size_t n);
+size_t stub_put(void *dst, uint64_t value, size_t n);
 int stub_load32(uint64_t addr, uint32_t *out);
 int stub_cas32(uint64_t addr, uint32_t expected, uint32_t desired, uint32_t *old);
 
