@@ -24,6 +24,8 @@ struct global_options {
     const char *strace_format;
     struct boot_trace trace;
     bool stats;
+    const char *trace_out, *trace_limit; /* --trace-out's file, or NULL; its size */
+    uint64_t trace_bytes;
     bool quiet; /* standard error is the container's: no warnings there */
 };
 
@@ -67,6 +69,7 @@ DECLARE_COMMAND(features);
 DECLARE_COMMAND(spec);
 DECLARE_COMMAND(do);
 DECLARE_COMMAND(stats);
+DECLARE_COMMAND(trace);
 DECLARE_COMMAND(debug);
 DECLARE_COMMAND(install);
 DECLARE_COMMAND(uninstall);

@@ -64,6 +64,7 @@ static int attach(struct creation *cr, int signal_fd, struct cli_error *err)
     if (status == 0) {
         release_descriptors(&cr->sandbox.config.init);
         status = sandbox_wait(cr->sandbox.pid, signal_fd);
+        trace_out_end(cr->sandbox.config.trace_fd);
     }
     if (cr->host_terminal)
         tcsetattr(0, TCSADRAIN, &saved);

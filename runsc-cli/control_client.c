@@ -239,3 +239,25 @@ int control_next(int fd, int32_t *status)
     *status = r.result;
     return r.kind == CONTROL_EXITED;
 }
+
+/* ---- trace ---- */
+
+int control_trace(int fd, const struct boot_trace *t, struct cli_error *err)
+{
+    const char *lists[] = {t->calls, t->pids, t->paths};
+    struct control_trace m = {.json = t->json, .failed = t->failed};
+    struct control_request q = {.magic = CONTROL_MAGIC, .op = CONTROL_TRACE, .size = sizeof(m)};
+    bool sent;
+
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+        q.size += (uint32_t)strlen(lists[i] ? lists[i] : "") + 1;
+    sent = send_bytes(fd, &q, sizeof(q), NULL, 0) && send_bytes(fd, &m, sizeof(m), NULL, 0);
+    for (size_t i = 0; sent && i < ARRAY_SIZE(lists); i++) {
+        const char *text = lists[i] ? lists[i] : "";
+
+        sent = send_bytes(fd, text, strlen(text) + 1, NULL, 0);
+    }
+    if (!sent)
+        return fail(err, err->status, "container not running");
+    return take_reply(fd, NULL, err) < 0 ? -1 : 0;
+}

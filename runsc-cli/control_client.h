@@ -19,4 +19,7 @@ int control_exec(int fd, const struct boot_process *p, bool ignore_paused, struc
 /* Takes one message of an exec's connection: 1: its end and its wait status; -1: the sandbox is
  * gone; 0: something else. */
 int control_next(int fd, int32_t *status);
+/* CONTROL_TRACE: 0, and lines follow on fd; -1 with *err. */
+struct boot_trace;
+int control_trace(int fd, const struct boot_trace *t, struct cli_error *err);
 int control_send(int fd, enum control_op op, uint32_t arg);

@@ -23,6 +23,10 @@ const struct opt global_opts[] = {
     {"strace-paths", 0, OPT_STRING, G(trace.paths), "LIST",
      "trace calls that name a path below one of these"},
     {"strace-failed", 0, OPT_FLAG, G(trace.failed), NULL, "trace calls that fail"},
+    {"trace-out", 0, OPT_STRING, G(trace_out), "FILE",
+     "a trace for Perfetto's or Chrome's viewer into FILE: calls, wake-ups, forks, exits"},
+    {"trace-limit", 0, OPT_STRING, G(trace_limit), "SIZE",
+     "its largest size, as in 500M (default 256M)"},
     {"stats", 0, OPT_FLAG, G(stats), NULL,
      "count system calls; log counts, times and the kernel's memory at the end"},
     {"debug", 0, OPT_FLAG, G(debug), NULL, "log more"},
@@ -76,6 +80,7 @@ const struct command commands[] = {
     COMMAND(resume, "ID", 512, 1, 1, 1, "let a paused container go on"),
     COMMAND(events, "ID", 512, 1, 1, 1, "print statistics and events of a container"),
     COMMAND(stats, "ID", 512, 1, 1, 1, "print system calls counted, and the kernel's memory"),
+    COMMAND(trace, "ID", 512, 1, 1, 1, "print a container's system calls from now on"),
     {"export-metrics", "ID", "print the same as Prometheus reads it", NULL, 0, 1, 1, 1,
      cmd_export_metrics},
     COMMAND(debug, "[ID]", 512, 0, 1, 1, "show what a sandbox is doing, or the jail it is in"),
@@ -190,6 +195,19 @@ static const char *default_root(void)
     return path;
 }
 
+/* Bytes, or KiB, MiB, GiB with K, M, G; at least 4 KiB. */
+static bool parse_size(const char *text, uint64_t *out)
+{
+    char *end;
+    unsigned long long v = strtoull(text, &end, 10);
+    int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+
+    if (*text < '0' || *text > '9' || end[shift ? 1 : 0] || v > UINT64_MAX >> 31)
+        return false;
+    *out = (uint64_t)v << shift;
+    return *out >= 4096;
+}
+
 static int check_global(struct global_options *g, struct cli_error *err)
 {
     if (strcmp(g->log_format, "json") != 0 && strcmp(g->log_format, "text") != 0)
@@ -198,6 +216,8 @@ static int check_global(struct global_options *g, struct cli_error *err)
         return fail(err, 1, "invalid patch %s (there are on and off)", g->patch);
     if (strcmp(g->strace_format, "json") != 0 && strcmp(g->strace_format, "text") != 0)
         return fail(err, 1, "invalid strace-format %s (there are text and json)", g->strace_format);
+    if (!parse_size(g->trace_limit, &g->trace_bytes))
+        return fail(err, 1, "invalid trace-limit %s (as in 500M)", g->trace_limit);
     g->trace.json = strcmp(g->strace_format, "json") == 0;
     if (g->trace.calls || g->trace.pids || g->trace.paths || g->trace.failed)
         g->strace = true;
@@ -213,6 +233,7 @@ int main(int argc, char **argv)
                                .root = default_root(),
                                .log_format = "text",
                                .strace_format = "text",
+                               .trace_limit = "256M",
                                .rootless = "auto",
                                .coredump_limit = 4096};
     struct cli_error err = {.status = 1};

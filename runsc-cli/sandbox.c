@@ -55,15 +55,6 @@ int open_bind_source(const char *path, struct boot_mount *m, struct cli_error *e
     return m->fd < 0 ? -1 : 0;
 }
 
-static int open_log(const struct global_options *g, struct cli_error *err)
-{
-    int fd = g->log ? open(g->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)
-                    : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-
-    /* no stderr: no log */
-    return fd < 0 && g->log ? fail_errno(err, 1, errno, "cannot open log file %s", g->log) : fd;
-}
-
 /*
  * The caller's limits are for the guest, whose own rlimits they become. The sandbox's processes go
  * as far as they may: descriptors for many host files, memory files, address space, time.
@@ -125,13 +116,15 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .commit_fd = -1,
         .null_fd = -1,
         .pcap_fd = -1,
+        .trace_fd = trace_out_open(global->trace_out, err),
+        .trace_limit = global->trace_bytes,
         .coredump_fd = -1,
     };
     s->pcap = global->pcap;
     if (sandbox_core_directory(global, &s->config, err) < 0)
         return -1;
-    s->config.log_fd = open_log(global, err);
-    if (s->config.log_fd < 0 && global->log)
+    s->config.log_fd = sandbox_open_log(global, err);
+    if ((s->config.log_fd < 0 && global->log) || (s->config.trace_fd < 0 && global->trace_out))
         return -1;
     default_process(&s->config.init);
     raise_own_limits();
@@ -162,8 +155,9 @@ static size_t kept_fds(const struct sandbox *s, int error_fd, int sync_fd, int *
 {
     const struct boot_config *c = &s->config;
     size_t n = 0, unique = 0;
-    const int single[] = {c->pcap_fd, c->log_fd, c->rootfs_fd,   c->control_fd, c->status_fd,
-                          error_fd,  c->init.tty_fd, sync_fd, c->null_fd, c->coredump_fd};
+    const int single[] = {c->pcap_fd,    c->trace_fd, c->log_fd,      c->rootfs_fd,
+                          c->control_fd, c->status_fd, error_fd,       c->init.tty_fd,
+                          sync_fd,       c->null_fd,   c->coredump_fd};
 
     for (size_t i = 0; i < ARRAY_SIZE(single); i++)
         list[n++] = single[i];
@@ -572,5 +566,6 @@ int sandbox_run_foreground(struct sandbox *s, struct cli_error *err)
     }
     if (raw)
         tcsetattr(p->tty_fd, TCSADRAIN, &saved);
+    trace_out_end(s->config.trace_fd);
     return status;
 }

@@ -67,6 +67,14 @@ int sandbox_signals(struct cli_error *err);
 int sandbox_wait(pid_t child, int signal_fd);
 int exit_status_of(int wait_status);
 
+/*
+ * outputs.c. --trace-out's file, emptied: its descriptor, -1 where path is NULL or with *err; and
+ * its end, if it has none.
+ */
+int sandbox_open_log(const struct global_options *global, struct cli_error *err);
+int trace_out_open(const char *path, struct cli_error *err);
+void trace_out_end(int fd);
+
 /* An O_PATH descriptor of a directory, or -1 with *err. */
 int open_directory(const char *path, struct cli_error *err);
 /*

@@ -25,3 +25,7 @@ void strbuf_printf(struct strbuf *sb, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void strbuf_add(struct strbuf *sb, const void *data, size_t size);
 void strbuf_puts(struct strbuf *sb, const char *s);
 void strbuf_putc(struct strbuf *sb, char c);
+/* As %lld and %llx, and %0*llu of at most 20 digits, without a format to read. */
+void strbuf_dec(struct strbuf *sb, int64_t v);
+void strbuf_hex(struct strbuf *sb, uint64_t v);
+void strbuf_digits(struct strbuf *sb, uint64_t v, unsigned width);

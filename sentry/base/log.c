@@ -94,12 +94,28 @@ void log_time(uint64_t ns, char out[LOG_TIME_MAX])
                 t.hour, t.minute, t.second, t.micros);
 }
 
-/* line: room for the finished one. */
-static void emit(enum log_level level, const char *text, char *line, size_t size)
+void log_prefix(struct strbuf *out, enum log_level level, uint64_t ns)
+{
+    struct civil_time t;
+
+    civil_from_ns(ns, &t);
+    strbuf_putc(out, level_letters[level]);
+    strbuf_digits(out, t.month * 100 + t.day, 4);
+    strbuf_putc(out, ' ');
+    strbuf_digits(out, t.hour, 2);
+    strbuf_putc(out, ':');
+    strbuf_digits(out, t.minute, 2);
+    strbuf_putc(out, ':');
+    strbuf_digits(out, t.second, 2);
+    strbuf_putc(out, '.');
+    strbuf_digits(out, t.micros, 6);
+    strbuf_putc(out, ' ');
+}
+
+size_t log_format(enum log_level level, const char *text, char *line, size_t size)
 {
     uint64_t now = host_clock_ns(HOST_CLOCK_REALTIME);
     char time[LOG_TIME_MAX];
-    struct civil_time t;
     struct strbuf sb;
 
     /* Room for the end of the line is kept back: an over-long text is cut, not lost. */
@@ -110,16 +126,13 @@ static void emit(enum log_level level, const char *text, char *line, size_t size
                       level_names[level]);
         add_json_text(&sb, text);
     } else {
-        civil_from_ns(now, &t);
-        strbuf_printf(&sb, "%c%02u%02u %02u:%02u:%02u.%06u ", level_letters[level], t.month, t.day,
-                      t.hour, t.minute, t.second, t.micros);
+        log_prefix(&sb, level, now);
         add_plain_text(&sb, text);
     }
     sb.capacity = size;
     sb.failed = false;
     strbuf_puts(&sb, ro_globals.log_json ? "\"}\n" : "\n");
-    /* A log that can't be written is no reason to fail the sandbox. */
-    (void)host_write(ro_globals.log_fd, line, sb.size);
+    return sb.size;
 }
 
 void log_write(enum log_level level, const char *fmt, ...)
@@ -132,19 +145,6 @@ void log_write(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     cv_vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    emit(level, text, line, sizeof(line));
-}
-
-void log_text(enum log_level level, const char *text)
-{
-    char line[LOG_TEXT_MAX * 3];
-
-    if (log_enabled(level))
-        emit(level, text, line, sizeof(line));
-}
-
-void log_raw(enum log_level level, const char *line, size_t size)
-{
-    if (log_enabled(level))
-        (void)host_write(ro_globals.log_fd, line, size);
+    /* A log that can't be written is no reason to fail the sandbox. */
+    (void)host_write(ro_globals.log_fd, line, log_format(level, text, line, sizeof(line)));
 }

@@ -9,10 +9,14 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_write(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* The same of a text that is whole already, as long as it may be; cut at 3 KiB. */
-void log_text(enum log_level level, const char *text);
-/* A line of the caller's own make, with its newline. */
-void log_raw(enum log_level level, const char *line, size_t size);
+/*
+ * The line log_write would write for text, at line, with its newline: its size. size is at least
+ * 256.
+ */
+size_t log_format(enum log_level level, const char *text, char *line, size_t size);
+/* What a line of text starts with; ns since 1970. */
+struct strbuf;
+void log_prefix(struct strbuf *out, enum log_level level, uint64_t ns);
 /* A time since 1970 as "2026-01-31T12:34:56.123456Z". */
 #define LOG_TIME_MAX 40
 void log_time(uint64_t ns, char out[LOG_TIME_MAX]);

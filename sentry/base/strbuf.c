@@ -98,3 +98,32 @@ void strbuf_printf(struct strbuf *sb, const char *fmt, ...)
     va_end(ap);
     sb->size = MIN(sb->size + (size_t)n, sb->capacity - 1);
 }
+
+void strbuf_digits(struct strbuf *sb, uint64_t v, unsigned width)
+{
+    char text[20], *p = text + sizeof(text);
+
+    while (v || p > text + sizeof(text) - width) {
+        *--p = (char)('0' + v % 10);
+        v /= 10;
+    }
+    strbuf_add(sb, p, (size_t)(text + sizeof(text) - p));
+}
+
+void strbuf_dec(struct strbuf *sb, int64_t v)
+{
+    if (v < 0)
+        strbuf_putc(sb, '-');
+    strbuf_digits(sb, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 1);
+}
+
+void strbuf_hex(struct strbuf *sb, uint64_t v)
+{
+    char text[16], *p = text + sizeof(text);
+
+    do {
+        *--p = "0123456789abcdef"[v & 15];
+        v >>= 4;
+    } while (v);
+    strbuf_add(sb, p, (size_t)(text + sizeof(text) - p));
+}

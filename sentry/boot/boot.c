@@ -147,6 +147,8 @@ static int64_t hook_syscall(struct task *t, uint64_t nr, const uint64_t args[6])
 
 DEFINE_OPS(kernel_hooks, boot_hooks) = {.syscall = hook_syscall,
                                         .pidfd_create = pidfd_install,
+                                        .task_exit = strace_task_exit,
+                                        .task_exited = strace_task_exited,
                                         .session_leader_exit = tty_session_leader_exit};
 
 /*
@@ -164,22 +166,6 @@ static uint32_t task_limit(void)
         fclose(f);
     }
     return MIN(max / 4, 16384u);
-}
-
-static int start_trace(struct boot *b)
-{
-    struct strace_choice choice = {.json = b->config->trace.json,
-                                   .failed = b->config->trace.failed,
-                                   .calls = b->config->trace.calls,
-                                   .pids = b->config->trace.pids,
-                                   .paths = b->config->trace.paths};
-    const char *what;
-    int r = strace_options_create(&choice, &b->kernel->trace, &what);
-
-    if (r < 0)
-        return boot_fail(b, 1, "invalid --strace-%s: %s", what, boot_error(r));
-    b->kernel->watch |= KERNEL_WATCH_TRACE;
-    return 0;
 }
 
 static int start_kernel(struct boot *b)
@@ -205,7 +191,7 @@ static int start_kernel(struct boot *b)
         snprintf(b->kernel->domainname, sizeof(b->kernel->domainname), "%s", b->config->domainname);
     if (b->config->stats && (r = syscall_stats_start(b->kernel)) < 0)
         return boot_fail(b, 1, "cannot count system calls: %s", boot_error(r));
-    return b->config->strace ? start_trace(b) : 0;
+    return 0;
 }
 
 static void timer_thread(void *k)
@@ -371,7 +357,7 @@ static int start_sandbox(struct boot *b)
         (status = boot_fs_create(b)) || (status = boot_fs_mounts(b)) ||
         (status = boot_paths_setup(b)) || (status = boot_fs_seal(b)) || (status = start_tty(b)) ||
         (status = start_threads(b)) || (status = boot_net_start(b)) ||
-        (status = boot_pcap_start(b)) || (status = lock_in(b)))
+        (status = boot_pcap_start(b)) || (status = boot_trace_start(b)) || (status = lock_in(b)))
         return status;
     return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }
@@ -403,6 +389,7 @@ int boot_run(const struct boot_config *config)
         r = exit_status_of(status);
     }
     boot_pcap_finish(&b);
+    boot_trace_finish(&b);
     platform_shutdown();
     return r;
 }

@@ -87,6 +87,8 @@ struct boot_config {
     int error_fd;  /* a start-up failure goes here: one status byte, then the message */
 
     int pcap_fd; /* --pcap's file; -1: none */
+    int trace_fd;         /* --trace-out's file; -1: none */
+    uint64_t trace_limit; /* its size in bytes */
     /* --coredump-dir's host directory, or -1; cores there take at most coredump_limit bytes */
     int coredump_fd;
     uint64_t coredump_limit;

@@ -11,6 +11,7 @@ struct control;
 struct host_io;
 struct fd_link;
 struct boot_pcap;
+struct trace_session;
 struct tty;
 
 struct boot {
@@ -28,6 +29,7 @@ struct boot {
     struct fd_link *links[BOOT_LINK_MAX]; /* to the host, borrowed from their interfaces */
     uint32_t link_count;
     struct boot_pcap *pcap; /* --pcap, or NULL */
+    struct trace_session *traces; /* TRACE_SESSIONS of them */
 };
 
 /* Tells the CLI and returns status. */
@@ -38,6 +40,19 @@ const char *boot_error(int64_t r);
 int boot_pcap_start(struct boot *b) MUST_CHECK;
 /* What was seen gets into the file. */
 void boot_pcap_finish(struct boot *b);
+/* boot_trace.c: --strace and --trace-out. 0, or a status after boot_fail. */
+int boot_trace_start(struct boot *b) MUST_CHECK;
+/*
+ * Lines of the calls chosen are collected, and after boot_trace_go go to fd (taken over), until
+ * boot_trace_detach. The session's number, or -errno with *what: the list that is wrong.
+ */
+struct strace_choice;
+int boot_trace_attach(struct boot *b, const struct strace_choice *choice, bool json, int fd,
+                      const char **what) MUST_CHECK;
+int boot_trace_go(struct boot *b, int session) MUST_CHECK;
+void boot_trace_detach(struct boot *b, int session);
+/* What was traced gets to where it goes, but for readers that don't read. */
+void boot_trace_finish(struct boot *b);
 int boot_start_thread(void (*fn)(void *), void *arg) MUST_CHECK;
 /* A signal for init from outside; a container that was not started ends of a deadly one. */
 void boot_signal_init(struct boot *b, int signo);

@@ -154,6 +154,8 @@ static int serve(struct control *s, struct control_conn *c)
         return control_do_debug(s, c);
     case CONTROL_FIGURES:
         return control_do_figures(s, c);
+    case CONTROL_TRACE:
+        return control_do_trace(s, c);
     case CONTROL_RESIZE:
         return do_resize(s, c);
     default:
@@ -175,11 +177,14 @@ static void drop_request(struct control_conn *c)
     c->have = 0;
 }
 
-static void close_conn(struct control_conn *c)
+static void close_conn(struct control *s, struct control_conn *c)
 {
     drop_request(c);
     close(c->fd);
     c->fd = -1;
+    if (c->trace)
+        boot_trace_detach(s->boot, c->trace - 1);
+    c->trace = 0;
     if (c->exec)
         control_exec_forget(c->exec);
     c->exec = NULL;
@@ -258,7 +263,7 @@ static void conn_ready(struct control *s, struct control_conn *c)
             break;
     }
     if (r < 0)
-        close_conn(c);
+        close_conn(s, c);
 }
 
 static bool peer_allowed(int fd)

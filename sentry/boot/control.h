@@ -30,6 +30,8 @@ enum control_op {
     CONTROL_RESIZE, /* arg: rows << 16 | columns; 0: ask the terminal */
     CONTROL_DEBUG,   /* arg: enum control_debug; text: as that says */
     CONTROL_FIGURES, /* arg: enum control_figures; text: as that says */
+    /* payload: struct control_trace; behind the reply come trace lines until either end closes */
+    CONTROL_TRACE,
 };
 
 /* What was counted, as a text; or to start and stop counting. */
@@ -39,6 +41,11 @@ enum control_figures {
     CONTROL_FIGURES_PROMETHEUS,
     CONTROL_FIGURES_START,
     CONTROL_FIGURES_STOP,
+};
+
+/* Behind it strings, each ended by a NUL: calls, processes, paths, as in strace.h; "": all. */
+struct control_trace {
+    uint32_t json, failed;
 };
 
 enum control_debug {

@@ -6,9 +6,11 @@
 
 #include "fs/devpts/tty.h"
 #include "sentry/mm/mm.h"
+#include "sentry/strace/strace.h"
 #include "syscalls/stats.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,4 +144,43 @@ int control_do_holders(struct control *s, struct control_conn *c)
                                      s->conns[i].exec->holder);
     }
     return control_reply(c, CONTROL_REPLY, 0, text, used);
+}
+
+/* The next of the payload's strings; NULL for "" and where there is none. */
+static const char *next_text(const char **at, const char *end)
+{
+    const char *text = *at, *stop = memchr(text, 0, (size_t)(end - text));
+
+    *at = stop ? stop + 1 : end;
+    return stop && *text ? text : NULL;
+}
+
+int control_do_trace(struct control *s, struct control_conn *c)
+{
+    const char *at = (const char *)c->payload + sizeof(struct control_trace);
+    const char *end = (const char *)c->payload + c->head.size, *what = "request";
+    struct strace_choice choice;
+    struct control_trace q;
+    char why[96];
+    int r;
+
+    if (c->head.size < sizeof(q) || c->trace)
+        return control_reply(c, CONTROL_REPLY, -EINVAL, "", 0);
+    memcpy(&q, c->payload, sizeof(q));
+    choice.failed = q.failed;
+    choice.calls = next_text(&at, end);
+    choice.pids = next_text(&at, end);
+    choice.paths = next_text(&at, end);
+    r = boot_trace_attach(s->boot, &choice, q.json, fcntl(c->fd, F_DUPFD_CLOEXEC, 3), &what);
+    if (r < 0) {
+        snprintf(why, sizeof(why), "%s: %s", what, boot_error(r));
+        return control_reply(c, CONTROL_REPLY, r, why, strlen(why));
+    }
+    c->trace = r + 1;
+    /* The reply comes first on the connection. */
+    (void)!control_reply(c, CONTROL_REPLY, 0, "", 0);
+    r = boot_trace_go(s->boot, c->trace - 1);
+    if (r < 0)
+        c->trace = 0;
+    return r;
 }

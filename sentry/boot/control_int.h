@@ -22,6 +22,7 @@ struct control_conn {
     int fds[CONTROL_FDS_MAX];
     int fd_count;
     struct control_exec *exec;
+    int trace; /* CONTROL_TRACE: boot_trace_attach's number + 1; else 0 */
 };
 
 struct control {
@@ -46,3 +47,4 @@ int control_do_ps(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_holders(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_stats(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_figures(struct control *s, struct control_conn *c) MUST_CHECK;
+int control_do_trace(struct control *s, struct control_conn *c) MUST_CHECK;

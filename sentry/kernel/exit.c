@@ -11,6 +11,7 @@
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
+#include "sentry/kernel/wake_trace.h"
 #include "sentry/mm/mm.h"
 
 void task_set_ctx_shared(struct task *t, struct platform_ctx *ctx)
@@ -41,6 +42,7 @@ void task_release_vfork(struct task *t)
         return;
     t->vfork_parent = NULL;
     store_release(&parent->vfork_done, 1);
+    wake_trace_note(parent, WAKE_CHILD);
     unpark(&parent->parker);
     task_put(parent);
 }
@@ -312,6 +314,8 @@ void task_finish(struct task *t)
     t->us.ctx = NULL;
     task_release_vfork(t);
     exit_notify(t, user_ns + t->past_user_ns, system_ns + t->past_system_ns);
+    if (hooks->task_exited)
+        hooks->task_exited(t);
     task_put(t);
     if (as)
         platform_as_put(as);

@@ -12,6 +12,7 @@
 #include "sentry/base/slab.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/wait.h"
+#include "sentry/kernel/wake_trace.h"
 
 #define FUTEX_HASH_SALT 0x66757478
 
@@ -66,6 +67,7 @@ void futex_mark_woken(struct futex_waiter *w, struct futex_wakes *wakes)
 void futex_wakes_flush(struct futex_wakes *wakes)
 {
     for (uint32_t i = 0; i < wakes->count; i++) {
+        wake_trace_note(wakes->tasks[i], WAKE_FUTEX);
         if (wakes->claimed >> i & 1)
             task_call_finish(wakes->tasks[i], 0);
         else

@@ -19,7 +19,8 @@ struct futex_table;
 struct shm_space;
 struct timer_queue;
 struct netns;
-struct strace_options;
+struct strace_sinks;
+struct wake_trace;
 struct call_count;
 
 /*
@@ -30,6 +31,7 @@ struct kernel_hooks {
     int64_t (*syscall)(struct task *t, uint64_t nr, const uint64_t args[6]);
     /* fs/task and others clean up what hangs off the task */
     void (*task_exit)(struct task *t);
+    void (*task_exited)(struct task *t); /* its parent and its tracers have been told */
     void (*session_leader_exit)(struct session *s); /* hang up its terminal; no lock held */
     /* A new descriptor for tg in t's table: its number, close-on-exec; flags: LX_O_NONBLOCK. */
     int (*pidfd_create)(struct task *t, struct thread_group *tg, uint32_t flags);
@@ -71,7 +73,8 @@ struct kernel {
     uint32_t init_done;
     uint32_t watch;            /* KERNEL_WATCH_*: calls that are looked at, by dispatch */
     struct call_count *call_counts; /* NULL until first asked for; syscalls/stats.h */
-    struct strace_options *trace; /* what is traced; NULL: everything, as text. Set before init */
+    struct strace_sinks *trace; /* NULL until first asked for; sentry/strace/sink.h */
+    struct wake_trace *wakes; /* NULL: wake-ups are not traced; wake_trace.h */
     uint32_t shutting_down;
     uint64_t missing_logged[8]; /* system call numbers already reported as missing, a bit each */
     struct epoll_graph epoll_graph;

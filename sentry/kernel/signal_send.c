@@ -8,6 +8,7 @@
 #include "sentry/base/arena.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/signal_int.h"
+#include "sentry/kernel/wake_trace.h"
 
 void signal_wake_locked(struct task *t)
 {
@@ -17,6 +18,7 @@ void signal_wake_locked(struct task *t)
      */
     if (__atomic_load_n(&t->in_guest, __ATOMIC_SEQ_CST) && t->ctx_shared)
         platform_interrupt(t->ctx_shared);
+    wake_trace_note(t, WAKE_SIGNAL);
     unpark(&t->parker);
 }
 

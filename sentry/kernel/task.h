@@ -120,6 +120,14 @@ struct thread_group {
     uint32_t dumpable; /* PR_SET_DUMPABLE */
 };
 
+/* Who woke a task last: wake_trace.h. */
+struct wake_note {
+    uint32_t busy, kind; /* 1 while it is written; enum wake_kind */
+    int32_t tid, pid;    /* the waker's */
+    uint64_t at_ns;
+    uint64_t resumed_ns, stack; /* the task's own */
+};
+
 struct task {
     struct ref ref;
     struct kernel *k;
@@ -190,6 +198,8 @@ struct task {
     struct seccomp_filter *seccomp; /* one reference, or NULL */
     uaddr_t set_child_tid;   /* CLONE_CHILD_SETTID: written by the child before it first runs */
     uint32_t ioprio;
+    struct wake_note wake;
+    uint32_t trace_named;    /* events.c: the trace knows its name */
 };
 
 /* What restart_syscall(2) goes on with. */

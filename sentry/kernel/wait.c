@@ -9,6 +9,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/checked.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/wake_trace.h"
 
 #define HOST_CLOCK_REALTIME  0
 #define HOST_CLOCK_MONOTONIC 1
@@ -107,6 +108,7 @@ static void task_notify(struct waiter *w, uint32_t events, struct wakes *wakes)
 {
     struct task_waiter *tw = container_of(w, struct task_waiter, w);
 
+    wake_trace_note(tw->task, WAKE_IO);
     if (wakes->finish && tw->offers && wakes->count < WAKES_MAX && task_call_claim(tw->task))
         BUG_ON(!wakes_add_run(wakes, finish_run, tw));
     else
@@ -144,6 +146,7 @@ static int64_t wait_rounds(struct task_waiter *tw, uint64_t deadline_ns, bool ki
         if (killable_only ? signal_fatal_pending(t) : signal_pending(t))
             return killable_only ? -EINTR : -ERESTARTSYS;
         err = sleep(tw, deadline_ns);
+        wake_trace_resumed(t);
         if (tw->offers && finish_withdraw(t))
             return t->finish_result;
         if (err == -ETIMEDOUT) {

@@ -135,7 +135,6 @@ int strace_options_create(const struct strace_choice *from, struct strace_option
     *out_what = "memory";
     if (!o)
         return -ENOMEM;
-    o->json = from->json;
     o->failed = from->failed;
     *out_what = "calls";
     r = parse_calls(o, from->calls);

@@ -1,20 +1,19 @@
 /*
- * One line for each traced call: walks the row's argument kinds. What the call fills is printed
- * after it. Memory is in memory.c, structures in structs.c, names of flags in names.c. No locks but
- * tasks_lock, for a task's name.
+ * A traced call's arguments, printed once whoever wants them: walks the row's kinds. What the call
+ * fills is printed after it. The lines made of it are in line.c and events.c, where they go in
+ * sink.c, what points to memory in memory.c, structures in structs.c, names of flags in names.c.
+ * No locks.
  */
-#include "platform/host/host.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/fcntl.h"
 #include "sentry/abi/types.h"
-#include "sentry/base/log.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/wake_trace.h"
+#include "sentry/strace/sink.h"
 #include "sentry/strace/strace_int.h"
 #include "syscalls/syscalls.h"
 
-#define CLOCK_REALTIME_ID  0
-#define CLOCK_MONOTONIC_ID 1
-#define JSON_MAX           (2 * STRACE_TEXT_MAX + 1024) /* every character escaped, and the rest */
+_Static_assert(STRACE_SINKS == ARRAY_SIZE(((struct strace_call *)0)->generations), "sinks");
 
 struct strace_kind strace_kind_parse(const char *s, const char **out_next)
 {
@@ -52,13 +51,13 @@ static void print_signal(struct strbuf *out, int32_t signo)
 static bool print_number(struct strbuf *out, const struct strace_kind *k, uint64_t v)
 {
     if (strace_kind_is(k, "int") || strace_kind_is(k, "fd") || strace_kind_is(k, "pid"))
-        strbuf_printf(out, "%d", (int32_t)v);
+        strbuf_dec(out, (int32_t)v);
     else if (strace_kind_is(k, "uint"))
-        strbuf_printf(out, "%u", (uint32_t)v);
+        strbuf_dec(out, (uint32_t)v);
     else if (strace_kind_is(k, "long") || strace_kind_is(k, "off"))
-        strbuf_printf(out, "%lld", (long long)v);
+        strbuf_dec(out, (int64_t)v);
     else if (strace_kind_is(k, "size"))
-        strbuf_printf(out, "%llu", (unsigned long long)v);
+        strbuf_digits(out, v, 1);
     else if (strace_kind_is(k, "mode") || strace_kind_is(k, "oct"))
         strbuf_printf(out, "0%o", (uint32_t)v);
     else if (strace_kind_is(k, "dirfd"))
@@ -113,10 +112,30 @@ static void print_args(struct strace_call *c, struct task *t, bool after, int64_
     }
 }
 
+/* The sinks that want this call. */
+static void ask_sinks(struct strace_call *c, struct task *t, uint64_t nr,
+                      const struct syscall_row *row, const uint64_t args[6])
+{
+    struct strace_sinks *sinks = load_acquire(&t->k->trace);
+
+    c->sinks = 0;
+    for (uint32_t i = 0; sinks && i < STRACE_SINKS; i++) {
+        struct strace_sink *s = &sinks->list[i];
+
+        if (!READ_ONCE(s->active) || !strace_sink_use(s, 0))
+            continue;
+        c->generations[i] = READ_ONCE(s->generation);
+        if (!strace_sink_full(s) && strace_wanted(s->options, t, nr, row, args))
+            c->sinks |= 1U << i;
+        strace_sink_unuse(s);
+    }
+}
+
 bool strace_enter(struct strace_call *c, struct task *t, uint64_t nr, const struct syscall_row *row,
                   const uint64_t args[6])
 {
-    if (!strace_wanted(t->k->trace, t, nr, row, args))
+    ask_sinks(c, t, nr, row, args);
+    if (!c->sinks)
         return false;
     c->row = row;
     c->nr = nr;
@@ -126,87 +145,43 @@ bool strace_enter(struct strace_call *c, struct task *t, uint64_t nr, const stru
     c->text[0] = '\0';
     strbuf_init_fixed(&c->line, c->text, sizeof(c->text));
     print_args(c, t, false, 0);
-    c->start_ns = host_clock_ns(CLOCK_MONOTONIC_ID);
+    wake_trace_enter(t);
+    c->start_ns = strace_clock_ns(&t->k->trace->clock);
     return true;
 }
 
-static void print_name(struct strbuf *out, const struct strace_call *c)
+static void give(struct strace_sink *s, const struct strace_call *c, struct task *t,
+                 const struct strace_result *r)
 {
-    if (c->row)
-        strbuf_puts(out, c->row->name);
-    else
-        strbuf_printf(out, "syscall#%llu", (unsigned long long)c->nr);
-}
+    char line[STRACE_LINE_MAX];
+    size_t size;
 
-static void write_text(const struct strace_call *c, const struct task *t, int64_t result,
-                       uint64_t took_ns)
-{
-    const char *error = result < 0 ? strace_errno_name((int)-result) : NULL;
-    char text[STRACE_TEXT_MAX + 160];
-    struct strbuf out;
-
-    strbuf_init_fixed(&out, text, sizeof(text));
-    strbuf_printf(&out, "[%5d] ", t->tid);
-    print_name(&out, c);
-    strbuf_putc(&out, '(');
-    strbuf_add(&out, c->text, c->line.size);
-    if (error)
-        strbuf_printf(&out, ") = -1 %s", error);
-    else if (result > 0xffffffffLL)
-        strbuf_printf(&out, ") = 0x%llx", (unsigned long long)result);
-    else
-        strbuf_printf(&out, ") = %lld", (long long)result);
-    strbuf_printf(&out, " <%llu.%06llu>", (unsigned long long)(took_ns / 1000000000),
-                  (unsigned long long)(took_ns % 1000000000 / 1000));
-    log_text(LOG_INFO, text);
-}
-
-static void add_json_args(struct strbuf *out, const struct strace_call *c)
-{
-    for (int i = 0; i < c->next; i++) {
-        strbuf_puts(out, i ? "\",\"" : "\"");
-        strace_print_json(out, c->text + c->begin[i], c->end[i] - c->begin[i]);
-    }
-    strbuf_puts(out, c->next ? "\"]" : "]");
-}
-
-static void write_json(const struct strace_call *c, struct task *t, int64_t result,
-                       uint64_t took_ns)
-{
-    const char *error = result < 0 ? strace_errno_name((int)-result) : NULL;
-    char line[JSON_MAX], time[LOG_TIME_MAX], comm[sizeof(t->comm)];
-    struct strbuf out;
-
-    log_time(host_clock_ns(CLOCK_REALTIME_ID), time);
-    task_comm_get(t, comm);
-    strbuf_init_fixed(&out, line, sizeof(line));
-    strbuf_printf(&out, "{\"time\":\"%s\",\"pid\":%d,\"tid\":%d,\"comm\":\"", time, t->tg->tgid,
-                  t->tid);
-    strace_print_json(&out, comm, strlen(comm));
-    strbuf_puts(&out, "\",\"name\":\"");
-    print_name(&out, c);
-    strbuf_printf(&out, "\",\"number\":%llu,\"args\":[", (unsigned long long)c->nr);
-    add_json_args(&out, c);
-    strbuf_printf(&out, ",\"result\":%lld", (long long)(error ? -1 : result));
-    if (error)
-        strbuf_printf(&out, ",\"errno\":\"%s\"", error);
-    strbuf_printf(&out, ",\"duration_ns\":%llu}\n", (unsigned long long)took_ns);
-    if (!out.failed)
-        log_raw(LOG_INFO, line, out.size);
+    if (s->options && s->options->failed && !r->error)
+        return;
+    size = strace_format_line(&s->config, c, t, r, line);
+    if (size)
+        strace_sink_put(s, line, size);
 }
 
 void strace_exit(struct strace_call *c, struct task *t, int64_t result)
 {
-    const struct strace_options *o = t->k->trace;
-    uint64_t took = host_clock_ns(CLOCK_MONOTONIC_ID) - c->start_ns;
+    struct strace_sinks *sinks = load_acquire(&t->k->trace);
+    struct strace_result r = {
+        .value = result,
+        .error = result < 0 ? strace_errno_name((int)-result) : NULL,
+        .took_ns = strace_clock_ns(&sinks->clock) - c->start_ns,
+    };
 
-    if (o && o->failed && (result >= 0 || !strace_errno_name((int)-result)))
-        return;
+    wake_trace_leave(t);
     print_args(c, t, true, result);
     if (c->line.failed && c->line.size >= 8)
         memcpy(c->text + c->line.size - 3, "...", 3);
-    if (o && o->json)
-        write_json(c, t, result, took);
-    else
-        write_text(c, t, result, took);
+    for (uint32_t i = 0; i < STRACE_SINKS; i++) {
+        struct strace_sink *s = &sinks->list[i];
+
+        if (!(c->sinks >> i & 1) || !strace_sink_use(s, c->generations[i]))
+            continue;
+        give(s, c, t, &r);
+        strace_sink_unuse(s);
+    }
 }

@@ -16,7 +16,6 @@ struct syscall_row;
 
 /* What to trace, as the command line says it. */
 struct strace_choice {
-    bool json;         /* a JSON object a line */
     bool failed;       /* calls that failed only */
     const char *calls; /* "open*,read,!futex"; NULL: all */
     const char *pids;  /* "1,7": processes' and threads' numbers; NULL: all */
@@ -47,10 +46,15 @@ struct strace_call {
     uint16_t begin[STRACE_MAX_ARGS], end[STRACE_MAX_ARGS];
     const char *rest; /* the kinds not printed yet: those that need the result */
     int next;         /* their first argument */
+    /* the sinks that want it (sink.h), by number, and what they were then */
+    uint32_t sinks, generations[8];
 };
 
 /* Prints the arguments up to the first that the call fills. False: this call is not wanted. */
 bool strace_enter(struct strace_call *c, struct task *t, uint64_t nr, const struct syscall_row *row,
                   const uint64_t args[6]);
-/* Prints the others and the result, and writes the line. */
+/* Prints the others and the result, and gives the line to the sinks. */
 void strace_exit(struct strace_call *c, struct task *t, int64_t result);
+/* t ends, by itself or by a signal; and others have been told of it. */
+void strace_task_exit(struct task *t);
+void strace_task_exited(struct task *t);

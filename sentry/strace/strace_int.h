@@ -5,7 +5,7 @@
 #include "sentry/strace/strace.h"
 
 struct strace_options {
-    bool json, failed;
+    bool failed;
     bool unknown;      /* numbers without a row, too */
     uint64_t calls[8]; /* a bit a number */
     int32_t pids[16];
@@ -17,6 +17,21 @@ struct strace_options {
 /* filter.c */
 bool strace_wanted(const struct strace_options *o, struct task *t, uint64_t nr,
                    const struct syscall_row *row, const uint64_t args[6]);
+
+/* Calls that lines and events know by number. */
+enum {
+    NR_CLONE = 56,
+    NR_FORK = 57,
+    NR_VFORK = 58,
+    NR_EXECVE = 59,
+    NR_EXIT = 60,
+    NR_WAIT4 = 61,
+    NR_PRCTL = 157,
+    NR_EXIT_GROUP = 231,
+    NR_WAITID = 247,
+    NR_EXECVEAT = 322,
+    NR_CLONE3 = 435,
+};
 
 /* One kind of table.def: "out:2" is word "out", rest "2". */
 struct strace_kind {
@@ -62,6 +77,22 @@ const char *strace_signal_name(int signo);
 void strace_print_struct(struct strbuf *out, struct task *t, const char *name, size_t size,
                          uint64_t addr);
 void strace_print_sockaddr(struct strbuf *out, struct task *t, uint64_t addr, uint64_t size);
+
+/* line.c: a finished call in a sink's format. size: of what is at line; 0: it did not fit. */
+#define STRACE_LINE_MAX (2 * STRACE_TEXT_MAX + 1536) /* every character escaped, and the rest */
+struct strace_result {
+    int64_t value;
+    const char *error; /* its name, or NULL */
+    uint64_t took_ns;
+};
+struct strace_sink_config;
+size_t strace_format_line(const struct strace_sink_config *to, const struct strace_call *c,
+                          struct task *t, const struct strace_result *r, char *line);
+void strace_print_call_name(struct strbuf *out, const struct strace_call *c);
+
+/* events.c: the same as events of Trace Event Format. */
+void strace_print_events(struct strbuf *out, const struct strace_call *c, struct task *t,
+                         const struct strace_result *r);
 
 /* text.c. Bytes in quotes, escaped as in C; all that comes out is printable ASCII. */
 void strace_print_escaped(struct strbuf *out, const void *bytes, size_t n);

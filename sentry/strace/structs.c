@@ -178,16 +178,17 @@ static void print_field(struct strbuf *out, const struct field *f, const unsigne
         strace_print_sigset(out, v);
         break;
     case 'd':
-        strbuf_printf(out, "%lld", (long long)v);
+        strbuf_dec(out, (int64_t)v);
         break;
     case 'u':
-        strbuf_printf(out, "%llu", (unsigned long long)v);
+        strbuf_digits(out, v, 1);
         break;
     case 'o':
         strbuf_printf(out, "0%llo", (unsigned long long)v);
         break;
     default:
-        strbuf_printf(out, "0x%llx", (unsigned long long)v);
+        strbuf_puts(out, "0x");
+        strbuf_hex(out, v);
     }
 }
 

@@ -7,10 +7,9 @@
 
 void strace_print_address(struct strbuf *out, uint64_t addr)
 {
+    strbuf_puts(out, addr ? "0x" : "NULL");
     if (addr)
-        strbuf_printf(out, "0x%llx", (unsigned long long)addr);
-    else
-        strbuf_puts(out, "NULL");
+        strbuf_hex(out, addr);
 }
 
 static bool plain(unsigned char c)

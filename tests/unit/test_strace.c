@@ -4,33 +4,80 @@
 #include <unistd.h>
 
 #include "sentry/abi/poll.h"
+#include "sentry/abi/sched.h"
 #include "sentry/abi/time_num.h"
 #include "sentry/base/arena.h"
 #include "sentry/base/log.h"
-#include "sentry/strace/strace.h"
+#include "sentry/kernel/wake_trace.h"
+#include "sentry/strace/sink.h"
 #include "syscalls/stats.h"
 #include "tests/unit/task_fixture.h"
 
-static int log_fd;
+static struct strace_sink *sink;
+static char text[1 << 20]; /* all lines so far */
+static size_t text_size;
+
+/* Lines of this choice from now on. -EINVAL as strace_options_create. */
+static int choose_format(struct strace_choice choice, enum strace_format format)
+{
+    const struct strace_sink_config config = {.format = format, .waits = false, .logged = true};
+    struct strace_options *o = NULL;
+    const char *what;
+    int r = strace_options_create(&choice, &o, &what);
+
+    if (r == 0)
+        cr_assert_eq(strace_sink_start(kern, o, &config, &sink), 0);
+    return r;
+}
+
+static int choose(struct strace_choice choice)
+{
+    return choose_format(choice, STRACE_TEXT);
+}
+
+/* What is in the sink goes to text. */
+static void drain(void)
+{
+    const uint8_t *data;
+    uint64_t dropped;
+    uint32_t n;
+
+    while (sink && (n = strace_sink_take(sink, &data, &dropped)) > 0) {
+        cr_assert_lt(text_size + n, sizeof(text));
+        memcpy(text + text_size, data, n);
+        text_size += n;
+    }
+    text[text_size] = '\0';
+}
+
+static void choose_none(void)
+{
+    if (!sink)
+        return;
+    strace_sink_stop(kern, sink);
+    drain();
+    strace_sink_free(sink);
+    sink = NULL;
+}
 
 static void trace_setup(void)
 {
     tasks_setup();
-    log_fd = memfd_create("log", 0);
-    ro_globals.log_fd = log_fd;
-    ro_globals.log_level = LOG_INFO;
-    kern->watch = KERNEL_WATCH_TRACE;
+    cr_assert_eq(choose((struct strace_choice){0}), 0);
 }
 
-TestSuite(strace, .init = trace_setup, .fini = tasks_teardown);
+static void trace_teardown(void)
+{
+    choose_none();
+    strace_sinks_free(kern);
+    tasks_teardown();
+}
+
+TestSuite(strace, .init = trace_setup, .fini = trace_teardown);
 
 static void expect_line(const char *part)
 {
-    static char text[65536];
-    ssize_t n = pread(log_fd, text, sizeof(text) - 1, 0);
-
-    cr_assert_gt(n, 0);
-    text[n] = '\0';
+    drain();
     cr_assert_not_null(strstr(text, part), "\"%s\" is not in:\n%s", part, text);
 }
 
@@ -60,34 +107,13 @@ Test(strace, lines)
 
 static char *whole_log(void)
 {
-    static char text[65536];
-    ssize_t n = pread(log_fd, text, sizeof(text) - 1, 0);
-
-    cr_assert_geq(n, 0);
-    text[n] = '\0';
+    drain();
     return text;
 }
 
 static void expect_no_line(const char *part)
 {
     cr_assert_null(strstr(whole_log(), part), "\"%s\" is in:\n%s", part, whole_log());
-}
-
-static int choose(struct strace_choice choice)
-{
-    struct strace_options *o = NULL;
-    const char *what;
-    int r = strace_options_create(&choice, &o, &what);
-
-    if (r == 0)
-        kern->trace = o;
-    return r;
-}
-
-static void choose_none(void)
-{
-    strace_options_free(kern->trace);
-    kern->trace = NULL;
 }
 
 Test(strace, structures)
@@ -149,7 +175,7 @@ Test(strace, hostile_text)
 {
     static const char path[] = "/\x1b[2J\n\r\x01\x7f\x80\xff\xc3\"\\\x1f"
                                "7end";
-    const char *text;
+    const char *p;
 
     poke(1, DATA_ADDR, path, sizeof(path));
     CALL(1, prctl, 15, DATA_ADDR, 0, 0, 0);
@@ -157,19 +183,26 @@ Test(strace, hostile_text)
     CALL(1, uname, DATA_ADDR + 512);
     CALL(1, access, DATA_ADDR, 0);
     expect_line("access(\"/\\33[2J\\n\\r\\1\\177\\200\\377\\303\\\"\\\\\\0377end\", 0)");
-    cr_assert_eq(choose((struct strace_choice){.json = true}), 0);
+    choose_none();
+    cr_assert_eq(choose_format((struct strace_choice){0}, STRACE_JSON), 0);
     CALL(1, access, DATA_ADDR, 0);
     CALL(1, uname, DATA_ADDR + 512);
     expect_line("\"name\":\"access\",\"number\":21,\"args\":[\"\\\"/\\\\33[2J\\\\n");
     expect_line("\\u001b[2J\\u000a\\u000d\\u0001\\u007f\\u0080\\u00ff\\u00c3\\\"\\\\");
-    for (text = whole_log(); *text; text++)
-        cr_assert(*text == '\n' || (*text >= 32 && *text < 127), "byte %d", *text);
     choose_none();
+    cr_assert_eq(choose_format((struct strace_choice){0}, STRACE_EVENTS), 0);
+    CALL(1, prctl, 15, DATA_ADDR, 0, 0, 0);
+    CALL(1, access, DATA_ADDR, 0);
+    expect_line("\"args\":{\"name\":\"/\\u001b[2J\\u000a");
+    expect_line("\"name\":\"access\",\"args\":{\"args\":\"\\\"/\\\\33[2J");
+    for (p = whole_log(); *p; p++)
+        cr_assert(*p == '\n' || (*p >= 32 && *p < 127), "byte %d", *p);
 }
 
 Test(strace, json)
 {
-    cr_assert_eq(choose((struct strace_choice){.json = true}), 0);
+    choose_none();
+    cr_assert_eq(choose_format((struct strace_choice){0}, STRACE_JSON), 0);
     poke(1, DATA_ADDR, "/a", 3);
     CALL(1, openat, LX_AT_FDCWD, DATA_ADDR, 0, 0);
     expect_line(",\"args\":[\"AT_FDCWD\",\"\\\"/a\\\"\",\"O_RDONLY\",\"00\"],\"result\":-1,"
@@ -187,20 +220,22 @@ Test(strace, json_is_whole_when_cut)
 {
     static char big[4096];
     uint64_t argv[14] = {0};
-    char *text;
+    const char *last;
 
     memset(big, '"', 255);
     for (int i = 0; i < 13; i++)
         argv[i] = DATA_ADDR + 1024;
     poke(1, DATA_ADDR, argv, sizeof(argv));
     poke(1, DATA_ADDR + 1024, big, 256);
-    cr_assert_eq(choose((struct strace_choice){.json = true}), 0);
-    CALL(1, execve, DATA_ADDR + 1024, DATA_ADDR, 0);
-    text = whole_log();
-    cr_assert_gt(strlen(text), 4000);
-    cr_assert_str_eq(text + strlen(text) - 2, "}\n");
-    cr_assert_not_null(strstr(text, "...\",\"\"],\"result\":-1,\"errno\":"), "%s", text + 3900);
     choose_none();
+    cr_assert_eq(choose_format((struct strace_choice){0}, STRACE_JSON), 0);
+    CALL(1, execve, DATA_ADDR + 1024, DATA_ADDR, 0);
+    last = whole_log();
+    cr_assert_gt(text_size, 4000);
+    cr_assert_str_eq(last + text_size - 2, "}\n");
+    expect_line("...\",\"\"],\"result\":-1,\"errno\":");
+    choose_none();
+    cr_assert_eq(choose((struct strace_choice){0}), 0);
     CALL(1, execve, DATA_ADDR + 1024, DATA_ADDR, 0);
     expect_line("...) = -1 ");
 }
@@ -209,6 +244,7 @@ Test(strace, filters)
 {
     poke(1, DATA_ADDR, "/etc/x", 7);
     poke(1, DATA_ADDR + 16, "/etcetera", 10);
+    choose_none();
     cr_assert_eq(choose((struct strace_choice){.calls = "get*,!getpid"}), 0);
     CALL(1, getuid);
     CALL(1, getpid);
@@ -264,6 +300,7 @@ Test(strace, wrong_lists)
         {.pids = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
     };
 
+    choose_none();
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
         cr_assert_eq(choose(wrong[i]), -EINVAL, "%zu", i);
 }
@@ -273,7 +310,8 @@ Test(strace, counts)
 {
     struct call_count c;
 
-    kern->watch = 0;
+    choose_none();
+    cr_assert_eq(kern->watch, 0);
     CALL(1, getuid);
     cr_assert_not(syscall_stats_get(kern, SYS_getuid, &c));
     cr_assert_eq(syscall_stats_start(kern), 0);
@@ -298,4 +336,102 @@ Test(strace, counts)
     cr_assert(syscall_stats_get(kern, SYS_getuid, &c));
     cr_assert_eq(c.calls, 6);
     syscall_stats_free(kern);
+}
+
+/* A sink nobody reads drops whole lines, counts them, and takes lines again when there is room. */
+Test(strace, full_sink_drops)
+{
+    static char path[4000];
+    const uint8_t *data;
+    uint64_t dropped = 0;
+    uint32_t size;
+    int calls = 0;
+
+    memset(path, 'x', sizeof(path) - 1);
+    poke(1, DATA_ADDR, path, sizeof(path));
+    for (calls = 0; calls < 2000; calls++)
+        CALL(1, access, DATA_ADDR, 0);
+    size = strace_sink_take(sink, &data, &dropped);
+    cr_assert_gt(size, STRACE_SINK_BUFFER - 1000);
+    cr_assert_leq(size, STRACE_SINK_BUFFER);
+    cr_assert_eq(data[size - 1], '\n');
+    for (uint32_t i = 0; i < size; i++)
+        calls -= data[i] == '\n';
+    cr_assert_eq((uint64_t)calls, dropped);
+    CALL(1, getuid);
+    expect_line("getuid()");
+    cr_assert_eq(strace_sink_take(sink, &data, &dropped), 0);
+    cr_assert_eq(dropped, 0);
+}
+
+/* Each has its own choice; what is stopped gets nothing, and the last one ends the watching. */
+Test(strace, several_sinks)
+{
+    const struct strace_sink_config config = {.format = STRACE_JSON, .limit = 600};
+    const struct strace_choice only = {.calls = "getgid"};
+    struct strace_sink *more[STRACE_SINKS], *none;
+    struct strace_options *o;
+    const uint8_t *data;
+    const char *what;
+    uint64_t dropped;
+
+    for (int i = 0; i < STRACE_SINKS - 1; i++) {
+        cr_assert_eq(strace_options_create(&only, &o, &what), 0);
+        cr_assert_eq(strace_sink_start(kern, o, &config, &more[i]), 0);
+    }
+    cr_assert_eq(strace_sink_start(kern, NULL, &config, &none), -EBUSY);
+    CALL(1, getuid);
+    CALL(1, getgid);
+    expect_line("getuid()");
+    for (int i = 0; i < STRACE_SINKS - 1; i++) {
+        uint32_t size = strace_sink_take(more[i], &data, &dropped);
+
+        cr_assert_gt(size, 50);
+        cr_assert_null(memmem(data, size, "getuid", 6));
+        cr_assert_not_null(memmem(data, size, "\"getgid\"", 8));
+    }
+    for (int i = 0; i < 10; i++)
+        CALL(1, getgid);
+    cr_assert(strace_sink_full(more[0]));
+    cr_assert_leq(strace_sink_take(more[0], &data, &dropped), 600);
+    strace_sink_stop(kern, more[0]);
+    CALL(1, getgid);
+    cr_assert_eq(strace_sink_take(more[0], &data, &dropped), 0);
+    for (int i = 0; i < STRACE_SINKS - 1; i++) {
+        strace_sink_stop(kern, more[i]);
+        strace_sink_free(more[i]);
+    }
+    cr_assert_eq(kern->watch, KERNEL_WATCH_TRACE);
+    choose_none();
+    cr_assert_eq(kern->watch, 0);
+    CALL(1, geteuid);
+    expect_no_line("geteuid");
+}
+
+/* A futex's waker is found, and the flow's two ends are its call and the sleeper's. */
+Test(strace, wakes_are_flows)
+{
+    struct call sleeper;
+    uint32_t word = 1;
+    const char *s, *f;
+    int tid;
+
+    choose_none();
+    cr_assert_eq(choose_format((struct strace_choice){0}, STRACE_EVENTS), 0);
+    cr_assert_eq(wake_trace_start(kern, &strace_wake_clock), 0);
+    tid = (int)CALL(1, clone, LX_CLONE_VM | LX_CLONE_THREAD | LX_CLONE_SIGHAND, 0, 0, 0, 0);
+    cr_assert_gt(tid, 0);
+    poke(1, DATA_ADDR, &word, 4);
+    call_start(&sleeper, tid, SYS_futex, ARGS(DATA_ADDR, 128, 1, 0));
+    EVENTUALLY(CALL(1, futex, DATA_ADDR, 129, 1) == 1);
+    cr_assert_eq(call_wait(&sleeper), 0);
+    EVENTUALLY(strstr(whole_log(), "\"ph\":\"f\""));
+    s = strstr(whole_log(), "{\"ph\":\"s\",\"pid\":1,\"tid\":1,");
+    f = strstr(whole_log(), "{\"ph\":\"f\",\"pid\":1,");
+    cr_assert(s && f && s < f, "%s", whole_log());
+    expect_line("\"s\":\"t\",\"name\":\"fork\",\"args\":{\"child\":");
+    call_away(tid, SYS_exit, ARGS(0));
+    EVENTUALLY(READ_ONCE(kern->task_count) == 1);
+    choose_none();
+    wake_trace_free(kern);
 }
