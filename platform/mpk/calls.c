@@ -210,6 +210,27 @@ void mpk_calls_trapped(struct platform_ctx *ctx, uint64_t rip)
     mutex_unlock(&wx->lock);
 }
 
+void mpk_calls_count(struct platform_ctx *ctx)
+{
+    struct mpk_state *state = mpk_ro.state;
+
+    __atomic_fetch_add(&state->by_patch, ctx->by_patch, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&state->by_trap, ctx->by_trap, __ATOMIC_RELAXED);
+    ctx->by_patch = ctx->by_trap = 0;
+}
+
+void mpk_calls_note(struct platform_ctx *ctx, uint64_t rip, bool patched)
+{
+    struct wx *wx = &ctx->as->wx;
+    struct wx_calls *c;
+
+    mutex_lock(&wx->calls_lock);
+    c = find(wx, rip);
+    if (c)
+        patch_count_site(mpk_ro.patch, c->file, (uint32_t)(rip - c->start), patched);
+    mutex_unlock(&wx->calls_lock);
+}
+
 void mpk_calls_fixup(struct platform_ctx *ctx, struct cpu_regs *regs)
 {
     struct wx *wx = &ctx->as->wx;

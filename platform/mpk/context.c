@@ -81,6 +81,7 @@ static void unlink_from_as(struct platform_ctx *ctx)
 {
     struct platform_as *as = ctx->as;
 
+    mpk_calls_count(ctx);
     mutex_lock(&as->lock);
     list_del(&ctx->node);
     as->used[ctx->slot / 64] &= ~(1UL << (ctx->slot % 64));

@@ -89,6 +89,7 @@ struct mpk_ro {
         uint64_t entry, swapped, trap, stack, saved, end, check;
     } call;
     struct patch_table *patch;         /* NULL: no call is patched */
+    bool patch_stats;                  /* calls are counted by site */
     uint64_t quick_start, quick_end;   /* the exit gate's other form */
     uint64_t window_start, window_end; /* the exit gate in use: state says guest, code is ours */
     uint64_t signal_entry, restorer;
@@ -125,7 +126,8 @@ struct mpk_state {
     struct list texts;      /* struct mpk_text */
     uint32_t text_count;
     uint64_t text_bytes;
-    uint64_t rseq_addr; /* the zygote inherits this registration with its parent; 0: none */
+    uint64_t by_patch, by_trap; /* calls, added up now and then */
+    uint64_t rseq_addr;         /* the zygote inherits this registration with its parent; 0: none */
 };
 
 struct platform_as {
@@ -186,6 +188,8 @@ struct platform_ctx {
     /* An instruction done in the thread's code slot instead of at away_from; size 0: none. */
     uint64_t away_from, away_saved;
     uint8_t away_size, away_slot_size, away_register;
+
+    uint32_t by_patch, by_trap; /* calls that are not in the sandbox's counts yet */
 
     /* In the kernel by a signal, and its registers may still be those of a patched call's piece. */
     uint32_t unsettled;

@@ -19,6 +19,7 @@ enum { CODE_KERNEL = 0x80, CODE_MAPERR = 1, CODE_ACCERR = 2, CODE_PKUERR = 4 };
 #define INT80_ERROR      0x402 /* the general protection error code of int 0x80 without a gate */
 #define INT80_SIZE       2
 #define SYSCALL_SIZE     2
+#define COUNT_IN         32 /* calls of a kind until they are added to the sandbox's */
 #define USER_CS          0x33
 #define USER_SS          0x2b
 /* What user code can change: carry to overflow, NT, RF, AC, ID; and the ones always set. */
@@ -308,6 +309,15 @@ static void enter(struct platform_ctx *ctx, bool quick)
     }
 }
 
+/* A call: by_patch or by_trap. */
+static void count(struct platform_ctx *ctx, const struct cpu_regs *regs, uint32_t *by)
+{
+    if (unlikely(++*by % COUNT_IN == 0))
+        mpk_calls_count(ctx);
+    if (unlikely(mpk_ro.patch_stats))
+        mpk_calls_note(ctx, regs->rip, by == &ctx->by_patch);
+}
+
 /* By signal: faults of ours are seen to, and what needs it is made as the guest would have it. */
 static void after_signal(struct platform_ctx *ctx, struct cpu_regs *regs,
                          struct platform_event *event)
@@ -315,6 +325,7 @@ static void after_signal(struct platform_ctx *ctx, struct cpu_regs *regs,
     unblock_kicks();
     if (event->kind == PEV_SYSCALL) {
         store_release(&ctx->unsettled, 0);
+        count(ctx, regs, &ctx->by_trap);
         if (mpk_ro.patch)
             mpk_calls_trapped(ctx, regs->rip);
         return;
@@ -348,8 +359,10 @@ void mpk_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_ev
             return;
         }
         read_bases(regs);
-        if (likely(ctx->by_call))
+        if (likely(ctx->by_call)) {
+            count(ctx, regs, &ctx->by_patch);
             return;
+        }
         after_signal(ctx, regs, event);
         if (event->kind != EVENT_NONE)
             return;

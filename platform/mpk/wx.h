@@ -170,7 +170,7 @@ int mpk_text_fd(const struct mpk_text *text);
 /* The pages with unsafe bytes. */
 void mpk_text_held(const struct mpk_text *text, struct wx_unsafe *out);
 
-/* ---- calls.c: patched call sites. wx.lock is held, but for the last three ---- */
+/* ---- calls.c: patched call sites. wx.lock is held, but for the functions that are mpk_ ---- */
 /* A file's code that is mapped whole: its calls may be patched. */
 struct wx_calls {
     struct list node;
@@ -193,6 +193,10 @@ int wx_calls_copy(struct wx *to, const struct wx *from) MUST_CHECK;
 void wx_calls_free(struct wx *wx);
 /* A call before rip trapped. */
 void mpk_calls_trapped(struct platform_ctx *ctx, uint64_t rip);
+/* Adds ctx's counts of calls to the sandbox's. */
+void mpk_calls_count(struct platform_ctx *ctx);
+/* For the counts by site: a call whose instruction is before rip. */
+void mpk_calls_note(struct platform_ctx *ctx, uint64_t rip, bool patched);
 /* The guest was stopped in code that is ours: back to where it would be in its own. */
 void mpk_calls_fixup(struct platform_ctx *ctx, struct cpu_regs *regs);
 /* The files' own bytes in n bytes that were read at addr. */

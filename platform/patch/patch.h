@@ -131,6 +131,8 @@ struct patch_file *patch_file_at(struct patch_table *t, uint32_t index);
  */
 int patch_start(struct patch_table *t, uint64_t entry) MUST_CHECK;
 void patch_stop(void);
+/* What is known of calls, to the log; t may be NULL. */
+void patch_print(struct patch_table *t, uint64_t by_patch, uint64_t by_trap);
 
 /* ---- between table.c and worker.c ---- */
 /*

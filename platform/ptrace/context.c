@@ -135,6 +135,7 @@ static void describe(struct platform_ctx *ctx, const struct request *r, struct c
     switch (r->stop) {
     case STOP_SYSCALL:
         event->kind = PEV_SYSCALL;
+        __atomic_fetch_add(&ptrace_globals.calls, 1, __ATOMIC_RELAXED);
         regs->rax = r->regs.orig_rax;
         break;
     case STOP_SYSCALL32:

@@ -175,8 +175,15 @@ static void shutdown_all(void)
     remote_kthread_settle();
 }
 
+static void entries(uint64_t *out_patched, uint64_t *out_trapped)
+{
+    *out_patched = 0;
+    *out_trapped = __atomic_load_n(&ptrace_globals.calls, __ATOMIC_RELAXED);
+}
+
 const struct platform_ops ptrace_platform_ops = {
     .name = "ptrace",
+    .entries = entries,
     .probe = probe,
     .init = init,
     .shutdown = shutdown_all,

@@ -86,6 +86,7 @@ struct ptrace_globals {
     int socket[2]; /* the sentry's end, and the end that guest processes have */
     int proc;      /* /proc of our pid namespace, or -1 */
     struct platform_ctx *zygote;
+    uint64_t calls; /* so far */
 };
 extern struct ptrace_globals ptrace_globals;
 

@@ -11,6 +11,7 @@
 int systrap_probe(const struct platform_config *config, char *why, size_t size) MUST_CHECK;
 int systrap_init(const struct platform_config *config, struct platform_facts *facts) MUST_CHECK;
 void systrap_shutdown(void);
+void systrap_entries(uint64_t *out_patched, uint64_t *out_trapped);
 int systrap_as_create(struct platform_as **out_as, struct platform_ctx **out_ctx);
 int systrap_exec(struct platform_ctx **ctx, struct platform_as **out_as);
 void systrap_as_get(struct platform_as *as);
@@ -21,7 +22,7 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
 
 /* clang-format off */
 #define SYSTRAP_OPERATIONS                                                                         \
-    .shutdown = systrap_shutdown, .as_create = systrap_as_create, .exec = systrap_exec,            \
+    .shutdown = systrap_shutdown, .entries = systrap_entries, .as_create = systrap_as_create, .exec = systrap_exec,            \
     .as_fork = process_fork, .as_get = systrap_as_get, .as_put = systrap_as_put,                   \
     .map = systrap_map, .unmap = systrap_unmap, .protect = systrap_protect,                        \
     .remap = systrap_remap, .advise = systrap_advise, .msync = systrap_msync,                      \

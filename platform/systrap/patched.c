@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 
 #include "platform/patch/patch.h"
-#include "sentry/base/log.h"
 
 #define MAPS_MAX 1024
 
@@ -88,42 +87,12 @@ void patched_stats(struct patch_stats *out)
     out->by_trap = atomic_load(&calls.by_trap);
 }
 
-#define TOP_SITES 12
-
-/* The next most trapping site after one with below traps; NULL: none. */
-static const struct patch_site_count *next_site(uint64_t below, const struct patch_site_count *last)
-{
-    const struct patch_site_count *all = patch_site_counts(table), *best = NULL;
-
-    for (unsigned i = 0; i < PATCH_SITE_COUNTS; i++) {
-        const struct patch_site_count *c = &all[i];
-        bool later = c->by_trap < below || (c->by_trap == below && c > last);
-
-        if (c->by_trap && later && (!best || c->by_trap > best->by_trap))
-            best = c;
-    }
-    return best;
-}
-
 void patched_print(void)
 {
-    const struct patch_site_count *c = NULL;
     struct patch_stats s;
 
     patched_stats(&s);
-    log_info("calls: %llu by patched sites, %llu by traps; %u segments, %u sites in them",
-             (unsigned long long)s.by_patch, (unsigned long long)s.by_trap, s.files, s.sites);
-    for (unsigned i = 0; table && i < TOP_SITES; i++) {
-        const struct patch_file *f;
-
-        c = next_site(c ? c->by_trap : UINT64_MAX, c);
-        if (!c)
-            break;
-        f = patch_file_at(table, c->file);
-        log_info("  inode %llu offset %#llx: %llu traps, %llu patched (state %u)",
-                 (unsigned long long)f->key.ino, (unsigned long long)(f->key.offset + c->at - 2),
-                 (unsigned long long)c->by_trap, (unsigned long long)c->by_patch, f->state);
-    }
+    patch_print(table, s.by_patch, s.by_trap);
 }
 
 /* ---- the list ---- */

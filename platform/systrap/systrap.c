@@ -23,7 +23,7 @@
 
 #include "platform/remote/kthread.h"
 
-#define COUNT_IN            256 /* calls of a kind until counters are added to the sandbox's */
+#define COUNT_IN            32 /* calls of a kind until counters are added to the sandbox's */
 #define RFLAGS_TF           0x100UL
 #define TRAP_GP             13
 #define INT80_ERROR         0x402 /* the general protection error code of int 0x80 without a gate */
@@ -260,8 +260,11 @@ static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
     struct stub_slot *slot = ctx->slot;
     uint32_t kind = READ_ONCE(slot->event);
 
-    if (ctx->notify && notify_take(ctx, regs, event))
+    if (ctx->notify && notify_take(ctx, regs, event)) {
+        if (++ctx->by_trap % COUNT_IN == 0)
+            patched_count(ctx);
         return true;
+    }
     read_registers(ctx, regs);
     ctx->exact = kind != STUB_EV_SYSCALL && kind != STUB_EV_PATCHED;
     memset(event, 0, sizeof(*event));
@@ -412,7 +415,7 @@ void systrap_shutdown(void)
     process_shutdown();
 }
 
-static void entries(uint64_t *out_patched, uint64_t *out_trapped)
+void systrap_entries(uint64_t *out_patched, uint64_t *out_trapped)
 {
     struct patch_stats s;
 
@@ -423,7 +426,6 @@ static void entries(uint64_t *out_patched, uint64_t *out_trapped)
 
 const struct platform_ops systrap_platform_ops = {
     SYSTRAP_OPERATIONS,
-    .entries = entries,
     .name = "systrap",
     .probe = systrap_probe,
     .init = systrap_init,

@@ -215,7 +215,7 @@ static int make_state(void)
 }
 
 /* Without it every call traps: slower, not wrong. */
-static void start_patching(void)
+static void start_patching(const struct platform_config *config)
 {
     unsigned eax, ebx, ecx, edx;
     void *memory;
@@ -226,8 +226,10 @@ static void start_patching(void)
     if (!memory)
         return;
     mpk_ro.patch = patch_table_init(memory);
-    if (patch_start(mpk_ro.patch, mpk_ro.call.entry) == 0)
+    if (patch_start(mpk_ro.patch, mpk_ro.call.entry) == 0) {
+        mpk_ro.patch_stats = config->patch_stats;
         return;
+    }
     mpk_ro.patch = NULL;
     page_free(memory, TABLE_ORDER);
 }
@@ -252,8 +254,14 @@ static int init(const struct platform_config *config, struct platform_facts *fac
     ro_globals.vdso_clock = 0;
     *facts = mpk_ro.facts;
     if (!config->no_patch)
-        start_patching();
+        start_patching(config);
     return start_keeper();
+}
+
+static void entries(uint64_t *out_patched, uint64_t *out_trapped)
+{
+    *out_patched = __atomic_load_n(&mpk_ro.state->by_patch, __ATOMIC_RELAXED);
+    *out_trapped = __atomic_load_n(&mpk_ro.state->by_trap, __ATOMIC_RELAXED);
 }
 
 /*
@@ -265,6 +273,8 @@ static void shutdown(void)
     struct mpk_state *state = mpk_ro.state;
 
     __atomic_store_n(&state->shutdown, 1, __ATOMIC_SEQ_CST);
+    if (mpk_ro.patch_stats)
+        patch_print(mpk_ro.patch, state->by_patch, state->by_trap);
     if (mpk_ro.patch)
         patch_stop();
     while (__atomic_load_n(&state->zygote, __ATOMIC_SEQ_CST) == ZYGOTE_WANTED)
@@ -282,6 +292,7 @@ const struct platform_ops mpk_platform_ops = {
     .probe = probe,
     .init = init,
     .shutdown = shutdown,
+    .entries = entries,
     .as_create = mpk_as_create,
     .exec = mpk_exec,
     .as_fork = mpk_as_fork,
