@@ -36,7 +36,7 @@ struct command {
     const struct opt *opts; /* or NULL */
     size_t opts_size;       /* of the struct they fill, zeroed before */
     int min_args, max_args; /* words behind the options; max -1: any number */
-    int failure_status;     /* exit status of an error that has none of its own */
+    int failure_status;     /* exit status of an error that has none of its own; 2: of usage too */
     /* args: the words behind the options, NULL-terminated. The exit status, or -1 with *err. */
     int (*run)(const struct global_options *global, void *opts, int argc, char **args,
                struct cli_error *err);
@@ -69,6 +69,7 @@ DECLARE_COMMAND(features);
 DECLARE_COMMAND(spec);
 DECLARE_COMMAND(do);
 DECLARE_COMMAND(stats);
+DECLARE_COMMAND(compat);
 DECLARE_COMMAND(trace);
 DECLARE_COMMAND(debug);
 DECLARE_COMMAND(install);

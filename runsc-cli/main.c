@@ -83,6 +83,8 @@ const struct command commands[] = {
     COMMAND(trace, "ID", 512, 1, 1, 1, "print a container's system calls from now on"),
     {"export-metrics", "ID", "print the same as Prometheus reads it", NULL, 0, 1, 1, 1,
      cmd_export_metrics},
+    COMMAND(compat, "[--] TEST...", 512, 0, -1, 2,
+            "run test programs on platforms, compare and report"),
     COMMAND(debug, "[ID]", 512, 0, 1, 1, "show what a sandbox is doing, or the jail it is in"),
     COMMAND(update, "ID", 512, 1, 1, 1, "change a container's resource limits"),
     COMMAND(spec, "", 512, 0, 0, 1, "write a sample config.json"),
@@ -175,8 +177,11 @@ static int run_command(const struct global_options *g, int argc, char **argv, st
         help_command(c);
         return 0;
     }
-    if (first < 0)
+    if (first < 0) {
+        if (c->failure_status == 2)
+            err->status = 2;
         return -1;
+    }
     if (argc - first < c->min_args || (c->max_args >= 0 && argc - first > c->max_args))
         return fail(err, c->failure_status,
                     "\"runsc %s\" requires %s %d argument(s): runsc %s [OPTIONS] %s", c->name,

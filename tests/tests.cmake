@@ -6,7 +6,12 @@ if(CRITERION_FOUND)
   # The patch helper's own code, in this process.
   set(PATCH_SOURCES platform/patch/build.c platform/patch/shapes.c platform/patch/helper/scan.c platform/patch/helper/plan.c
     platform/patch/helper/pads.c platform/patch/helper/decode.c)
-  add_executable(unit_tests ${UNIT_SOURCES} ${PATCH_SOURCES} ${KERNEL_LINK} $<TARGET_OBJECTS:platform_freestanding>
+  # The parts of the command line that only read and judge.
+  file(GLOB CLI_PARTS CONFIGURE_DEPENDS runsc-cli/compat/kind*.c)
+  list(APPEND CLI_PARTS runsc-cli/error.c runsc-cli/compat/text.c runsc-cli/compat/known.c runsc-cli/compat/compare.c
+    runsc-cli/compat/programs.c)
+  set_source_files_properties(${CLI_PARTS} PROPERTIES COMPILE_DEFINITIONS _GNU_SOURCE)
+  add_executable(unit_tests ${UNIT_SOURCES} ${PATCH_SOURCES} ${CLI_PARTS} ${KERNEL_LINK} $<TARGET_OBJECTS:platform_freestanding>
     $<TARGET_OBJECTS:platform_fake>)
   target_link_libraries(unit_tests PRIVATE capstone)
   target_compile_options(unit_tests PRIVATE ${HOSTED_FLAGS})
@@ -47,7 +52,7 @@ if(NOT CVISOR_SANITIZE)
   lint_test(no-mutable-globals tests/lint/no-mutable-globals.sh ${KERNEL_OBJECT})
 endif()
 
-foreach(part abi oci debug apps escape fuzz conformance net)
+foreach(part abi oci debug apps escape fuzz conformance net compat)
   include(tests/${part}/tests.cmake OPTIONAL)
 endforeach()
 include(tests/platform/platform.cmake)

@@ -56,7 +56,7 @@ comp file 'config.json rootfs' --log ''
 comp do-option '--volume' do --vo
 comp do-command 'runsc' do -- runs
 comp do-argument 'config.json' do cat con
-comp help 'completion' help comp
+comp help 'completion' help compl
 comp shells 'zsh' completion z
 comp end '' completion bash ''
 # Every command of the help, every option shown in it: no second list.
