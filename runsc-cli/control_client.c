@@ -240,6 +240,51 @@ int control_next(int fd, int32_t *status)
     return r.kind == CONTROL_EXITED;
 }
 
+/* ---- debugging ---- */
+
+/* Takes one message: its data to out. 1: a reply; 0: news; -1: the sandbox is gone. */
+static int take_debug(int fd, struct control_reply *r, void *out, size_t room,
+                      struct debug_news *news)
+{
+    if (!read_bytes(fd, r, sizeof(*r)) || r->magic != CONTROL_MAGIC || r->size > room ||
+        !read_bytes(fd, out, r->size))
+        return -1;
+    news->stopped |= r->kind == CONTROL_EVENT;
+    if (r->kind == CONTROL_EXITED) {
+        news->exited = true;
+        news->status = r->result;
+    }
+    return r->kind == CONTROL_REPLY;
+}
+
+int control_gdb(int fd, enum control_gdb_op op, const struct control_gdb *q, const void *data,
+                size_t size, void *out, size_t room, size_t *out_size, struct debug_news *news)
+{
+    struct control_request head = {CONTROL_MAGIC, CONTROL_GDB, (uint32_t)(sizeof(*q) + size), op};
+    struct control_reply r;
+    int kind;
+
+    if (!send_bytes(fd, &head, sizeof(head), NULL, 0) || !send_bytes(fd, q, sizeof(*q), NULL, 0) ||
+        !send_bytes(fd, data, size, NULL, 0))
+        return -EPIPE;
+    do
+        kind = take_debug(fd, &r, out, room, news);
+    while (kind == 0);
+    if (kind < 0)
+        return -EPIPE;
+    if (out_size)
+        *out_size = r.size;
+    return r.result;
+}
+
+int control_gdb_next(int fd, struct debug_news *news)
+{
+    struct control_reply r;
+    char none[8];
+
+    return take_debug(fd, &r, none, sizeof(none), news) == 0 ? 0 : -1;
+}
+
 /* ---- trace ---- */
 
 int control_trace(int fd, const struct boot_trace *t, struct cli_error *err)

@@ -19,6 +19,19 @@ int control_exec(int fd, const struct boot_process *p, bool ignore_paused, struc
 /* Takes one message of an exec's connection: 1: its end and its wait status; -1: the sandbox is
  * gone; 0: something else. */
 int control_next(int fd, int32_t *status);
+/*
+ * CONTROL_GDB: one request with data, and its reply, whose data (at most room bytes) goes to out:
+ * the result, or -errno (-EPIPE: the sandbox is gone). What else comes is counted: events, and the
+ * process's end.
+ */
+struct debug_news {
+    bool stopped, exited;
+    int32_t status; /* wait status, when exited */
+};
+int control_gdb(int fd, enum control_gdb_op op, const struct control_gdb *q, const void *data,
+                  size_t size, void *out, size_t room, size_t *out_size, struct debug_news *news);
+/* A message that came by itself. -1: the sandbox is gone. */
+int control_gdb_next(int fd, struct debug_news *news);
 /* CONTROL_TRACE: 0, and lines follow on fd; -1 with *err. */
 struct boot_trace;
 int control_trace(int fd, const struct boot_trace *t, struct cli_error *err);

@@ -154,6 +154,8 @@ static int serve(struct control *s, struct control_conn *c)
         return control_do_debug(s, c);
     case CONTROL_FIGURES:
         return control_do_figures(s, c);
+    case CONTROL_GDB:
+        return control_do_gdb(s, c);
     case CONTROL_TRACE:
         return control_do_trace(s, c);
     case CONTROL_RESIZE:
@@ -188,6 +190,9 @@ static void close_conn(struct control *s, struct control_conn *c)
     if (c->exec)
         control_exec_forget(c->exec);
     c->exec = NULL;
+    if (c->debug)
+        control_gdb_end(c->debug);
+    c->debug = NULL;
 }
 
 static void take_fds(struct control_conn *c, struct msghdr *msg)
@@ -301,6 +306,8 @@ static void poked(struct control *s)
     for (int i = 0; i < CONTROL_CONNECTIONS; i++) {
         if (s->conns[i].fd >= 0 && s->conns[i].exec)
             control_exec_check(s, &s->conns[i]);
+        if (s->conns[i].fd >= 0 && s->conns[i].debug)
+            control_gdb_check(&s->conns[i]);
     }
 }
 

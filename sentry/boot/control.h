@@ -30,6 +30,7 @@ enum control_op {
     CONTROL_RESIZE, /* arg: rows << 16 | columns; 0: ask the terminal */
     CONTROL_DEBUG,   /* arg: enum control_debug; text: as that says */
     CONTROL_FIGURES, /* arg: enum control_figures; text: as that says */
+    CONTROL_GDB, /* arg: enum control_gdb_op; payload: struct control_gdb, then data */
     /* payload: struct control_trace; behind the reply come trace lines until either end closes */
     CONTROL_TRACE,
 };
@@ -41,6 +42,52 @@ enum control_figures {
     CONTROL_FIGURES_PROMETHEUS,
     CONTROL_FIGURES_START,
     CONTROL_FIGURES_STOP,
+};
+
+/*
+ * Debugging a process: CONTROL_GDB_ATTACH binds it to the connection, whose end detaches. While
+ * it runs, a reply of kind CONTROL_EVENT says that a thread stopped, CONTROL_EXITED that the
+ * process is gone. All threads are stopped before any but ATTACH, RUN and HALT is asked for.
+ */
+enum control_gdb_op {
+    CONTROL_GDB_ATTACH = 1, /* tid: the process. Result: its number inside */
+    CONTROL_GDB_HALT,       /* stops all threads; data: struct control_thread each */
+    CONTROL_GDB_GET_REGS,   /* tid; data: struct lx_user_regs, then the XSAVE image */
+    CONTROL_GDB_SET_REGS,   /* the same, given */
+    CONTROL_GDB_READ,       /* addr, size; data: as much as can be read */
+    CONTROL_GDB_WRITE,      /* addr, data */
+    CONTROL_GDB_BREAK,      /* addr */
+    CONTROL_GDB_UNBREAK,    /* addr */
+    CONTROL_GDB_RUN,        /* data: struct control_resume each; the others stay */
+    CONTROL_GDB_KILL,
+    CONTROL_GDB_AUXV, /* data: pairs of uint64_t */
+    CONTROL_GDB_EXE,  /* data: the program's path inside */
+    CONTROL_GDB_OPEN, /* data: a path inside, of a regular file; result: a small number for it */
+    CONTROL_GDB_PREAD, /* tid: that number; addr: where, size; data */
+    CONTROL_GDB_CLOSE, /* tid: that number */
+};
+
+#define CONTROL_GDB_DATA_MAX 65536
+
+struct control_gdb {
+    uint64_t addr;
+    int32_t tid;
+    uint32_t size;
+};
+
+struct control_thread {
+    int32_t tid;
+    uint32_t stopped; /* 0: only a signal that kills can wake it now */
+    uint32_t event;   /* enum debug_event */
+    int32_t signo;
+    char name[16];
+    uint8_t siginfo[128];
+};
+
+struct control_resume {
+    int32_t tid; /* -1: all that are not named */
+    uint32_t step;
+    int32_t signo;
 };
 
 /* Behind it strings, each ended by a NUL: calls, processes, paths, as in strace.h; "": all. */
@@ -64,7 +111,7 @@ struct control_request {
     uint32_t magic, op, size, arg;
 };
 
-enum control_kind { CONTROL_REPLY = 1, CONTROL_EXITED };
+enum control_kind { CONTROL_REPLY = 1, CONTROL_EXITED, CONTROL_EVENT };
 
 struct control_reply {
     uint32_t magic, kind, size;

@@ -14,6 +14,8 @@ struct control_exec {
     int32_t holder;             /* see control.h */
 };
 
+struct control_session;
+
 struct control_conn {
     int fd; /* -1: free */
     struct control_request head;
@@ -22,6 +24,7 @@ struct control_conn {
     int fds[CONTROL_FDS_MAX];
     int fd_count;
     struct control_exec *exec;
+    struct control_session *debug; /* a debugger's connection, or NULL */
     int trace; /* CONTROL_TRACE: boot_trace_attach's number + 1; else 0 */
 };
 
@@ -40,6 +43,12 @@ void control_exec_check(struct control *s, struct control_conn *c);
 void control_exec_forget(struct control_exec *e);
 /* control_hooks.c: lets init go on in the end. -1 with *why: and init is dead. */
 int control_run_hooks(struct control *s, struct boot_failure *why) MUST_CHECK;
+/* control_gdb.c */
+int control_do_gdb(struct control *s, struct control_conn *c) MUST_CHECK;
+/* A thread may have stopped, or the process ended. */
+void control_gdb_check(struct control_conn *c);
+/* Detaches: the process goes on. */
+void control_gdb_end(struct control_session *d);
 /* control_debug.c */
 int control_do_debug(struct control *s, struct control_conn *c) MUST_CHECK;
 /* control_info.c */

@@ -193,6 +193,8 @@ int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pi
      */
     if (tg->leader && (tg->group_exit || tg->exec_task || tg->stop_signal))
         err = -ERESTARTNOINTR;
+    if (!err && tg->leader && !debug_link_locked(t))
+        err = -ERESTARTNOINTR;
     if (!err) {
         t->tid = pid->nr;
         t->ctx_shared = t->us.ctx;
@@ -329,6 +331,9 @@ static int build(struct task *t, struct task *child, const struct clone_args *ar
         t->vfork_done = 0;
         child->vfork_parent = task_get(t);
     }
+    err = debug_clone(t, child, args->flags & LX_CLONE_THREAD);
+    if (err)
+        return err;
     return copy_memory(t, child, args->flags);
 }
 

@@ -271,6 +271,7 @@ static void commit(struct task *t, struct exec_state *s)
     }
     t->rseq = uaddr(0);
     t->syscall_restartable = false;
+    debug_exec(t);
     mutex_lock(&t->k->tasks_lock);
     tg->exec_done = true;
     tg->exit_signal = LX_SIGCHLD;

@@ -193,6 +193,7 @@ static void group_exited_locked(struct thread_group *tg)
     reparent_children_locked(tg);
     hangup_if_orphaned_locked(tg, tg->parent, tg);
     waitq_wake_all(&tg->exit_waiters, LX_POLLIN);
+    debug_group_exited(tg);
     if (tg != k->init && tell_parent_locked(tg))
         thread_group_release_locked(tg);
 }

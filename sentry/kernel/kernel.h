@@ -8,6 +8,7 @@
 #include "sentry/base/idalloc.h"
 #include "sentry/base/lock.h"
 #include "sentry/kernel/core.h"
+#include "sentry/kernel/debug.h"
 #include "sentry/kernel/task.h"
 
 #define INIT_PID 1

@@ -20,6 +20,8 @@ enum step {
     STEP_NONE,
     STEP_DEAD,
     STEP_CORE,
+    STEP_DEBUG,
+    STEP_TRACED,
     STEP_AGAIN,
     STEP_CONTINUED,
     STEP_STOP_NOW,
@@ -112,6 +114,8 @@ static enum step next_step(struct task *t, struct delivery *d)
     mutex_lock(&tg->sig_lock);
     if (t->exit_requested || signal_fatal_pending(t)) {
         step = STEP_DEAD;
+    } else if (debug_stop_wanted_locked(t)) {
+        step = STEP_DEBUG;
     } else if (tg->continue_notify) {
         step = STEP_CONTINUED;
     } else if (t->stop_pending) {
@@ -119,9 +123,36 @@ static enum step next_step(struct task *t, struct delivery *d)
     } else {
         d->signo = signal_dequeue_locked(t, ~t->blocked, &d->info);
         if (d->signo)
-            step = decide_locked(t, d);
+            step = debug_traced(t) ? STEP_TRACED : decide_locked(t, d);
     }
     if (step != STEP_DEAD)
+        signal_recalc_locked(t);
+    mutex_unlock(&tg->sig_lock);
+    return step;
+}
+
+/* A debugger sees the signal first, and may take it away or put another in its place. */
+static enum step traced_step(struct task *t, struct delivery *d, uint64_t orig_rax)
+{
+    struct thread_group *tg = t->tg;
+    int signo = debug_stop(t, &d->info, orig_rax);
+    enum step step = STEP_AGAIN;
+
+    mutex_lock(&tg->sig_lock);
+    if (signo && signo != d->signo)
+        d->info = (struct lx_siginfo){.signo = signo, .code = LX_SI_USER};
+    d->signo = signo;
+    if (t->exit_requested || signal_fatal_pending(t)) {
+        step = STEP_DEAD;
+    } else if (signo && (t->blocked & LX_SIGMASK(signo))) {
+        (void)!signal_send_locked(tg, t, signo, &d->info, false);
+    } else if (signo) {
+        if (d->info.code > 0 && (LX_SIGMASK(signo) & SIGNALS_SYNCHRONOUS) &&
+            signal_action_locked(tg, signo).handler == LX_SIG_DFL)
+            tg->unkillable = false; /* a fault, which would come again for ever */
+        step = decide_locked(t, d);
+    }
+    if (step != STEP_DEAD && step != STEP_CORE)
         signal_recalc_locked(t);
     mutex_unlock(&tg->sig_lock);
     return step;
@@ -144,6 +175,7 @@ static void frame_failed(struct task *t, int signo)
 static void run_handler(struct task *t, const struct delivery *d)
 {
     lx_sigset_t mask, old = t->mask_saved ? t->saved_mask : t->blocked;
+    bool stepping = debug_step_into_handler(t);
     int err = signal_frame_push(t, d->signo, &d->info, &d->act, old);
 
     if (err) {
@@ -155,19 +187,32 @@ static void run_handler(struct task *t, const struct delivery *d)
     if (!(d->act.flags & LX_SA_NODEFER))
         mask |= LX_SIGMASK(d->signo);
     signal_set_mask(t, mask);
+    if (stepping)
+        debug_syscall_done(t); /* its first instruction is the step's end */
 }
 
 bool signal_deliver(struct task *t, bool from_syscall, uint64_t syscall_nr)
 {
     struct delivery d;
+    uint64_t orig_rax = from_syscall ? syscall_nr : UINT64_MAX;
     bool restart = from_syscall && t->syscall_restartable;
 
     for (;;) {
-        switch (next_step(t, &d)) {
+        enum step step = next_step(t, &d);
+
+        if (step == STEP_TRACED)
+            step = traced_step(t, &d, orig_rax);
+        restart = restart && t->syscall_restartable;
+        switch (step) {
+        case STEP_TRACED:
+        case STEP_DEBUG:
+            (void)debug_stop(t, NULL, orig_rax);
+            restart = restart && t->syscall_restartable;
+            break;
         case STEP_DEAD:
             return false;
         case STEP_CORE:
-            core_run(t, &d.core, from_syscall ? syscall_nr : UINT64_MAX);
+            core_run(t, &d.core, orig_rax);
             return false;
         case STEP_AGAIN:
             break;

@@ -31,8 +31,8 @@ static bool is_ignored_locked(struct thread_group *tg, struct task *t, int signo
     lx_sigset_t bit = LX_SIGMASK(signo);
     uint64_t handler;
 
-    if (t && ((t->blocked | t->real_blocked) & bit))
-        return false;
+    if (t && (((t->blocked | t->real_blocked) & bit) || debug_traced(t)))
+        return false; /* a debugger sees them all */
     handler = signal_action_locked(tg, signo).handler;
     if (tg->unkillable && handler == LX_SIG_DFL && !(force && (bit & SIGNALS_KERNEL_ONLY)))
         return true;
@@ -278,7 +278,7 @@ void signal_force(struct task *t, const struct lx_siginfo *info)
         signal_set_action_locked(tg, info->signo, &act);
         t->blocked &= ~bit;
     }
-    if (act.handler == LX_SIG_DFL)
+    if (act.handler == LX_SIG_DFL && !debug_traced(t))
         tg->unkillable = false; /* even pid 1 dies of its own faults */
     if (signal_send_locked(tg, t, info->signo, info, true) == 0)
         signal_recalc_locked(t);

@@ -99,7 +99,25 @@ static int64_t try_continued(void *arg)
 {
     struct task *t = arg;
 
-    return __atomic_load_n(&t->stopped, __ATOMIC_ACQUIRE) ? -EAGAIN : 0;
+    if (!__atomic_load_n(&t->stopped, __ATOMIC_ACQUIRE))
+        return 0;
+    /* A debugger wants it to stop in its own way; what it finds is the stopped job's. */
+    return signal_pending(t) && debug_traced(t) ? 1 : -EAGAIN;
+}
+
+static void wait_for_continue(struct task *t)
+{
+    bool debug;
+
+    while (task_wait_killable(t, NULL, 0, try_continued, t) > 0) {
+        mutex_lock(&t->tg->sig_lock);
+        debug = debug_stop_wanted_locked(t);
+        if (!debug) /* what else there is waits until it is continued */
+            __atomic_store_n(&t->signal_flag, 0, __ATOMIC_SEQ_CST);
+        mutex_unlock(&t->tg->sig_lock);
+        if (debug)
+            (void)debug_stop(t, NULL, UINT64_MAX);
+    }
 }
 
 void signal_stop_self(struct task *t)
@@ -122,7 +140,7 @@ void signal_stop_self(struct task *t)
     mutex_unlock(&t->k->tasks_lock);
     if (!stop)
         return;
-    (void)!task_wait_killable(t, NULL, 0, try_continued, t);
+    wait_for_continue(t);
     mutex_lock(&tg->sig_lock);
     store_release(&t->stopped, false);
     signal_recalc_locked(t);

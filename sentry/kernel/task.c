@@ -76,6 +76,7 @@ void task_put(struct task *t)
     if (t->cred)
         cred_put(t->cred);
     seccomp_filter_put(t->seccomp);
+    debug_free(t);
     kfree(t->fpu_scratch);
     if (t->tg)
         thread_group_put(t->tg);

@@ -29,6 +29,7 @@ struct kernel;
 struct tty;
 struct seccomp_filter;
 struct core_stop;
+struct task_debug;
 
 enum task_state { TASK_RUNNING, TASK_ZOMBIE, TASK_DEAD };
 
@@ -188,8 +189,7 @@ struct task {
     uint64_t affinity[16];   /* words */
     uint64_t start_ns;       /* host CLOCK_BOOTTIME */
     uint64_t syscall_nr;     /* the call being serviced, for /proc/PID/syscall and strace */
-    /* kmalloc of facts.fpu_size + 64, for frames; may be NULL until needed */
-    void *fpu_scratch;
+    void *fpu_scratch; /* for signal frames; NULL until needed */
     uint64_t min_flt, voluntary_switches;
     bool in_vfork;
     uint64_t trap_no, trap_err, trap_addr; /* of the last fault, for signal frames */
@@ -198,11 +198,11 @@ struct task {
     struct seccomp_filter *seccomp; /* one reference, or NULL */
     uaddr_t set_child_tid;   /* CLONE_CHILD_SETTID: written by the child before it first runs */
     uint32_t ioprio;
+    struct task_debug *debug; /* once it was debugged: kernel/debug.h; made once, with release */
     struct wake_note wake;
     uint32_t trace_named;    /* events.c: the trace knows its name */
 };
 
-/* What restart_syscall(2) goes on with. */
 enum restart_kind { RESTART_NONE, RESTART_FUTEX_WAIT, RESTART_NANOSLEEP, RESTART_POLL };
 
 /* ---- the running task's conveniences ---- */

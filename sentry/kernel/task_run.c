@@ -26,6 +26,8 @@ static void serve_syscall(struct task *t, const struct kernel_hooks *hooks)
     t->syscall_restartable = true;
     /* A call that sets registers (sigreturn, execve) returns what is to be in rax. */
     r->rax = (uint64_t)hooks->syscall(t, r->rax, args);
+    if (unlikely(t->debug))
+        debug_syscall_done(t);
 }
 
 static void serve_fault(struct task *t, const struct platform_event *ev)
@@ -96,6 +98,7 @@ void task_main(void *arg)
 
         (void)!copy_out_obj(&t->us, t->set_child_tid, &tid); /* Linux ignores failure, too */
     }
+    debug_begin(t);
     for (;;) {
         if (unlikely(!t->resumed &&
                      (signal_pending(t) || t->mask_saved ||

@@ -1,6 +1,6 @@
 /*
- * Other address spaces' memory, checked against their trees. Locks: mm->lock for the check only,
- * not while copying.
+ * Other address spaces' memory, checked against their trees, and debuggers' writes. Locks:
+ * mm->lock, for the check only; over all of a write that changes protections.
  */
 #include "sentry/mm/mm_int.h"
 
@@ -54,4 +54,48 @@ int64_t mm_write(struct mm *mm, uint64_t dst, const void *src, size_t n, bool fo
     if (want == 0)
         return n ? -EFAULT : 0;
     return result(platform_as_write(mm->as, dst, src, want, &done), done, want);
+}
+
+/* [addr, addr + n) of one mapping, which lacks the right to be written to. */
+static int poke_locked(const struct uspace *us, struct vma *v, uint64_t addr, const void *src,
+                       size_t n)
+{
+    uint64_t start = PAGE_ALIGN_DOWN(addr), size = PAGE_ALIGN_UP(addr + n) - start;
+    size_t done;
+    int err;
+
+    if (v->flags & (VMA_SHARED | VMA_SPECIAL))
+        return -EIO;
+    err = platform_protect(us->ctx, start, size, v->prot | LX_PROT_READ | LX_PROT_WRITE);
+    if (err)
+        return -EIO;
+    err = platform_copy_out(us->ctx, addr, src, n, &done);
+    return platform_protect(us->ctx, start, size, v->prot) || err ? -EIO : 0;
+}
+
+int mm_poke(const struct uspace *us, uint64_t addr, const void *src, size_t n)
+{
+    struct mm *mm = us->mm;
+    size_t done;
+    int err = 0;
+
+    if (addr >= platform_facts()->user_max || n > platform_facts()->user_max - addr)
+        return -EIO;
+    mutex_lock(&mm->lock);
+    while (n && !err) {
+        struct vma *v = vma_at(mm, addr);
+        size_t piece = v ? MIN(n, v->end - addr) : 0;
+
+        if (!v)
+            err = -EIO;
+        else if (v->prot & LX_PROT_WRITE)
+            err = platform_copy_out(us->ctx, addr, src, piece, &done) ? -EIO : 0;
+        else
+            err = poke_locked(us, v, addr, src, piece);
+        addr += piece;
+        src = (const char *)src + piece;
+        n -= piece;
+    }
+    mutex_unlock(&mm->lock);
+    return err;
 }

@@ -170,6 +170,12 @@ int mm_handle_fault(const struct uspace *us, const struct mm_limits *lim, uint64
 int64_t mm_read(struct mm *mm, void *dst, uint64_t src, size_t n, bool force) MUST_CHECK;
 int64_t mm_write(struct mm *mm, uint64_t dst, const void *src, size_t n, bool force) MUST_CHECK;
 
+/*
+ * By us's own thread: writes what the guest itself may not, too, as debuggers do; private memory
+ * only, where a page of a file becomes the process's own. Whole, or -EIO with a part written.
+ */
+int mm_poke(const struct uspace *us, uint64_t addr, const void *src, size_t n) MUST_CHECK;
+
 /* The lowest address guests may map. */
 #define MM_MIN_ADDR      65536UL
 #define MM_MAX_MAP_COUNT 65530
