@@ -160,12 +160,12 @@ LABEL mpk_call_saved_\form
 	shl $7, %rcx                    /* ALT_SIZE / SCRATCH_SIZE */
 	add mpk_ro + RO_ALT_BASE(%rip), %rcx
 	mov ALT_SIZE - 64(%rcx), %rcx   /* struct slot_head */
+	mov CTX_SELECTOR(%rcx), %rax
+	movb $SELECTOR_ALLOW, (%rax)    /* before the state: a kick that meets the kernel sigreturns */
 	mov $CTX_IN_KERNEL, %eax
 	xchg %eax, CTX_STATE(%rcx)
 	cmp $CTX_IN_GUEST, %eax
 	jne mpk_die
-	mov CTX_SELECTOR(%rcx), %rax
-	movb $SELECTOR_ALLOW, (%rax)
 	mov CTX_REGS(%rcx), %rax
 	mov %rdi, CREG_RDI(%rax)
 	mov %rsi, CREG_RSI(%rax)

@@ -22,7 +22,8 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
 
 /* clang-format off */
 #define SYSTRAP_OPERATIONS                                                                         \
-    .shutdown = systrap_shutdown, .entries = systrap_entries, .as_create = systrap_as_create, .exec = systrap_exec,            \
+    .shutdown = systrap_shutdown, .entries = systrap_entries,                                      \
+    .as_create = systrap_as_create, .exec = systrap_exec,                                          \
     .as_fork = process_fork, .as_get = systrap_as_get, .as_put = systrap_as_put,                   \
     .map = systrap_map, .unmap = systrap_unmap, .protect = systrap_protect,                        \
     .remap = systrap_remap, .advise = systrap_advise, .msync = systrap_msync,                      \
