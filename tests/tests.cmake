@@ -5,7 +5,7 @@ if(CRITERION_FOUND)
   file(GLOB UNIT_SOURCES CONFIGURE_DEPENDS tests/unit/*.c)
   # The patch helper's own code, in this process.
   set(PATCH_SOURCES platform/patch/build.c platform/patch/shapes.c platform/patch/helper/scan.c platform/patch/helper/plan.c
-    platform/patch/helper/pads.c platform/patch/helper/decode.c)
+    platform/patch/helper/pads.c platform/patch/helper/decode.c platform/patch/helper/length.c)
   # The parts of the command line that only read and judge.
   file(GLOB CLI_PARTS CONFIGURE_DEPENDS runsc-cli/compat/kind*.c)
   list(APPEND CLI_PARTS runsc-cli/error.c runsc-cli/compat/text.c runsc-cli/compat/known.c runsc-cli/compat/compare.c

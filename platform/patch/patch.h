@@ -136,10 +136,11 @@ void patch_print(struct patch_table *t, uint64_t by_patch, uint64_t by_trap);
 
 /* ---- between table.c and worker.c ---- */
 /*
- * Trapped calls before a segment is looked at: a trap costs 1 us more than a patched call, looking
- * at a libc 30 ms of some core. Short sandboxes end before it would pay.
+ * Trapped calls before a segment is looked at: a trap costs 1 to 2 us more than a patched call,
+ * looking at a libc 15 ms of some core. Short sandboxes end before it would pay, and what a program
+ * does in its first milliseconds is what it waits for most often.
  */
-#define PATCH_THRESHOLD(length) (400 + (length) / 512)
+#define PATCH_THRESHOLD(length) (150 + (length) / 4096)
 /* Waits for work; NULL when there is none and t was stopped. */
 struct patch_file *patch_next_job(struct patch_table *t);
 void patch_table_stop(struct patch_table *t);

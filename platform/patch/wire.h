@@ -15,16 +15,16 @@ struct patch_job {
 };
 
 enum patch_message_kind {
-    PATCH_READ = 1, /* a: offset in the file, b: bytes, at most PATCH_READ_MAX; they follow */
+    /* a: offset in the file, b: bytes, c: where to in the helper's arena. A byte says: done. */
+    PATCH_READ = 1,
     PATCH_RESULT,   /* a: count of struct patch_site that follow, b: where the common piece is */
     PATCH_NOTHING,  /* no site of this file can be patched; a: a reason for the log */
 };
 
 struct patch_message {
-    uint64_t kind, a, b;
+    uint64_t kind, a, b, c;
 };
 
-#define PATCH_READ_MAX  65536
 #define PATCH_SITES_MAX 8192
 
 enum patch_tactic {

@@ -1,8 +1,9 @@
 /*
  * The worker thread and the helper process. The helper is a copy of this process that maps its own
- * image, embedded in this program, and gives up everything else (helper/main.c); it gets bytes of
- * files over a socket and answers plans. Its arena is a memfd, so that the worker can throw its
- * pages away after each job. No locks: everything here is the worker's once it runs.
+ * image, embedded in this program, and gives up everything else (helper/main.c); it asks for bytes
+ * of files over a socket and answers plans. Its arena is a memfd, into which the worker has the
+ * host read those bytes, and whose pages it throws away after each job; it never reads there. No
+ * locks: everything here is the worker's once it runs.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -28,7 +28,6 @@
 #include "platform/patch/wire.h"
 
 #define ANSWER_SECONDS 60
-#define HELPER_NICE    5 /* guests come first */
 /* What a job may read: the tables are read once, the text once, headers a few times. */
 #define READ_BUDGET(size) (4 * (size) + (64UL << 20))
 #define SEGMENT_MAX       (96UL << 20)
@@ -45,6 +44,7 @@ static struct {
     struct patch_table *table;
     uint64_t entry;
     int socket, arena;
+    uint8_t *room; /* the arena, here */
     pthread_t thread;
     int64_t helper; /* its pid */
     bool running;
@@ -85,7 +85,6 @@ static NORETURN void child(int program, uint64_t offset, int arena, int socket)
     uint64_t size = (uint64_t)(patch_helper_end - patch_helper), none = 0;
     uint64_t image_end = (size + PAGE_SIZE - 1) & PAGE_MASK;
 
-    host_syscall(SYS_setpriority, PRIO_PROCESS, 0, HELPER_NICE, 0, 0, 0);
     host_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&none, 0, 8, 0, 0);
     if (&__rseq_size && __rseq_size)
         host_syscall(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, 32,
@@ -114,7 +113,7 @@ static int start_helper(void)
     uint64_t offset = image_offset();
     struct timeval limit = {.tv_sec = ANSWER_SECONDS};
     int program, pair[2], err = 0;
-    int64_t pid;
+    int64_t pid, room;
 
     if (h->magic != HELPER_MAGIC || !offset || offset % PAGE_SIZE)
         return -ENOEXEC;
@@ -127,12 +126,15 @@ static int start_helper(void)
         host_close(program);
         return -EAGAIN;
     }
-    pid = host_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+    room = host_mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                     worker.arena, 0);
+    pid = room < 0 ? room : host_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
     if (pid == 0)
         child(program, offset, worker.arena, pair[1]);
     if (pid < 0)
         err = (int)pid;
     worker.helper = pid;
+    worker.room = (uint8_t *)room;
     host_close(program);
     host_close(pair[1]);
     worker.socket = pair[0];
@@ -196,15 +198,8 @@ static void read_file(int fd, uint64_t offset, uint8_t *to, size_t size)
 
 static int give_bytes(const struct patch_file *f, const struct patch_message *m)
 {
-    uint8_t *buffer = malloc(PATCH_READ_MAX);
-    int err;
-
-    if (!buffer)
-        return -ENOMEM;
-    read_file(f->fd, m->a, buffer, m->b);
-    err = send_all(buffer, m->b);
-    free(buffer);
-    return err;
+    read_file(f->fd, m->a, worker.room + m->c, m->b);
+    return send_all("", 1);
 }
 
 /* The helper's answer; -ENOENT when it found nothing to do, -EPIPE when it is of no more use. */
@@ -224,7 +219,8 @@ static int ask(const struct patch_file *f, struct patch_site *sites, struct patc
             return m->a <= PATCH_SITES_MAX && m->b <= UINT32_MAX
                        ? receive(sites, m->a * sizeof(*sites))
                        : -EPIPE;
-        if (m->kind != PATCH_READ || m->b > PATCH_READ_MAX || m->b > budget)
+        if (m->kind != PATCH_READ || m->b > budget || m->b > ARENA_SIZE ||
+            m->c > ARENA_SIZE - m->b)
             return -EPIPE;
         budget -= m->b;
         err = give_bytes(f, m);
@@ -266,10 +262,13 @@ static int store_runs(struct patch_file *f, const uint8_t *text)
 
 static uint32_t count_syscalls(const uint8_t *text, uint32_t size)
 {
+    const uint8_t *end = text + size;
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i + 1 < size; i++)
-        count += text[i] == 0x0f && text[i + 1] == 0x05;
+    while (text < end && (text = memchr(text, 0x0f, (size_t)(end - text))) != NULL) {
+        text++;
+        count += text < end && *text == 0x05;
+    }
     return count;
 }
 

@@ -2,6 +2,7 @@
  * Call-site patching: the helper's planner on small texts, the writer's checks of what the helper
  * says, and both on noise.
  */
+#include <capstone/capstone.h>
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -359,6 +360,48 @@ Test(patch, noise)
         decode_start();
     }
     arena_reset();
+}
+
+/* The bytes of instructions, as compilers write them and at random. */
+static void random_code(struct random *r, uint8_t *p, unsigned n)
+{
+    static const uint8_t prefixes[] = {0x66, 0x64, 0x48, 0x41, 0x4c, 0x2e, 0x0f, 0xf2, 0xf3, 0xf0};
+
+    for (unsigned i = 0; i < n; i++)
+        p[i] = (uint8_t)random_next(r);
+    for (unsigned i = 0; i < 3 && random_below(r, 2); i++)
+        p[i] = prefixes[random_below(r, ARRAY_SIZE(prefixes))];
+}
+
+/* What length.c says is what capstone says, whatever else the bytes are. */
+Test(patch, plain_lengths_are_capstones)
+{
+    struct random r = {77};
+    uint64_t known = 0;
+    cs_insn *insn;
+    csh handle;
+
+    cr_assert_eq(cs_open(CS_ARCH_X86, CS_MODE_64, &handle), CS_ERR_OK);
+    insn = cs_malloc(handle);
+    for (unsigned i = 0; i < 2000000; i++) {
+        uint8_t bytes[15];
+        const uint8_t *at = bytes;
+        size_t left = sizeof(bytes);
+        uint64_t addr = 0;
+        unsigned n;
+
+        random_code(&r, bytes, sizeof(bytes));
+        n = plain_length(bytes);
+        if (!n)
+            continue;
+        known++;
+        cr_assert(cs_disasm_iter(handle, &at, &left, &addr, insn), "%02x %02x %02x %02x", bytes[0],
+                  bytes[1], bytes[2], bytes[3]);
+        cr_assert_eq(n, insn->size, "%02x %02x %02x %02x", bytes[0], bytes[1], bytes[2], bytes[3]);
+    }
+    cr_assert(known > 100000);
+    cs_free(insn, 1);
+    cs_close(&handle);
 }
 
 Test(patch, runs)

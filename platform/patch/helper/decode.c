@@ -1,5 +1,6 @@
-/* One instruction: its length by capstone, the rest by its bytes. */
+/* One instruction: its length by length.c or capstone, the rest by its bytes. */
 #include <capstone/capstone.h>
+#include <string.h>
 
 #include "platform/patch/helper/helper.h"
 #include "platform/patch/shapes.h"
@@ -60,6 +61,19 @@ static void classify(const uint8_t *p, struct decoded *out, uint32_t at)
                 (op == 0x0f && p + 1 < end && p[1] == 0x0b);
 }
 
+/* plain_length, but 0 for what ends behind size bytes; these alone are read. */
+static uint8_t plain_within(const uint8_t *code, size_t size)
+{
+    uint8_t last[LONGEST] = {0};
+    unsigned n;
+
+    if (size == LONGEST)
+        return (uint8_t)plain_length(code);
+    memcpy(last, code, size);
+    n = plain_length(last);
+    return n <= size ? (uint8_t)n : 0;
+}
+
 bool decode_at(const uint8_t *text, uint32_t at, uint32_t end, struct decoded *out)
 {
     const uint8_t *code = text + at;
@@ -67,9 +81,14 @@ bool decode_at(const uint8_t *text, uint32_t at, uint32_t end, struct decoded *o
     uint64_t address = at;
 
     *out = (struct decoded){0};
-    if (at >= end || !cs_disasm_iter(decoder.handle, &code, &size, &address, decoder.insn))
+    if (at >= end)
         return false;
-    out->size = (uint8_t)decoder.insn->size;
+    out->size = plain_within(code, size);
+    if (!out->size) {
+        if (!cs_disasm_iter(decoder.handle, &code, &size, &address, decoder.insn))
+            return false;
+        out->size = (uint8_t)decoder.insn->size;
+    }
     out->movable = shape_movable(text + at, out->size) == out->size;
     out->padding = shape_padding(text + at, out->size) == out->size;
     classify(text + at, out, at);

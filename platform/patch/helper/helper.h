@@ -59,5 +59,8 @@ struct decoded {
     int64_t target;
 };
 void decode_start(void);
+/* length.c: the length of the instruction at p if it is one of the plainest, else 0. Reads up to 15
+ * bytes. */
+unsigned plain_length(const uint8_t *p);
 /* The instruction at text[at]; false when there is none before end. */
 bool decode_at(const uint8_t *text, uint32_t at, uint32_t end, struct decoded *out);

@@ -56,24 +56,27 @@ static void transfer(uint64_t nr, void *data, uint64_t size)
     }
 }
 
-static void say(uint64_t kind, uint64_t a, uint64_t b)
+static void say(uint64_t kind, uint64_t a, uint64_t b, uint64_t c)
 {
-    struct patch_message m = {kind, a, b};
+    struct patch_message m = {kind, a, b, c};
 
     transfer(__NR_write, &m, sizeof(m));
 }
 
 void helper_read(uint64_t offset, void *to, uint64_t size)
 {
-    while (size) {
-        uint64_t part = size < PATCH_READ_MAX ? size : PATCH_READ_MAX;
+    uint64_t at = (uint64_t)to - ARENA_BASE;
+    void *room = to;
+    char done;
 
-        say(PATCH_READ, offset, part);
-        transfer(__NR_read, to, part);
-        to = (char *)to + part;
-        offset += part;
-        size -= part;
+    if (at >= ARENA_SIZE) {
+        room = arena_take(size);
+        at = (uint64_t)room - ARENA_BASE;
     }
+    say(PATCH_READ, offset, size, at);
+    transfer(__NR_read, &done, 1);
+    if (room != to)
+        __builtin_memcpy(to, room, size);
 }
 
 static void lock_in(void)
@@ -105,16 +108,16 @@ static void serve(const struct patch_job *job)
     uint32_t count, common = 0;
 
     if (!scan_file(job, &seg, &reason)) {
-        say(PATCH_NOTHING, reason, 0);
+        say(PATCH_NOTHING, reason, 0, 0);
         return;
     }
     sites = arena_take(PATCH_SITES_MAX * sizeof(*sites));
     count = plan_segment(&seg, sites, PATCH_SITES_MAX, &common);
     if (!count) {
-        say(PATCH_NOTHING, 4, 0);
+        say(PATCH_NOTHING, 4, 0, 0);
         return;
     }
-    say(PATCH_RESULT, count, common);
+    say(PATCH_RESULT, count, common, 0);
     transfer(__NR_write, sites, count * sizeof(*sites));
 }
 

@@ -11,6 +11,7 @@
 #define FUNCTION_MAX 65536
 #define BEFORE_MAX   6
 #define INNER_MAX    65536
+#define NEAR         64 /* and the most that the instructions of a candidate are apart */
 
 /* A site with what was met before it. */
 struct candidate {
@@ -30,6 +31,7 @@ struct plan {
     struct function *inner; /* padding inside functions */
     uint32_t inner_count;
     int64_t *target; /* of the branches of the function being read */
+    uint8_t *near;   /* a bit per NEAR bytes of text: a branch there may go into a candidate */
 };
 
 static void remember(struct candidate *c, uint32_t at, const struct decoded *d)
@@ -65,6 +67,16 @@ static void branch_to(struct plan *p, uint32_t first, int64_t target)
 static bool is_syscall(const uint8_t *p)
 {
     return p[0] == 0x0f && p[1] == 0x05;
+}
+
+/* Is 0x0f among the eight bytes? */
+static bool may_begin(const uint8_t *p)
+{
+    uint64_t v;
+
+    __builtin_memcpy(&v, p, 8);
+    v ^= 0x0f0f0f0f0f0f0f0fUL;
+    return (v - 0x0101010101010101UL) & ~v & 0x8080808080808080UL;
 }
 
 /* What a function is made of. */
@@ -153,6 +165,8 @@ static void find_candidates(struct plan *p)
     for (uint32_t at = 0; at + 1 < seg->code_end; at++) {
         int64_t f;
 
+        while (at + 8 < seg->code_end && !may_begin(seg->text + at))
+            at += 8;
         if (!is_syscall(seg->text + at))
             continue;
         f = function_at(seg, at);
@@ -168,6 +182,9 @@ static void far_branch(struct plan *p, int64_t target)
 {
     uint32_t low = 0, high = p->count;
 
+    if (target < 0 || target >= (int64_t)p->seg->code_end ||
+        !(p->near[target / NEAR / 8] >> (target / NEAR % 8) & 1))
+        return;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
 
@@ -176,7 +193,7 @@ static void far_branch(struct plan *p, int64_t target)
         else
             low = middle + 1;
     }
-    if (low < p->count && target > (int64_t)p->list[low].site - 64) {
+    if (low < p->count && target > (int64_t)p->list[low].site - NEAR) {
         uint32_t count = p->count;
 
         p->count = low + 1;
@@ -185,23 +202,32 @@ static void far_branch(struct plan *p, int64_t target)
     }
 }
 
+static void mark_near(struct plan *p)
+{
+    p->near = arena_take(p->seg->code_end / NEAR / 8 + 1);
+    for (uint32_t i = 0; i < p->count; i++) {
+        uint32_t last = (p->list[i].site + 1) / NEAR;
+
+        for (uint32_t n = last - (last > 0); n <= last; n++)
+            p->near[n / 8] |= (uint8_t)(1u << n % 8);
+    }
+}
+
 /* Whatever could be a branch with a 32-bit displacement, at every byte. */
 static void scan_far_branches(struct plan *p)
 {
+    static const uint8_t skips[256] = {[0xe8] = 1, [0xe9] = 1, [0x0f] = 2};
     const uint8_t *t = p->seg->text;
     uint32_t end = p->seg->code_end;
 
     if (!p->count)
         return;
+    mark_near(p);
     for (uint32_t at = 0; at + 6 <= end; at++) {
-        unsigned skip = 0;
+        unsigned skip = skips[t[at]];
         int32_t distance;
 
-        if (t[at] == 0xe8 || t[at] == 0xe9)
-            skip = 1;
-        else if (t[at] == 0x0f && (t[at + 1] & 0xf0) == 0x80)
-            skip = 2;
-        if (!skip)
+        if (!skip || (skip == 2 && (t[at + 1] & 0xf0) != 0x80))
             continue;
         __builtin_memcpy(&distance, t + at + skip, 4);
         far_branch(p, (int64_t)at + skip + 4 + distance);

@@ -7,7 +7,7 @@
 
 #include "platform/patch/helper/helper.h"
 
-#define CACHE_SIZE       PATCH_READ_MAX
+#define CACHE_SIZE       262144
 #define FUNCTIONS_MAX    (1u << 20)
 #define SEGMENT_MAX      (96u << 20)
 #define SECTIONS_MAX     128
@@ -180,12 +180,7 @@ static void read_unwind_tables(struct scan *s)
 
     uint8_t *table = arena_take(count * 8UL + 1);
 
-    for (uint64_t at = 0; at < count * 8UL; at += PATCH_READ_MAX) {
-        uint64_t n = count * 8UL - at;
-
-        helper_read(p->p_offset + sizeof(head) + at, table + at,
-                  n < PATCH_READ_MAX ? n : PATCH_READ_MAX);
-    }
+    helper_read(p->p_offset + sizeof(head), table, count * 8UL);
     for (uint32_t i = 0; i < count; i++)
         read_fde(s, p->p_vaddr + (uint64_t)(int64_t)word(table + i * 8 + 4));
 }
@@ -314,8 +309,6 @@ bool scan_file(const struct patch_job *job, struct segment *seg, uint64_t *reaso
         return false;
     sort_functions(seg);
     seg->text = arena_take(seg->size);
-    for (uint64_t at = 0; at < seg->size; at += PATCH_READ_MAX)
-        helper_read(seg->offset + at, seg->text + at,
-                  seg->size - at < PATCH_READ_MAX ? seg->size - at : PATCH_READ_MAX);
+    helper_read(seg->offset, seg->text, seg->size);
     return true;
 }
