@@ -179,6 +179,12 @@ int platform_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void 
     return chosen.ops->ctx_start(ctx, entry, arg);
 }
 
+int platform_ctx_launch(struct platform_ctx *ctx, const struct cpu_regs *regs, uint64_t tid_addr,
+                        uint32_t tid, bool *out_launched, void (*entry)(void *arg), void *arg)
+{
+    return chosen.ops->ctx_launch(ctx, regs, tid_addr, tid, out_launched, entry, arg);
+}
+
 void platform_ctx_discard(struct platform_ctx *ctx)
 {
     chosen.ops->ctx_discard(ctx);
@@ -283,6 +289,11 @@ bool platform_entries(uint64_t *out_patched, uint64_t *out_trapped)
 uint64_t platform_as_rss(struct platform_as *as, uint64_t *shared_pages)
 {
     return chosen.ops->as_rss(as, shared_pages);
+}
+
+uint64_t platform_ctx_exit_rss(struct platform_ctx *ctx)
+{
+    return chosen.ops->ctx_exit_rss ? chosen.ops->ctx_exit_rss(ctx) : 0;
 }
 
 void platform_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns)

@@ -82,6 +82,7 @@ struct platform_facts {
     /* false: guest code could reach the kernel's memory (mpk without keys or scanner) */
     bool isolates;
     bool resumes_for; /* platform_resume_for may succeed */
+    bool launches;    /* platform_ctx_launch is there */
 };
 const struct platform_facts *platform_facts(void);
 
@@ -171,6 +172,16 @@ int platform_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out) MUST
 #define KERNEL_STACK_SIZE 65536UL
 #endif
 int platform_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg) MUST_CHECK;
+/*
+ * Where facts.launches: the same, and the guest begins with regs at once, before entry runs;
+ * tid_addr != 0: the word there becomes tid first, if it can be written. *out_launched, set before
+ * entry runs, says whether it came to that: then entry's first call for ctx must be
+ * platform_switch, which brings the event that comes of it; else it is as after ctx_start. For a
+ * context whose process nobody else has touched since as_fork or ctx_clone.
+ */
+int platform_ctx_launch(struct platform_ctx *ctx, const struct cpu_regs *regs, uint64_t tid_addr,
+                        uint32_t tid, bool *out_launched, void (*entry)(void *arg),
+                        void *arg) MUST_CHECK;
 /* For a context that was never started. */
 void platform_ctx_discard(struct platform_ctx *ctx);
 /*
@@ -258,6 +269,11 @@ int platform_as_write(struct platform_as *as, uint64_t dst, const void *src, siz
 
 /* Resident set in pages, from the host's accounting; 0 when unknown. shared_pages may be NULL. */
 uint64_t platform_as_rss(struct platform_as *as, uint64_t *shared_pages);
+/*
+ * By the owner, when the guest's last call was exit or exit_group: the most that its process had in
+ * memory, in pages, as told with the call, by its own side; 0: it was not told.
+ */
+uint64_t platform_ctx_exit_rss(struct platform_ctx *ctx);
 /* Host CPU time this context has used in guest code and for it, ns. */
 void platform_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
 /* Host scheduling of the guest thread: affinity mask words as sched_setaffinity(2), nice value. */

@@ -45,6 +45,9 @@ struct platform_ops {
     int (*batch_end)(struct platform_ctx *ctx);
     int (*ctx_clone)(struct platform_ctx *ctx, struct platform_ctx **out);
     int (*ctx_start)(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg);
+    int (*ctx_launch)(struct platform_ctx *ctx, const struct cpu_regs *regs, uint64_t tid_addr,
+                      uint32_t tid, bool *out_launched, void (*entry)(void *arg),
+                      void *arg); /* where facts.launches */
     void (*ctx_discard)(struct platform_ctx *ctx);
     NORETURN void (*ctx_exit)(struct platform_ctx *ctx);
     void (*run)(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
@@ -70,6 +73,7 @@ struct platform_ops {
     int (*as_read)(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done);
     int (*as_write)(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done);
     uint64_t (*as_rss)(struct platform_as *as, uint64_t *shared_pages);
+    uint64_t (*ctx_exit_rss)(struct platform_ctx *ctx); /* NULL: never known */
     void (*ctx_cpu_time)(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
     int (*ctx_set_affinity)(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
     unsigned (*ctx_cpu)(struct platform_ctx *ctx);

@@ -18,6 +18,8 @@ int64_t host_syscall(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d
  */
 int64_t host_futex_wait(uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 int64_t host_futex_wake(uint32_t *word, int count);
+/* Who sleeps on from, one at most, sleeps on to from now on, while from is expected: how many. */
+int64_t host_futex_move(uint32_t *from, uint32_t expected, uint32_t *to);
 /* Until one of two words is woken or differs; the rest as host_futex_wait. -ENOSYS before 5.16. */
 int64_t host_futex_wait_two(uint32_t *a, uint32_t expected_a, uint32_t *b, uint32_t expected_b,
                             uint64_t deadline_ns);

@@ -3,6 +3,7 @@
 #include "sentry/base/arena.h"
 
 #define FUTEX_WAKE_OP        1
+#define FUTEX_CMP_REQUEUE_OP 4
 #define FUTEX_WAIT_BITSET_OP 9
 #define FUTEX_ANY_BIT        0xffffffffU
 #define FUTEX2_WORD32        2
@@ -50,6 +51,11 @@ int64_t host_futex_wait_two(uint32_t *a, uint32_t expected_a, uint32_t *b, uint3
 int64_t host_futex_wake(uint32_t *word, int count)
 {
     return raw3(__NR_futex, PTR(word), FUTEX_WAKE_OP, INT(count));
+}
+
+int64_t host_futex_move(uint32_t *from, uint32_t expected, uint32_t *to)
+{
+    return raw6(__NR_futex, PTR(from), FUTEX_CMP_REQUEUE_OP, 0, 1, PTR(to), expected);
 }
 
 uint64_t host_clock_ns(int clock)

@@ -156,17 +156,40 @@ static struct kthread *make(void)
     return k;
 }
 
-int remote_kthread_start(void (*entry)(void *arg), void *arg)
+struct kthread *remote_kthread_take(void)
 {
     struct kthread *k = take_spare();
 
-    if (!k)
-        k = make();
-    if (!k)
-        return -EAGAIN;
+    return k ? k : make();
+}
+
+static void give_work(struct kthread *k, void (*entry)(void *arg), void *arg)
+{
     k->entry = entry;
     k->arg = arg;
-    __atomic_store_n(&k->wake, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&k->wake, 1, __ATOMIC_SEQ_CST);
+}
+
+void remote_kthread_run(struct kthread *k, void (*entry)(void *arg), void *arg)
+{
+    give_work(k, entry, arg);
     host_futex_wake(&k->wake, 1);
+}
+
+void remote_kthread_run_at(struct kthread *k, uint32_t *word, void (*entry)(void *arg), void *arg)
+{
+    give_work(k, entry, arg);
+    /* One that is not there to be moved is awake. */
+    if (host_futex_move(&k->wake, 1, word) < 0)
+        host_futex_wake(&k->wake, 1);
+}
+
+int remote_kthread_start(void (*entry)(void *arg), void *arg)
+{
+    struct kthread *k = remote_kthread_take();
+
+    if (!k)
+        return -EAGAIN;
+    remote_kthread_run(k, entry, arg);
     return 0;
 }

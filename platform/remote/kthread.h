@@ -12,6 +12,16 @@
  * gives no thread.
  */
 int remote_kthread_start(void (*entry)(void *arg), void *arg) MUST_CHECK;
+/* The same in two steps. NULL when the host gives no thread. */
+struct kthread;
+struct kthread *remote_kthread_take(void) MUST_CHECK;
+void remote_kthread_run(struct kthread *k, void (*entry)(void *arg), void *arg);
+/*
+ * For an entry that begins by sleeping until word, a futex word, is woken: the thread is not woken
+ * for that if it can be moved there asleep. The caller looks afterwards whether a wake-up came too
+ * early.
+ */
+void remote_kthread_run_at(struct kthread *k, uint32_t *word, void (*entry)(void *arg), void *arg);
 /* Ends the calling kernel thread; from a thread not made here it is pthread_exit. */
 NORETURN void remote_kthread_exit(void);
 /* Waits for a thread that is ending; spare ones stay. For shutdown. */

@@ -3,7 +3,7 @@
  * our pid namespace where init could open it, else the little that works without.
  */
 #define _GNU_SOURCE
-#include "platform/systrap/systrap.h"
+#include "platform/systrap/operations.h"
 
 #include <sys/syscall.h>
 #include <time.h>
@@ -23,6 +23,20 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+/* Its last event is the call that ends it: the stub has told what it used. */
+static bool exiting(const struct platform_ctx *ctx)
+{
+    return ctx->told_valid && !ctx->notify && stub_is_exit(ctx->told.rax) && ctx->owned &&
+           pthread_equal(ctx->owner, pthread_self());
+}
+
+uint64_t systrap_ctx_exit_rss(struct platform_ctx *ctx)
+{
+    if (!exiting(ctx))
+        return 0;
+    return MIN(READ_ONCE(ctx->slot->exit_kib) * 1024, systrap.user_max) / PAGE_SIZE;
+}
+
 /*
  * The stub's thread. Where it is not the process's only one, its own word for it when it can be
  * asked without waking it: it would lie about its own time only.
@@ -33,6 +47,8 @@ static uint64_t stub_time(struct platform_ctx *ctx)
     uint64_t ns;
     int64_t said;
 
+    if (exiting(ctx))
+        return MIN(READ_ONCE(ctx->slot->exit_ns), (uint64_t)INT64_MAX);
     if (!atomic_load(&ctx->as->threaded))
         return remote_process_time(&process);
     if (ctx->owned && pthread_equal(ctx->owner, pthread_self()) && channel_awake(ctx) &&
@@ -48,11 +64,14 @@ static uint64_t stub_time(struct platform_ctx *ctx)
 void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns)
 {
     clockid_t clock;
+    uint64_t now;
 
     *user_ns = stub_time(ctx);
     *system_ns = 0;
-    if (ctx->owned && pthread_getcpuclockid(ctx->owner, &clock) == 0)
-        *system_ns = clock_ns(clock) - MIN(ctx->owner_start_ns, clock_ns(clock));
+    if (ctx->owned && pthread_getcpuclockid(ctx->owner, &clock) == 0) {
+        now = clock_ns(clock);
+        *system_ns = now - MIN(ctx->owner_start_ns, now);
+    }
 }
 
 void account_owner(struct platform_ctx *ctx)

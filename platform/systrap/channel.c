@@ -85,8 +85,8 @@ static void sleep_for_turn(struct platform_ctx *ctx, uint64_t timeout)
 
         if (!pending(seen))
             return;
-        if (seen != (TURN_STUB | TURN_ASLEEP) &&
-            !__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB | TURN_ASLEEP, false,
+        if (!(seen & TURN_ASLEEP) &&
+            !__atomic_compare_exchange_n(&ctx->slot->turn, &seen, seen | TURN_ASLEEP, false,
                                          __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             continue;
         if (atomic_load(&ctx->in_guest) && atomic_load(&ctx->interrupt) && deadline == UINT64_MAX)
@@ -95,7 +95,7 @@ static void sleep_for_turn(struct platform_ctx *ctx, uint64_t timeout)
         policy_slept(ctx);
         if (unlikely(ctx->held))
             limit = MIN(deadline, host_clock_ns(CLOCK_MONOTONIC) + HELD_NS);
-        if (host_futex_wait(&ctx->slot->turn, TURN_STUB | TURN_ASLEEP, limit) != -ETIMEDOUT)
+        if (host_futex_wait(&ctx->slot->turn, seen | TURN_ASLEEP, limit) != -ETIMEDOUT)
             continue;
         if (limit < deadline)
             context_loosen(ctx);
@@ -250,6 +250,32 @@ bool channel_detach(struct platform_ctx *ctx, uint32_t command)
         return true;
     }
     ctx->detached = false;
+    policy_event(ctx);
+    return false;
+}
+
+bool channel_launch(struct platform_ctx *ctx)
+{
+    uint32_t seen = turn_of(ctx), next;
+
+    policy_launch(ctx);
+    ctx->slot->command = STUB_LAUNCH;
+    ctx->detached = ctx->ready = true;
+    for (;;) {
+        if (seen == TURN_STUB) /* it has yet to report */
+            next = TURN_STUB | TURN_ASLEEP | TURN_LAUNCHED;
+        else if (seen == TURN_SENTRY || seen == (TURN_SENTRY | TURN_ASLEEP))
+            next = TURN_STUB | TURN_ASLEEP;
+        else
+            break;
+        if (!__atomic_compare_exchange_n(&ctx->slot->turn, &seen, next, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_SEQ_CST))
+            continue;
+        if (seen == (TURN_SENTRY | TURN_ASLEEP))
+            host_futex_wake(&ctx->slot->turn, 1);
+        return true;
+    }
+    ctx->detached = ctx->ready = false;
     policy_event(ctx);
     return false;
 }

@@ -15,6 +15,8 @@ int systrap_cas32(struct platform_ctx *ctx, uint64_t addr, uint32_t expected, ui
 int systrap_load32(struct platform_ctx *ctx, uint64_t addr, uint32_t *out);
 int systrap_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, size_t *done);
 int systrap_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done);
+/* It lies in the guest's range. */
+bool copy_allowed(uint64_t addr, size_t n);
 /* late.c */
 int systrap_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                           uint32_t tag);

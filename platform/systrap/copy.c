@@ -25,6 +25,11 @@ static size_t clip(uint64_t addr, size_t n)
     return MIN(n, systrap.user_max - addr);
 }
 
+bool copy_allowed(uint64_t addr, size_t n)
+{
+    return clip(addr, n) == n;
+}
+
 static int finish(size_t copied, size_t wanted, size_t *done)
 {
     if (done)

@@ -7,6 +7,7 @@
  */
 #include "platform/systrap/detach.h"
 #include "platform/notify/notify.h"
+#include "platform/remote/kthread.h"
 #include "platform/systrap/copies.h"
 
 #include <errno.h>
@@ -45,4 +46,50 @@ bool systrap_resume_for(struct platform_ctx *ctx, const struct cpu_regs *regs)
         return true;
     atomic_store(&ctx->in_guest, 0);
     return false;
+}
+
+static bool launch(struct platform_ctx *ctx, const struct cpu_regs *regs, uint64_t tid_addr,
+                   uint32_t tid)
+{
+    struct stub_slot *slot = ctx->slot;
+
+    if ((regs->rflags & RFLAGS_TF) || regs->rip > CANONICAL_MAX ||
+        !systrap_canonical(regs->fs_base) || !systrap_canonical(regs->gs_base))
+        return false;
+    ctx->exact = true;
+    if (systrap_write_registers(ctx, regs) != STUB_RESUME_FULL)
+        return false;
+    slot->arg[0] = tid_addr && copy_allowed(tid_addr, sizeof(tid)) ? tid_addr : 0;
+    slot->arg[1] = tid;
+    atomic_store(&ctx->in_guest, 1);
+    if (!atomic_load(&ctx->interrupt) && channel_launch(ctx))
+        return true;
+    atomic_store(&ctx->in_guest, 0);
+    return false;
+}
+
+/* The guest's first event wakes the thread that entry runs on, which need not run before that. */
+int systrap_ctx_launch(struct platform_ctx *ctx, const struct cpu_regs *regs, uint64_t tid_addr,
+                       uint32_t tid, bool *out_launched, void (*entry)(void *arg), void *arg)
+{
+    struct platform_as *as = ctx->as;
+    struct stub_slot *slot = ctx->slot;
+    struct kthread *k = remote_kthread_take();
+    bool watched = ctx->held; /* somebody must look whether it computes for long */
+
+    if (!k)
+        return -EAGAIN;
+    as_hold(as);
+    *out_launched = launch(ctx, regs, tid_addr, tid);
+    if (*out_launched && !watched) {
+        remote_kthread_run_at(k, &slot->turn, entry, arg);
+        /* The event may have come before it was there, and the stub be asleep there, too. ctx may
+         * be gone by now. */
+        if ((__atomic_load_n(&slot->turn, __ATOMIC_SEQ_CST) & ~TURN_FLAGS) != TURN_STUB)
+            host_futex_wake(&slot->turn, INT32_MAX);
+    } else {
+        remote_kthread_run(k, entry, arg);
+    }
+    as_release(as);
+    return 0;
 }

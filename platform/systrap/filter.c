@@ -13,6 +13,7 @@
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -51,6 +52,7 @@ static const struct allowed allowed_calls[] = {
     {__NR_prctl, 3, {PR_SET_PDEATHSIG, SIGKILL}},
     {__NR_prctl, 3, {PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON}},
     {__NR_clock_gettime, 1, {CLOCK_THREAD_CPUTIME_ID}},
+    {__NR_getrusage, 1, {RUSAGE_SELF}},
 };
 
 static void emit(struct filter *f, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)

@@ -7,6 +7,9 @@
 #include "platform/systrap/copies.h"
 #include "platform/systrap/detach.h"
 
+/* account.c */
+uint64_t systrap_ctx_exit_rss(struct platform_ctx *ctx);
+
 /* systrap.c */
 int systrap_probe(const struct platform_config *config, char *why, size_t size) MUST_CHECK;
 int systrap_init(const struct platform_config *config, struct platform_facts *facts) MUST_CHECK;
@@ -30,12 +33,14 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
     .mincore = systrap_mincore, .batch_begin = systrap_batch_begin,                                \
     .batch_end = systrap_batch_end, .ctx_clone = systrap_ctx_clone,                                \
     .ctx_start = systrap_ctx_start, .ctx_discard = ctx_free, .ctx_exit = systrap_ctx_exit,         \
+    .ctx_launch = systrap_ctx_launch,                                                              \
     .run = systrap_run, .interrupt = systrap_interrupt, .wait = systrap_wait,                      \
     .resume_for = systrap_resume_for, .copy_in = systrap_copy_in, .copy_out = systrap_copy_out,    \
     .copy_out_late = systrap_copy_out_late, .late_room = systrap_late_room,                        \
     .late_end = systrap_late_end,                                                                  \
     .cas32 = systrap_cas32, .load32 = systrap_load32, .as_read = systrap_as_read,                  \
     .as_write = systrap_as_write, .as_rss = systrap_as_rss,                                        \
+    .ctx_exit_rss = systrap_ctx_exit_rss,                                                          \
     .ctx_cpu_time = systrap_ctx_cpu_time, .ctx_set_affinity = systrap_ctx_set_affinity,            \
     .ctx_cpu = systrap_ctx_cpu, .ctx_host_thread = systrap_ctx_host_thread,                        \
     .fpu_save = systrap_fpu_save, .fpu_load = systrap_fpu_load, .fpu_reset = systrap_fpu_reset

@@ -304,6 +304,15 @@ void policy_detach(struct platform_ctx *ctx)
         place_running(p->entry, true, p->stub_cpu, now);
 }
 
+void policy_launch(struct platform_ctx *ctx)
+{
+    uint32_t cpu;
+
+    ctx->wait.posted_tsc = __rdtscp(&cpu);
+    tell(ctx, cpu & CPU_MASK, 0);
+    atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
+}
+
 void policy_event(struct platform_ctx *ctx)
 {
     struct wait_policy *p = &ctx->wait;

@@ -24,6 +24,7 @@
 #define START_TIMEOUT_NS 10000000000UL
 #define FILL_AGAIN_NS    100000000UL
 #define LAYOUT_TRIES     32
+#define REAP_AGAIN_NS    1000000UL
 
 static struct {
     pthread_mutex_t fork_lock;
@@ -45,6 +46,7 @@ static struct {
     pthread_cond_t started;
     int start_result; /* 1: not yet known */
     pthread_t reaper, filler;
+    uint32_t hurry; /* 1: the reaper naps no more */
 } procs = {
     .fork_lock = PTHREAD_MUTEX_INITIALIZER,
     .table_lock = PTHREAD_MUTEX_INITIALIZER,
@@ -402,11 +404,41 @@ static int make_zygote(void)
     return err;
 }
 
+/* A dead child of group by its pid; 0: none yet, or none ever with the error in *out_err. */
+static pid_t dead_child(pid_t group, int flags, int64_t *out_err)
+{
+    siginfo_t info = {0};
+
+    do {
+        *out_err = host_syscall(SYS_waitid, P_PGID, (uint64_t)group, (uint64_t)&info,
+                                (uint64_t)(WEXITED | WNOWAIT | __WALL | flags), 0, 0);
+    } while (*out_err == -EINTR);
+    return *out_err ? 0 : info.si_pid;
+}
+
+/* False: there are no children any more. */
+static bool await_death(pid_t group)
+{
+    int64_t err;
+
+    (void)dead_child(group, 0, &err);
+    return !err;
+}
+
+static bool bury_one(pid_t group)
+{
+    int64_t err;
+    pid_t pid = dead_child(group, WNOHANG, &err);
+
+    if (pid)
+        bury(pid);
+    return pid != 0;
+}
+
 static void *reaper_main(void *arg)
 {
     int err = make_zygote();
     pid_t group = err ? 0 : procs.zygote_as->pid;
-    siginfo_t info;
 
     (void)arg;
     pthread_mutex_lock(&procs.start_lock);
@@ -415,18 +447,15 @@ static void *reaper_main(void *arg)
     pthread_mutex_unlock(&procs.start_lock);
     if (err)
         return NULL;
-    for (;;) {
-        int64_t r;
-
-        memset(&info, 0, sizeof(info));
-        r = host_syscall(SYS_waitid, P_PGID, (uint64_t)group, (uint64_t)&info,
-                         WEXITED | WNOWAIT | __WALL, 0, 0);
-        if (r == -EINTR)
-            continue;
-        if (r < 0)
-            return NULL;
-        bury(info.si_pid);
+    /* Processes often die in numbers: they are buried in numbers, too. */
+    while (await_death(group)) {
+        while (bury_one(group))
+            ;
+        host_futex_wait(&procs.hurry, 0, host_clock_ns(CLOCK_MONOTONIC) + REAP_AGAIN_NS);
+        while (bury_one(group))
+            ;
     }
+    return NULL;
 }
 
 /* Each address space takes a descriptor. */
@@ -446,6 +475,7 @@ int process_init(void)
 
     raise_limits();
     procs.start_result = 1;
+    procs.hurry = 0;
     procs.stopping = false;
     if (pthread_create(&procs.reaper, NULL, reaper_main, NULL))
         return -EAGAIN;
@@ -471,6 +501,8 @@ void process_shutdown(void)
     /* All of them are in the zygote's process group, those a hostile guest made on its own
      * included. */
     host_syscall(SYS_kill, (uint64_t) - (int64_t)procs.zygote_as->pid, SIGKILL, 0, 0, 0, 0);
+    __atomic_store_n(&procs.hurry, 1, __ATOMIC_SEQ_CST);
+    host_futex_wake(&procs.hurry, 1);
     pthread_join(procs.reaper, NULL);
     while (procs.pool_count) {
         procs.pool_count--;

@@ -72,7 +72,8 @@ enum {
     TURN_SENTRY = 2,
     TURN_ASLEEP = 0x100,
     TURN_DETACHED = 0x200, /* TURN_STUB: whom the event is for sleeps on notice, not on turn */
-    TURN_FLAGS = TURN_ASLEEP | TURN_DETACHED,
+    TURN_LAUNCHED = 0x400, /* TURN_STUB: a new thread's first command is there before its report */
+    TURN_FLAGS = TURN_ASLEEP | TURN_DETACHED | TURN_LAUNCHED,
 };
 
 /* slot.command, with its arguments in slot.arg and its result in slot.result. */
@@ -97,6 +98,7 @@ enum stub_command {
     STUB_CPU_TIME, /* result: ns of this thread by the host's clock */
     STUB_BATCH, /* arg[2] steps in buffer, arg[1] descriptors received on socket arg[0]; result: how
                    many were done, or an error before the first; arg[3]: what the next one gave */
+    STUB_LAUNCH, /* STUB_RESUME_FULL, once the word at arg[0], if not 0, is arg[1] or can't be */
     STUB_COMMAND_COUNT,
     STUB_LATE = 0x100, /* with a resume: first late_size bytes to late_addr, or STUB_EV_LATE */
 };
@@ -121,6 +123,12 @@ struct stub_regs {
 
 #define STUB_BUFFER_SIZE 4096
 #define STUB_LATE_INLINE 8
+
+/* The guest's calls exit and exit_group. */
+static inline bool stub_is_exit(uint64_t nr)
+{
+    return nr == 60 || nr == 231;
+}
 
 /*
  * Laid out by who writes what when: the first line is all that a stub reads to go on after a call,
@@ -152,7 +160,8 @@ struct stub_slot {
     uint32_t signo, code, unused;
     int64_t result;
     uint64_t addr, trapno, err;
-    char unused2[SLOT_SIZE - SLOT_REGS - sizeof(struct stub_regs) - 48 - STUB_BUFFER_SIZE];
+    uint64_t exit_ns, exit_kib; /* of exit and exit_group: CPU time, most memory of the process */
+    char unused2[SLOT_SIZE - SLOT_REGS - sizeof(struct stub_regs) - 64 - STUB_BUFFER_SIZE];
     char buffer[STUB_BUFFER_SIZE] ALIGNED(64);
 };
 

@@ -16,7 +16,8 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#define KITS 4
+#define KITS     8
+#define KITS_LOW 2
 
 static struct {
     pthread_mutex_t lock;
@@ -37,7 +38,7 @@ void as_release(struct platform_as *as)
     if (as->socket >= 0)
         host_close(as->socket);
     if (as->slots)
-        host_munmap(as->slots, ZONE_SHARED_SIZE);
+        window_unmap(&as->window);
     pthread_rwlock_destroy(&as->life);
     pthread_mutex_destroy(&as->fd_lock);
     pthread_mutex_destroy(&as->lock);
@@ -49,7 +50,7 @@ void as_release(struct platform_as *as)
 /* The memfd of an address space's slots, which nobody can shrink under the sentry's feet. */
 static int make_slots(struct platform_as *as)
 {
-    int64_t fd = host_memfd_create("slots", MFD_CLOEXEC | MFD_ALLOW_SEALING), p;
+    int64_t fd = host_memfd_create("slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     int64_t err;
 
     if (fd < 0)
@@ -57,16 +58,13 @@ static int make_slots(struct platform_as *as)
     err = host_ftruncate((int)fd, ZONE_SHARED_SIZE);
     if (!err)
         err = host_fcntl((int)fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    if (!err) {
-        p = host_mmap(NULL, ZONE_SHARED_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fd, 0);
-        err = p < 0 && p >= -4095 ? p : 0;
-        if (!err)
-            as->slots = (struct stub_slot *)p;
-    }
+    if (!err)
+        err = window_map((int)fd, &as->window);
     if (err) {
         host_close((int)fd);
         return (int)err;
     }
+    as->slots = as->window.at;
     return (int)fd;
 }
 
@@ -135,7 +133,7 @@ int as_send_fds(struct platform_as *as, const int *fds, unsigned count)
 
 bool kits_low(void)
 {
-    return atomic_load(&kits.count) <= KITS / 2;
+    return atomic_load(&kits.count) <= KITS_LOW;
 }
 
 int kits_fill(void)

@@ -151,6 +151,7 @@ int systrap_init(const struct platform_config *config, struct platform_facts *fa
     facts->fpu_features = systrap.xfeatures;
     facts->isolates = true;
     facts->resumes_for = can_wait_two();
+    facts->launches = !systrap.notify;
     return 0;
 }
 
@@ -320,7 +321,7 @@ static bool bad_target(struct cpu_regs *regs, struct platform_event *event)
     return true;
 }
 
-static bool canonical(uint64_t addr)
+bool systrap_canonical(uint64_t addr)
 {
     return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
 }
@@ -331,6 +332,8 @@ static bool run_detached(struct platform_ctx *ctx, struct cpu_regs *regs,
 {
     bool done = true;
 
+    if (unlikely(!ctx->owned)) /* launched */
+        account_owner(ctx);
     regs->full = 0;
     if (channel_attach(ctx))
         *event = (struct platform_event){.kind = PEV_DEAD};
@@ -384,7 +387,7 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
     }
     if (bad_target(regs, event) || (unlikely(ctx->late.lost) && !systrap_late_end(ctx, event)))
         return;
-    if (unlikely(!canonical(regs->fs_base) || !canonical(regs->gs_base)))
+    if (unlikely(!systrap_canonical(regs->fs_base) || !systrap_canonical(regs->gs_base)))
         regs->fs_base = regs->gs_base = 0;
     if (unlikely(!ctx->owned))
         account_owner(ctx);

@@ -21,6 +21,7 @@
 #include "platform/platform_impl.h"
 #include "platform/remote/process.h"
 #include "platform/systrap/protocol.h"
+#include "platform/systrap/window.h"
 
 struct platform_as {
     atomic_uint refs, holds;
@@ -39,6 +40,7 @@ struct platform_as {
 
     pthread_mutex_t lock;
     struct stub_slot *slots;
+    struct window window; /* of slots */
     uint64_t used[ZONE_SLOTS / 64];    /* slots that belong to a context */
     uint64_t stacked[ZONE_SLOTS / 64]; /* slots whose stack was mapped once */
 
@@ -134,8 +136,7 @@ extern struct systrap_globals systrap;
 #define REMOTE_PROCESS(as)                                                                         \
     ((struct remote_process){(as)->pid, &(as)->reaped, &(as)->life, systrap.proc})
 
-/* A signal that does not queue: kicks that come faster than a stub runs are one frame on its stack,
- * not many. */
+/* A signal that does not queue: many kicks are one frame on a stub's stack. */
 #define KICK_SIGNAL SIGURG
 
 static inline bool slot_bit(const uint64_t *map, unsigned i)
@@ -151,7 +152,7 @@ static inline void slot_bit_clear(uint64_t *map, unsigned i)
     map[i / 64] &= ~(1UL << (i % 64));
 }
 
-/* process.c: host processes */
+/* process.c */
 int process_init(void);
 void process_shutdown(void);
 /* A copy of parent's process with one context; the fork lock is taken inside. */
@@ -162,8 +163,7 @@ int process_fresh(struct platform_as **out_as, struct platform_ctx **out_ctx);
 void process_kill(struct platform_as *as);
 /* The same for one that nobody uses any more, by a thread that is done, too. */
 void process_end(struct platform_as *as);
-
-/* space.c: the objects of address spaces */
+/* space.c */
 void as_hold(struct platform_as *as);
 void as_release(struct platform_as *as);
 /* fds: the memfd and the stub's end of the socket, for the new process; the caller closes them. */
@@ -187,7 +187,7 @@ uint64_t zygote_call_entry(void);
 
 /* filter.c */
 struct sock_filter;
-#define FILTER_MAX 128
+#define FILTER_MAX 160
 /* Writes the stubs' seccomp program for a call gate at gate_ip; returns its length. */
 unsigned filter_build(struct sock_filter *out, uint64_t gate_ip);
 

@@ -344,6 +344,29 @@ static int64_t try_vfork_done(void *arg)
     return load_acquire(&t->vfork_done) ? 0 : -EAGAIN;
 }
 
+/*
+ * Where the platform can, the guest is on its way before the kernel thread is, unless that has
+ * something to do first, or calls are watched.
+ */
+static int start(struct task *child)
+{
+    uint64_t tid_addr = child->set_child_tid.v;
+    int err;
+
+    if (!platform_facts()->launches || READ_ONCE(child->k->watch) || child->debug)
+        return platform_ctx_start(child->us.ctx, task_main, child);
+    __atomic_store_n(&child->in_guest, 1, __ATOMIC_SEQ_CST);
+    if (signal_pending(child)) {
+        __atomic_store_n(&child->in_guest, 0, __ATOMIC_RELEASE);
+        return platform_ctx_start(child->us.ctx, task_main, child);
+    }
+    err = platform_ctx_launch(child->us.ctx, &child->regs, tid_addr, (uint32_t)child->tid,
+                              &child->resumed, task_main, child);
+    if (err)
+        __atomic_store_n(&child->in_guest, 0, __ATOMIC_RELEASE);
+    return err;
+}
+
 int64_t task_clone(struct task *t, const struct clone_args *args)
 {
     struct task *child;
@@ -363,7 +386,7 @@ int64_t task_clone(struct task *t, const struct clone_args *args)
     tid = child->tid;
     if (args->flags & LX_CLONE_PARENT_SETTID)
         (void)!copy_out_obj(&t->us, args->parent_tid, &tid); /* Linux ignores failure, too */
-    err = platform_ctx_start(child->us.ctx, task_main, child);
+    err = start(child);
     if (err) {
         leave_again(child);
         goto fail;

@@ -81,25 +81,25 @@ static void hangup_if_orphaned_locked(struct thread_group *tg, struct thread_gro
     if (!parent || !tg->pgrp || parent->pgrp == tg->pgrp || parent->session != tg->session ||
         !pgrp_is_orphaned_locked(tg->pgrp, ignored))
         return;
-    list_for_each(member, &tg->pgrp->members, pgrp_node)
+    list_for_each (member, &tg->pgrp->members, pgrp_node)
         stopped |= READ_ONCE(member->stopped);
     if (!stopped)
         return;
-    list_for_each(member, &tg->pgrp->members, pgrp_node) {
+    list_for_each (member, &tg->pgrp->members, pgrp_node) {
         (void)!signal_send_group(member, LX_SIGHUP, NULL);
         (void)!signal_send_group(member, LX_SIGCONT, NULL);
     }
 }
 
 /* True: the parent will not wait. Nobody waits for anything once init is gone. */
-static bool tell_parent_locked(struct thread_group *tg)
+static bool tell_parent_locked(struct thread_group *tg, struct wakes *wakes)
 {
     int32_t value;
     int code = exit_code_of(tg->exit_status, &value);
 
     if (tg->forgotten || (tg->parent && tg->parent->exited))
         return true;
-    return signal_notify_parent_locked(tg, code, value);
+    return signal_notify_parent_locked(tg, code, value, wakes);
 }
 
 static void send_parent_death_locked(struct thread_group *child)
@@ -107,7 +107,7 @@ static void send_parent_death_locked(struct thread_group *child)
     struct task *t;
     int signo = 0;
 
-    list_for_each(t, &child->tasks, group_node) {
+    list_for_each (t, &child->tasks, group_node) {
         if (t->pdeath_signal)
             signo = t->pdeath_signal;
     }
@@ -115,25 +115,25 @@ static void send_parent_death_locked(struct thread_group *child)
         (void)!signal_send_group(child, signo, NULL);
 }
 
-static void reparent_children_locked(struct thread_group *tg)
+static void reparent_children_locked(struct thread_group *tg, struct wakes *wakes)
 {
     struct thread_group *reaper = find_reaper_locked(tg), *child, *tmp;
 
     if (reaper == tg) { /* init itself: everything dies now */
-        list_for_each_safe(child, tmp, &tg->children, sibling) {
+        list_for_each_safe (child, tmp, &tg->children, sibling) {
             if (child->exited)
                 thread_group_release_locked(child);
         }
         return;
     }
-    list_for_each_safe(child, tmp, &tg->children, sibling) {
+    list_for_each_safe (child, tmp, &tg->children, sibling) {
         list_del(&child->sibling);
         list_add_tail(&reaper->children, &child->sibling);
         child->parent = reaper;
         child->exit_signal = LX_SIGCHLD;
         send_parent_death_locked(child);
         hangup_if_orphaned_locked(child, tg, NULL);
-        if (child->exited && tell_parent_locked(child))
+        if (child->exited && tell_parent_locked(child, wakes))
             thread_group_release_locked(child);
     }
 }
@@ -182,7 +182,7 @@ static void init_exited_locked(struct kernel *k)
 }
 
 /* The last task is through: the group is a zombie now. */
-static void group_exited_locked(struct thread_group *tg)
+static void group_exited_locked(struct thread_group *tg, struct wakes *wakes)
 {
     struct kernel *k = tg->k;
 
@@ -190,11 +190,11 @@ static void group_exited_locked(struct thread_group *tg)
     store_release(&tg->exited, true); /* pidfds look without the lock */
     if (tg == k->init)
         init_exited_locked(k);
-    reparent_children_locked(tg);
+    reparent_children_locked(tg, wakes);
     hangup_if_orphaned_locked(tg, tg->parent, tg);
     waitq_wake_all(&tg->exit_waiters, LX_POLLIN);
     debug_group_exited(tg);
-    if (tg != k->init && tell_parent_locked(tg))
+    if (tg != k->init && tell_parent_locked(tg, wakes))
         thread_group_release_locked(tg);
 }
 
@@ -208,6 +208,7 @@ static void exit_notify(struct task *t, uint64_t user_ns, uint64_t system_ns)
 {
     struct thread_group *tg = t->tg;
     struct kernel *k = t->k;
+    struct wakes wakes = {.count = 0};
     bool stop_complete;
 
     mutex_lock(&k->tasks_lock);
@@ -221,14 +222,16 @@ static void exit_notify(struct task *t, uint64_t user_ns, uint64_t system_ns)
     tg->dead_system_ns += system_ns;
     t->state = TASK_ZOMBIE;
     if (stop_complete)
-        (void)signal_notify_parent_locked(tg, LX_CLD_STOPPED, (tg->stop_report >> 8) & 0xff);
+        (void)signal_notify_parent_locked(tg, LX_CLD_STOPPED, (tg->stop_report >> 8) & 0xff,
+                                          &wakes);
     if (t != tg->leader)
         task_unlink_locked(t);
     if (tg->exec_task && tg->exec_task != t)
-        unpark(&tg->exec_task->parker);
+        unpark_later(&tg->exec_task->parker, &wakes);
     else if (only_leader_left_locked(tg))
-        group_exited_locked(tg);
+        group_exited_locked(tg, &wakes);
     mutex_unlock(&k->tasks_lock);
+    wakes_flush(&wakes);
 }
 
 /* True for the last task of the group to get here. */
@@ -284,7 +287,7 @@ static struct platform_as *drop_mm(struct task *t, bool last)
     if (!mm)
         return NULL;
     if (last) {
-        most = mm_note_rss(mm);
+        most = mm_note_rss(mm, platform_ctx_exit_rss(t->us.ctx));
         if (most > t->tg->max_rss_pages)
             WRITE_ONCE(t->tg->max_rss_pages, most);
     }

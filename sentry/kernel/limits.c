@@ -76,7 +76,7 @@ static void self_rss(struct task *t, struct lx_rusage *out)
     uint64_t pages = t->tg->max_rss_pages;
 
     if (t->us.mm) {
-        (void)mm_note_rss(t->us.mm);
+        (void)mm_note_rss(t->us.mm, 0);
         pages = MAX(pages, READ_ONCE(t->us.mm->hiwater_rss));
     }
     out->maxrss = (int64_t)(pages * KB_PER_PAGE);

@@ -145,10 +145,12 @@ void sighand_get(struct sighand *s);
 void sighand_put(struct sighand *s);
 int sighand_copy(struct thread_group *tg, struct sighand **out) MUST_CHECK;
 /*
- * SIGCHLD to tg's parent with CLD_* code and status, and wakes its waiters; tasks_lock held. True:
- * nobody will wait, reap it.
+ * SIGCHLD to tg's parent with CLD_* code and status, and wakes its waiters; tasks_lock held, which
+ * the woken want, too: the host's wake-ups are left in wakes, for after it. True: nobody will wait,
+ * reap it.
  */
-bool signal_notify_parent_locked(struct thread_group *tg, int code, int32_t status);
+bool signal_notify_parent_locked(struct thread_group *tg, int code, int32_t status,
+                                 struct wakes *wakes);
 /* Builds the frame for signo and points the registers at its handler. -EFAULT. */
 int signal_frame_push(struct task *t, int signo, const struct lx_siginfo *info,
                       const struct lx_sigaction *act, lx_sigset_t mask);

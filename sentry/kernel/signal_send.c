@@ -19,7 +19,10 @@ void signal_wake_locked(struct task *t)
     if (__atomic_load_n(&t->in_guest, __ATOMIC_SEQ_CST) && t->ctx_shared)
         platform_interrupt(t->ctx_shared);
     wake_trace_note(t, WAKE_SIGNAL);
-    unpark(&t->parker);
+    if (t->tg->late_wakes)
+        unpark_later(&t->parker, t->tg->late_wakes);
+    else
+        unpark(&t->parker);
 }
 
 /*

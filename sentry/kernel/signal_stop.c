@@ -11,7 +11,8 @@
 
 #define NSEC_PER_TICK 10000000L /* USER_HZ 100 */
 
-bool signal_notify_parent_locked(struct thread_group *tg, int code, int32_t status)
+bool signal_notify_parent_locked(struct thread_group *tg, int code, int32_t status,
+                                 struct wakes *wakes)
 {
     struct thread_group *parent = tg->parent;
     bool gone = code == LX_CLD_EXITED || code == LX_CLD_KILLED || code == LX_CLD_DUMPED;
@@ -40,10 +41,12 @@ bool signal_notify_parent_locked(struct thread_group *tg, int code, int32_t stat
         info.utime = (int64_t)tg->dead_user_ns / NSEC_PER_TICK;
         info.stime = (int64_t)tg->dead_system_ns / NSEC_PER_TICK;
         cred_put(cred);
+        parent->late_wakes = wakes;
         (void)!signal_send_locked(parent, NULL, signo, &info, false);
+        parent->late_wakes = NULL;
     }
     mutex_unlock(&parent->sig_lock);
-    waitq_wake_all(&parent->child_waiters, LX_POLLIN);
+    waitq_notify(&parent->child_waiters, LX_POLLIN, wakes);
     return reap;
 }
 
@@ -123,6 +126,7 @@ static void wait_for_continue(struct task *t)
 void signal_stop_self(struct task *t)
 {
     struct thread_group *tg = t->tg;
+    struct wakes wakes = {.count = 0};
     bool stop, complete = false;
 
     mutex_lock(&t->k->tasks_lock);
@@ -136,8 +140,10 @@ void signal_stop_self(struct task *t)
     signal_recalc_locked(t);
     mutex_unlock(&tg->sig_lock);
     if (complete)
-        (void)signal_notify_parent_locked(tg, LX_CLD_STOPPED, (tg->stop_report >> 8) & 0xff);
+        (void)signal_notify_parent_locked(tg, LX_CLD_STOPPED, (tg->stop_report >> 8) & 0xff,
+                                          &wakes);
     mutex_unlock(&t->k->tasks_lock);
+    wakes_flush(&wakes);
     if (!stop)
         return;
     wait_for_continue(t);
@@ -150,6 +156,7 @@ void signal_stop_self(struct task *t)
 void signal_notify_continue(struct task *t)
 {
     struct thread_group *tg = t->tg;
+    struct wakes wakes = {.count = 0};
     bool notify;
 
     mutex_lock(&t->k->tasks_lock);
@@ -159,6 +166,7 @@ void signal_notify_continue(struct task *t)
     signal_recalc_locked(t);
     mutex_unlock(&tg->sig_lock);
     if (notify)
-        (void)signal_notify_parent_locked(tg, LX_CLD_CONTINUED, LX_SIGCONT);
+        (void)signal_notify_parent_locked(tg, LX_CLD_CONTINUED, LX_SIGCONT, &wakes);
     mutex_unlock(&t->k->tasks_lock);
+    wakes_flush(&wakes);
 }

@@ -98,6 +98,7 @@ struct thread_group {
     bool stop_dequeued;
     bool continue_notify;    /* a woken task must tell the parent of the continue */
     struct waitq signalfd_waiters;
+    struct wakes *late_wakes; /* where signals leave wake-ups; NULL: nowhere */
     bool group_exit;         /* exit_group or a fatal signal: group_exit_status is final */
     int32_t group_exit_status;
     struct task *exec_task;  /* killing the others for its execve */
@@ -148,7 +149,6 @@ struct task {
     const struct cred *cred; /* read by others with task_cred_get(t) */
     uint32_t personality;
     bool syscall_restartable; /* regs.rax may hold a restart code */
-
     struct parker parker;
     /* wait.c; the last two belong to who has claimed the task, then to its own thread */
     uint32_t finish;

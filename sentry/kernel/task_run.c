@@ -93,7 +93,7 @@ void task_main(void *arg)
     const struct kernel_hooks *hooks = kernel_hooks_of(t->k);
     bool from_syscall = false;
 
-    if (!uaddr_is_null(t->set_child_tid)) {
+    if (!t->resumed && !uaddr_is_null(t->set_child_tid)) {
         uint32_t tid = (uint32_t)t->tid;
 
         (void)!copy_out_obj(&t->us, t->set_child_tid, &tid); /* Linux ignores failure, too */

@@ -76,12 +76,8 @@ static int advise_piece(const struct uspace *us, uint64_t start, uint64_t end, i
     const struct advice *a = &advices[advice];
     struct vma_spares spares;
     uint32_t flags = (v->flags | a->set) & ~a->clear;
-    int ret = check_needs(v, a);
+    int ret;
 
-    if (ret != 0)
-        return MIN(ret, 0);
-    if (a->action == ADVICE_PLATFORM)
-        return platform_advise(us->ctx, start, end - start, advice);
     if (flags == v->flags)
         return 0;
     if (us->mm->vma_count + vma_splits_needed(us->mm, start, end) > MM_MAX_MAP_COUNT)
@@ -99,12 +95,22 @@ static int advise_piece(const struct uspace *us, uint64_t start, uint64_t end, i
     return ret;
 }
 
+/* What the platform alone does is asked for once for mappings side by side: [from, to) so far. */
+static int advise_flush(const struct uspace *us, uint64_t *from, uint64_t to, int advice)
+{
+    uint64_t start = *from;
+
+    *from = to;
+    return start < to ? platform_advise(us->ctx, start, to - start, advice) : 0;
+}
+
 /* Holes are passed over and told at the end. */
 static int advise_range(const struct uspace *us, uint64_t start, uint64_t end, int advice,
                         struct list *dead)
 {
-    uint64_t at = start;
-    int ret = 0, hole = 0;
+    bool platform = advices[advice].action == ADVICE_PLATFORM;
+    uint64_t at = start, from = start, to = start; /* [from, to) is put off */
+    int ret = 0, hole = 0, needs;
 
     while (at < end && ret == 0) {
         struct vma *v = vma_find(us->mm, at);
@@ -118,10 +124,24 @@ static int advise_range(const struct uspace *us, uint64_t start, uint64_t end, i
             hole = -ENOMEM;
         at = MAX(at, v->start);
         piece_end = MIN(v->end, end);
-        ret = advise_piece(us, at, piece_end, advice, v);
-        at = piece_end;
+        needs = check_needs(v, &advices[advice]);
+        if (at != to || needs) {
+            ret = advise_flush(us, &from, to, advice);
+            from = at;
+        }
+        if (ret == 0)
+            ret = MIN(needs, 0);
+        if (ret != 0)
+            break;
+        if (needs == 0 && !platform)
+            ret = advise_piece(us, at, piece_end, advice, v);
+        to = at = piece_end;
+        if (needs || !platform)
+            from = to;
     }
-    if (advices[advice].action != ADVICE_PLATFORM)
+    if (ret == 0)
+        ret = advise_flush(us, &from, to, advice);
+    if (!platform)
         vma_merge_range(us->mm, start, end, dead);
     return ret < 0 ? ret : hole;
 }

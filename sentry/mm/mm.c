@@ -97,9 +97,9 @@ void mm_put(struct mm *mm)
     destroy(mm);
 }
 
-uint64_t mm_note_rss(struct mm *mm)
+uint64_t mm_note_rss(struct mm *mm, uint64_t known)
 {
-    uint64_t now = platform_as_rss(mm->as, NULL), most;
+    uint64_t now = known ? known : platform_as_rss(mm->as, NULL), most;
 
     mutex_lock(&mm->lock);
     most = mm->hiwater_rss = MAX(mm->hiwater_rss, now);

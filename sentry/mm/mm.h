@@ -109,9 +109,9 @@ void mm_put(struct mm *mm);
  * nobody who waits for the exit needs to see.
  */
 struct platform_as *mm_put_but_as(struct mm *mm) MUST_CHECK;
-/* Looks at what is in memory now (a call to the host): the most so far, in pages; 0 where the
- * platform can't tell. */
-uint64_t mm_note_rss(struct mm *mm);
+/* Looks at what is in memory now (a call to the host), unless some is known: the most so far, in
+ * pages; 0 where the platform can't tell. */
+uint64_t mm_note_rss(struct mm *mm, uint64_t known);
 /* The child's copy of parent's tree for as_fork's AS (takes over the reference); DONTFORK and
  * WIPEONFORK regions are carried out through child_ctx. Call with parent.lock held from before
  * platform_as_fork. On failure as stays the caller's. */

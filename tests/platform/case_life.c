@@ -64,6 +64,77 @@ CASE(fork)
     in_box(steps_fork);
 }
 
+/* Launched or not, entry sees the guest's first event by a switch. */
+static void check_launched(struct box *b, bool launched, uint32_t tid)
+{
+    if (launched)
+        go_on(b);
+    else
+        CHECK_EQ(run_guest(b, g_write, BOX_DATA, 2, 0), PEV_SYSCALL);
+    CHECK_EQ(b->event.kind, PEV_SYSCALL);
+    CHECK_EQ(word_at(b, BOX_DATA), 2);
+    CHECK_EQ(word_at(b, BOX_DATA + 128), launched ? tid : 0);
+    CHECK_EQ(run_guest(b, g_call, 0, 0, 0), PEV_SYSCALL);
+}
+
+struct launched_box {
+    struct box box;
+    bool launched;
+    uint32_t tid;
+};
+
+static void launched_main(void *arg)
+{
+    struct launched_box *l = arg;
+    struct platform_ctx *ctx;
+
+    check_launched(&l->box, l->launched, l->tid);
+    ctx = l->box.ctx;
+    platform_as_put(l->box.as);
+    atomic_store(&l->box.done, 1);
+    platform_ctx_exit(ctx);
+}
+
+/* A forked process, or a thread that works on the same memory after another. */
+static void launch(struct box *b, bool thread, uint32_t tid)
+{
+    struct launched_box l = {.tid = tid};
+    struct cpu_regs regs = start_at(g_write);
+
+    regs.rdi = BOX_DATA;
+    regs.rsi = 2;
+    set_word(b, BOX_DATA, 1);
+    set_word(b, BOX_DATA + 128, 0);
+    if (thread) {
+        CHECK_EQ(platform_ctx_clone(b->ctx, &l.box.ctx), 0);
+        platform_as_get(b->as);
+        l.box.as = b->as;
+    } else {
+        CHECK_EQ(platform_as_fork(b->ctx, &l.box.as, &l.box.ctx), 0);
+    }
+    CHECK_EQ(
+        platform_ctx_launch(l.box.ctx, &regs, BOX_DATA + 128, tid, &l.launched, launched_main, &l),
+        0);
+    if (tid & 1)
+        CHECK_EQ(run_guest(b, g_call, 0, 0, 0), PEV_SYSCALL);
+    box_join(&l.box);
+    CHECK_EQ(word_at(b, BOX_DATA), thread ? 2 : 1);
+}
+
+static void steps_launch(struct box *b)
+{
+    for (uint32_t i = 1; i <= 200; i++) {
+        launch(b, false, i);
+        launch(b, true, i);
+    }
+}
+
+CASE(launch)
+{
+    if (platform_facts()->launches)
+        in_box(steps_launch);
+}
+
 static void child_shared(struct box *b)
 {
     CHECK_EQ(run_guest(b, g_lock_add, SHARED_PAGE, 1000, 0), PEV_SYSCALL);

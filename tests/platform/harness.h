@@ -108,7 +108,8 @@ uint64_t random_next(uint64_t *state);
                 X(fault_noncanonical) X(fault_kernel) X(fault_traps) X(fault_arith) X(fault_int80) \
                     X(fault_again) X(interrupt) X(interrupt_sticky) X(interrupt_regs)              \
                         X(interrupt_random) X(interrupt_fpu) X(fork) X(fork_shared) X(fork_fpu)    \
-                            X(fork_chain) X(fork_threaded) X(clone) X(clone_many) X(clone_exit)    \
+                            X(launch) X(fork_chain) X(fork_threaded) X(clone) X(clone_many)        \
+                                X(clone_exit)                                                      \
                                 X(discard) X(exec) X(exec_threaded) X(exec_many) X(killed_running) \
                                     X(killed_stopped) X(killed_others) X(put_spinning)             \
                                         X(put_other_thread) X(many_spaces) X(host_accounting)      \

@@ -4,6 +4,7 @@
  */
 #include "platform/systrap/stub/stub.h"
 #include <linux/futex.h>
+#include <linux/resource.h>
 #include <linux/signal.h>
 #include <linux/time.h>
 #include <linux/unistd.h>
@@ -24,6 +25,24 @@ void stub_post(struct stub_slot *slot)
     if (old & TURN_DETACHED) {
         __atomic_store_n(&slot->notice, 1, __ATOMIC_SEQ_CST);
         stub_call(__NR_futex, (uint64_t)&slot->notice, FUTEX_WAKE, 1, 0, 0, 0);
+    }
+}
+
+/*
+ * A new thread's first report, unless its first command is there already: the turn is its own then.
+ */
+void stub_begin(struct stub_slot *slot)
+{
+    uint32_t turn = __atomic_load_n(&slot->turn, __ATOMIC_SEQ_CST);
+
+    slot->event = STUB_EV_READY;
+    while (!(turn & TURN_LAUNCHED)) {
+        if (!__atomic_compare_exchange_n(&slot->turn, &turn, TURN_SENTRY, false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_SEQ_CST))
+            continue;
+        if (turn & TURN_ASLEEP)
+            stub_call(__NR_futex, (uint64_t)&slot->turn, FUTEX_WAKE, 1, 0, 0, 0);
+        return;
     }
 }
 
@@ -130,6 +149,26 @@ static NORETURN void resume_call(struct stub_slot *slot)
     stub_resume(slot, self);
 }
 
+static int64_t cpu_time(void)
+{
+    struct __kernel_timespec ts;
+
+    if (stub_call(__NR_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (uint64_t)&ts, 0, 0, 0, 0) < 0)
+        return 0;
+    return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Told with the guest's last call, since this side is there and awake just then. */
+void stub_note_exit(struct stub_slot *slot)
+{
+    struct rusage usage;
+
+    slot->exit_ns = (uint64_t)cpu_time();
+    slot->exit_kib = 0;
+    if (stub_call(__NR_getrusage, RUSAGE_SELF, (uint64_t)&usage, 0, 0, 0, 0) == 0)
+        slot->exit_kib = (uint64_t)usage.ru_maxrss;
+}
+
 /* The way in by a patched site, with the thread's stack empty. */
 void stub_called(struct stub_slot *slot, struct stub_thread *self, uint64_t flags)
 {
@@ -147,6 +186,8 @@ void stub_called(struct stub_slot *slot, struct stub_thread *self, uint64_t flag
     self->ss = 0x2b;
     self->event_rip = slot->regs.rip;
     slot->event = STUB_EV_PATCHED;
+    if (unlikely(stub_is_exit(slot->regs.rax)))
+        stub_note_exit(slot);
     stub_post(slot);
     stub_note_event(slot);
     stub_serve(slot);
@@ -162,15 +203,6 @@ void stub_kicked(struct stub_slot *slot, struct stub_thread *self)
     stub_post(slot);
     stub_note_event(slot);
     stub_serve_fresh(slot);
-}
-
-static int64_t cpu_time(void)
-{
-    struct __kernel_timespec ts;
-
-    if (stub_call(__NR_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (uint64_t)&ts, 0, 0, 0, 0) < 0)
-        return 0;
-    return ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 static int64_t copy(struct stub_slot *slot, bool out)
@@ -234,6 +266,15 @@ static int64_t perform(struct stub_slot *slot, uint32_t command)
     return -STUB_ENOSYS;
 }
 
+static NORETURN void launch(struct stub_slot *slot)
+{
+    uint32_t tid = (uint32_t)slot->arg[1];
+
+    if (slot->arg[0])
+        stub_copy((void *)slot->arg[0], &tid, sizeof(tid));
+    resume(slot, true);
+}
+
 /* What a call left to be copied when its guest goes on. False, and reported: it can't be. */
 static bool late(struct stub_slot *slot)
 {
@@ -269,6 +310,8 @@ void stub_serve(struct stub_slot *slot)
             resume_call(slot);
         if (command == STUB_RESUME || command == STUB_RESUME_FULL)
             resume(slot, command == STUB_RESUME_FULL);
+        if (command == STUB_LAUNCH)
+            launch(slot);
         slot->result = perform(slot, command);
         stub_post(slot);
     }

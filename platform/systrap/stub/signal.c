@@ -125,6 +125,8 @@ void stub_signal(int signo, siginfo_t *info, struct ucontext *uc)
         slot->event = STUB_EV_PATCHED;
     } else if (signo == SIGSYS && info->si_code > 0) {
         slot->event = info->si_arch == AUDIT_ARCH_X86_64 ? STUB_EV_SYSCALL : STUB_EV_SYSCALL32;
+        if (unlikely(stub_is_exit(slot->regs.rax)))
+            stub_note_exit(slot);
     } else if (info->si_code <= 0) {
         self->kicked = 0;
         slot->event = STUB_EV_INTERRUPTED;

@@ -187,8 +187,6 @@ static void become_child(struct stub_slot *slot, const int32_t fds[2], uint64_t 
     close_fd((int64_t)parent_socket);
     unmap_range(stacks, stacks + index * STACK_STRIDE);
     unmap_range(stacks + (index + 1) * STACK_STRIDE, stacks + ZONE_STACKS_SIZE);
-    stub_self()->kicked = 0;
-    slot->event = STUB_EV_READY;
 }
 
 /* Returns in the parent only; the child answers in its own slots. */
@@ -204,7 +202,7 @@ int64_t stub_fork(struct stub_slot *slot)
     r = stub_call(__NR_clone, STUB_FORK_FLAGS, 0, 0, 0, 0, 0);
     if (r == 0) {
         become_child(slot, fds, socket);
-        stub_post(slot);
+        stub_begin(slot);
         if (__atomic_load_n(&slot->abandoned, __ATOMIC_SEQ_CST))
             stub_call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
         stub_serve_fresh(slot);
@@ -233,8 +231,7 @@ static NORETURN void thread_main(void)
     if (set_stack(index) < 0)
         stub_call(__NR_exit, 1, 0, 0, 0, 0, 0);
     dispatch_on();
-    slot->event = STUB_EV_READY;
-    stub_post(slot);
+    stub_begin(slot);
     stub_serve_fresh(slot);
 }
 

@@ -29,7 +29,9 @@ NORETURN void stub_called(struct stub_slot *slot, struct stub_thread *thread, ui
 NORETURN void stub_serve(struct stub_slot *slot);
 NORETURN void stub_kicked(struct stub_slot *slot, struct stub_thread *thread);
 void stub_post(struct stub_slot *slot);
+void stub_begin(struct stub_slot *slot);
 void stub_note_event(struct stub_slot *slot);
+void stub_note_exit(struct stub_slot *slot);
 /* spawn.c */
 int64_t stub_fork(struct stub_slot *slot);
 int64_t stub_clone(struct stub_slot *slot);
