@@ -12,7 +12,7 @@
 #define G(field) offsetof(struct global_options, field)
 const struct opt global_opts[] = {
     {"platform", 0, OPT_STRING, G(platform), "systrap|notify|ptrace|mpk|auto",
-     "how guest code runs (default systrap); auto: mpk where it isolates, else systrap"},
+     "how guest code runs (default auto: mpk where it isolates, else systrap)"},
     {"strace", 0, OPT_FLAG, G(strace), NULL, "log every system call of the sandbox"},
     {"strace-format", 0, OPT_STRING, G(strace_format), "text|json",
      "(default text) json: an object a call; implies --log-format json"},
@@ -234,7 +234,7 @@ static int check_global(struct global_options *g, struct cli_error *err)
 
 int main(int argc, char **argv)
 {
-    struct global_options g = {.platform = "systrap",
+    struct global_options g = {.platform = "auto",
                                .patch = "on",
                                .root = default_root(),
                                .log_format = "text",

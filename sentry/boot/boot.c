@@ -106,7 +106,7 @@ static int start_memory(struct boot *b)
     return 0;
 }
 
-/* The fastest that isolates here. */
+/* The fastest that isolates here: never mpk without keys. */
 static const struct platform_ops *best_platform(const struct platform_config *config)
 {
     const struct platform_ops *mpk = platform_find("mpk");
@@ -116,7 +116,7 @@ static const struct platform_ops *best_platform(const struct platform_config *co
     isolated.unsafe_mpk = false;
     if (mpk && mpk->probe(&isolated, why, sizeof(why)) == 0)
         return mpk;
-    log_info("--platform=auto: systrap, since mpk cannot run here: %s", why);
+    log_debug("--platform=auto: systrap, since mpk cannot run here: %s", why);
     return platform_find("systrap");
 }
 
@@ -130,6 +130,8 @@ static int start_platform(struct boot *b)
     const struct platform_ops *ops = any ? best_platform(&pc) : platform_find(b->config->platform);
     char why[256] = "";
 
+    if (any)
+        pc.unsafe_mpk = false;
     if (!ops)
         return boot_fail(b, 1,
                          "unknown platform \"%s\" (there are auto, systrap, notify, ptrace, mpk)",

@@ -3,7 +3,7 @@
 failed=0
 runsc="/t/runsc --platform mpk"
 compare="python3 /t/lib/compare.py --runsc /t/runsc --platform mpk --timeout 300"
-[ $# = 0 ] && set -- hello platform escape patched abi apps node
+[ $# = 0 ] && set -- hello auto platform escape patched abi apps node
 grep -m1 -q -w ospke /proc/cpuinfo || { echo "FAIL: no protection keys"; exit 1; }
 
 # What is said on the way is shown when it fails.
@@ -67,6 +67,9 @@ platform() {
 for part in "$@"; do
     case $part in
     hello) check hello $runsc do -- /bin/sh -c 'echo hello; ls / | wc -l' ;;
+    auto) check auto sh -c 'for f in "" --unsafe-mpk; do
+            /t/runsc $f do -- /t/escape_mpk_sigreturn > /tmp/auto.out; grep -q ^end /tmp/auto.out && ! grep "no kernel" /tmp/auto.out || exit 1
+        done' ;;
     platform) platform ;;
     case:*) /t/mpk_test "${part#case:}" || failed=1 ;;
     abi) for f in /t/abi/abi_*; do abi "${f##*/abi_}"; done ;;
