@@ -77,6 +77,7 @@ DECLARE_COMMAND(install);
 DECLARE_COMMAND(uninstall);
 int cmd_export_metrics(const struct global_options *global, void *opts, int argc, char **args,
                        struct cli_error *err);
+DECLARE_COMMAND(bwrap); /* bwrap_opts: none, the words are all its own */
 DECLARE_COMMAND(completion);
 DECLARE_COMMAND(help);
 /* man.c: as roff; man_pages: all of them, as files in dir. */

@@ -2,13 +2,10 @@
  * runsc do: a command on the host's own files, read-only under an in-memory overlay. No image, no
  * state directory.
  */
-#include "runsc-cli/sandbox.h"
-
-#include "runsc-cli/net_host.h"
+#include "runsc-cli/caller.h"
 
 #include "sentry/abi/mount.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +16,6 @@
 
 #define MAX_VOLUMES 64
 #define MAX_ENV     4096
-#define MAX_FDS     1024
 
 struct do_options {
     const char *rootfs, *cwd;
@@ -130,75 +126,6 @@ static int apply_options(struct do_setup *s, const struct do_options *o, struct 
     return 0;
 }
 
-static uint32_t *own_groups(uint32_t *count)
-{
-    int n = getgroups(0, NULL);
-    gid_t *groups = n > 0 ? calloc((size_t)n, sizeof(*groups)) : NULL;
-
-    *count = groups ? (uint32_t)getgroups(n, groups) : 0;
-    return groups;
-}
-
-static void note_fd(const struct do_options *o, struct boot_process *p, int *fds, int fd)
-{
-    int flags = fcntl(fd, F_GETFD);
-
-    if (flags < 0 || fd >= MAX_FDS || (fd > 2 && (flags & FD_CLOEXEC)) ||
-        (o->preserve_fds > 0 && fd >= 3 + o->preserve_fds))
-        return;
-    fds[fd] = fd;
-    if ((size_t)fd >= p->fd_count)
-        p->fd_count = (size_t)fd + 1;
-}
-
-/*
- * stdio, and what else the caller has left open for the command: descriptors without close-on-exec.
- */
-static int inherited_fds(const struct do_options *o, struct boot_process *p, struct cli_error *err)
-{
-    int *fds = malloc(MAX_FDS * sizeof(*fds));
-    DIR *dir = opendir("/proc/self/fd");
-    struct dirent *e;
-
-    if (!fds)
-        return fail(err, 1, "out of memory");
-    for (int i = 0; i < MAX_FDS; i++)
-        fds[i] = -1;
-    for (int i = 0; i < 3; i++)
-        note_fd(o, p, fds, i);
-    while (dir && (e = readdir(dir))) {
-        int fd = atoi(e->d_name);
-
-        if (fd > 2 && fd != dirfd(dir))
-            note_fd(o, p, fds, fd);
-    }
-    if (dir)
-        closedir(dir);
-    p->fds = fds;
-    return 0;
-}
-
-/*
- * A link of its own, which takes root; where it can't be made and was not asked for by name,
- * loopback has to do.
- */
-static int give_network(const struct global_options *global, struct sandbox *s,
-                        struct cli_error *err)
-{
-    if (s->network == NETWORK_NONE)
-        return 0;
-    s->network = NETWORK_NONE;
-    if (geteuid() != 0)
-        return global->network ? fail(err, 1, "--network=sandbox takes root for now") : 0;
-    if (net_make_private(&s->net, &s->net_guard, err) == 0)
-        s->network = NETWORK_PRIVATE;
-    else if (global->network)
-        return -1;
-    else
-        cli_log(global, "warning", "%s: loopback only", err->message);
-    return 0;
-}
-
 int cmd_do(const struct global_options *global, void *opts, int argc, char **args,
            struct cli_error *err)
 {
@@ -209,7 +136,8 @@ int cmd_do(const struct global_options *global, void *opts, int argc, char **arg
     struct sandbox s;
     mode_t mask;
 
-    if (sandbox_defaults(global, &s, err) < 0 || inherited_fds(o, &s.config.init, err) < 0)
+    if (sandbox_defaults(global, &s, err) < 0 ||
+        caller_descriptors(o->preserve_fds, &s.config.init, err) < 0)
         return -1;
     standard_mounts(&setup);
     if (apply_options(&setup, o, err) < 0)
@@ -226,12 +154,11 @@ int cmd_do(const struct global_options *global, void *opts, int argc, char **arg
     p->umask = mask;
     p->argv = (const char *const *)args;
     p->envp = setup.env;
-    p->groups = own_groups(&p->group_count);
+    p->groups = caller_groups(&p->group_count);
     p->cwd = o->cwd ? o->cwd : !o->rootfs && getcwd(cwd, sizeof(cwd)) ? cwd : "/";
     p->ordinary = true;
-    /* In the background the terminal is not ours to set. */
-    p->tty_fd = isatty(0) && tcgetpgrp(0) == getpgrp() ? 0 : -1;
-    if (give_network(global, &s, err) < 0)
+    p->tty_fd = caller_terminal();
+    if (caller_network(global, &s, err) < 0)
         return -1;
     return sandbox_run_foreground(&s, err);
 }

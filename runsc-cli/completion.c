@@ -124,7 +124,7 @@ static void bash_argument(const struct command *c)
         printf("    %s:0) _runsc_words \"$(_runsc_ids)\" ;;\n", c->name);
     if (strstr(a, "SIGNAL"))
         printf("    %s:1) mapfile -t COMPREPLY < <(compgen -A signal -- \"$cur\") ;;\n", c->name);
-    if (strncmp(a, "[--] CMD", 8) == 0)
+    if (strstr(a, "[--] CMD"))
         printf("    %s:0) mapfile -t COMPREPLY < <(compgen -A command -- \"$cur\") ;;\n"
                "    %s:*) _runsc_files -f ;;\n",
                c->name, c->name);
@@ -232,7 +232,7 @@ static void zsh_arguments(const struct command *c)
         printf("                '1:container:_runsc_ids' \\\n");
     if (strstr(a, "SIGNAL"))
         printf("                '2:signal:_signals -s' \\\n");
-    if (strncmp(a, "[--] CMD", 8) == 0)
+    if (strstr(a, "[--] CMD"))
         printf("                '(-)1:command:_command_names -e' '*::arguments:_normal' \\\n");
     if (strncmp(a, "[COMMAND", 8) == 0)
         printf("                '1:command:_runsc_commands' \\\n");

@@ -90,6 +90,8 @@ const struct command commands[] = {
     COMMAND(update, "ID", 512, 1, 1, 1, "change a container's resource limits"),
     COMMAND(spec, "", 512, 0, 0, 1, "write a sample config.json"),
     COMMAND(features, "", 512, 0, 0, 1, "print what this runtime can, as JSON"),
+    COMMAND(bwrap, "[OPTIONS] [--] CMD [ARGS...]", 512, 0, -1, 1,
+            "bubblewrap's command line: see bwrap(1), or runsc bwrap --help"),
     COMMAND(install, "[-- FLAGS...]", 512, 0, -1, 1, "make this program a runtime of docker's"),
     COMMAND(uninstall, "", 512, 0, 0, 1, "take it out of docker's configuration again"),
     COMMAND(completion, "bash|zsh", 0, 1, 1, 1, "print a script that completes runsc's words"),
@@ -114,6 +116,14 @@ static void print_escaped(FILE *out, const char *s)
     }
 }
 
+/* A link of that name: argv[0] is the command then, and all words are its own. */
+static bool called_as_bwrap(char *name)
+{
+    const char *slash = name ? strrchr(name, '/') : NULL;
+
+    return name && strcmp(slash ? slash + 1 : name, "bwrap") == 0;
+}
+
 /* Into --log too, where clients look for it. */
 static void report(const struct global_options *g, const char *level, const char *text)
 {
@@ -123,7 +133,8 @@ static void report(const struct global_options *g, const char *level, const char
     struct tm tm;
 
     if (strcmp(level, "error") == 0)
-        fprintf(stderr, "runsc: %s\n", text);
+        fprintf(stderr, "%s: %s\n", called_as_bwrap(program_invocation_name) ? "bwrap" : "runsc",
+                text);
     else if (!log && !g->quiet)
         fprintf(stderr, "runsc: %s: %s\n", level, text);
     if (!log)
@@ -163,7 +174,7 @@ static const struct command *find_command(const char *name)
 
 static int run_command(const struct global_options *g, int argc, char **argv, struct cli_error *err)
 {
-    const struct command *c = find_command(argv[0]);
+    const struct command *c = find_command(called_as_bwrap(argv[0]) ? "bwrap" : argv[0]);
     void *opts = c ? calloc(1, c->opts_size + 1) : NULL;
     bool help = false;
     int first;
@@ -173,7 +184,7 @@ static int run_command(const struct global_options *g, int argc, char **argv, st
     if (!opts)
         return fail(err, 1, "out of memory");
     err->status = c->failure_status;
-    first = opts_parse(c->opts, opts, argc, argv, &help, err);
+    first = c->opts == bwrap_opts ? 1 : opts_parse(c->opts, opts, argc, argv, &help, err);
     if (help) {
         help_command(c);
         return 0;
@@ -244,7 +255,8 @@ int main(int argc, char **argv)
                                .coredump_limit = 4096};
     struct cli_error err = {.status = 1};
     bool help = false;
-    int i = opts_parse(global_opts, &g, argc, argv, &help, &err), r = i;
+    int i = called_as_bwrap(argv[0]) ? 0 : opts_parse(global_opts, &g, argc, argv, &help, &err);
+    int r = i;
 
     if (i >= 0 && g.version) {
         print_version();

@@ -92,7 +92,7 @@ static void default_process(struct boot_process *p)
 
 int sandbox_defaults(const struct global_options *global, struct sandbox *s, struct cli_error *err)
 {
-    *s = (struct sandbox){.sync_fd = -1, .error_fd = -1, .net_guard = -1};
+    *s = (struct sandbox){.sync_fd = -1, .error_fd = -1, .net_guard = -1, .block_fd = -1};
     if (!global->network || strcmp(global->network, "sandbox") == 0)
         s->network = NETWORK_NAMESPACE;
     else if (strcmp(global->network, "none") != 0)
@@ -243,6 +243,15 @@ static void take_step(int sync_fd, char expected)
         _exit(1); /* the caller is gone */
 }
 
+/* Or the end: who lets us go on may simply close it. */
+static void await_byte(int fd)
+{
+    char byte;
+
+    while (read(fd, &byte, 1) < 0 && errno == EINTR)
+        ;
+}
+
 static void adjust_oom_score(const struct sandbox *s)
 {
     char text[16];
@@ -287,6 +296,8 @@ static NORETURN void become_sentry(struct sandbox *s, int error_fd, int sync_fd,
 {
     struct boot_config *c = &s->config;
 
+    if (s->block_fd >= 0)
+        await_byte(s->block_fd);
     close_others(s, error_fd, sync_fd);
     c->error_fd = error_fd;
     setsid(); /* the terminal's signals go to the waiting process only */
@@ -555,6 +566,8 @@ int sandbox_run_foreground(struct sandbox *s, struct cli_error *err)
     raw = p->tty_fd >= 0 && terminal_raw(p->tty_fd, &saved);
     status = sandbox_spawn(s, err);
     if (status == 0) {
+        if (s->on_spawn)
+            s->on_spawn(s);
         release_descriptors(p);
         if (s->network == NETWORK_PRIVATE)
             net_release_at_exit(&s->net, s->net_guard);

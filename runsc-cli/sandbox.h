@@ -41,6 +41,9 @@ struct sandbox {
     int oom_score_adj;         /* of the host's processes */
     bool set_oom_score_adj;
 
+    int block_fd; /* its process starts once a byte can be read here; -1: at once */
+    void (*on_spawn)(const struct sandbox *s); /* sandbox_run_foreground: it has a pid; or NULL */
+
     pid_t pid;
     int sync_fd, error_fd, net_guard; /* net_guard: the private link's, or -1 */
 };

@@ -17,7 +17,15 @@ enum boot_mount_type {
     BOOT_MOUNT_DEV,
     BOOT_MOUNT_DEVPTS,
     BOOT_MOUNT_SYSFS,
-    BOOT_MOUNT_OVERLAY_HERE
+    BOOT_MOUNT_OVERLAY_HERE,
+    /* boot_make.c: what is made or changed in the order of the list */
+    BOOT_MOUNT_DATA,       /* a file in memory with the content of fd */
+    BOOT_MOUNT_DEVICE,     /* the device called name in /dev */
+    BOOT_MAKE_DIRECTORY,   /* unless it is there */
+    BOOT_MAKE_LINK,        /* to source */
+    BOOT_MAKE_FILE,        /* with the content of fd */
+    BOOT_CHANGE_MODE,      /* of what is there */
+    BOOT_REMOUNT_READONLY, /* the mount that destination is in */
 };
 
 struct boot_mount {
@@ -28,6 +36,7 @@ struct boot_mount {
     const char *name;        /* BIND of a file: its name in fd; NULL for a directory */
     uint32_t flags;          /* LX_MS_* */
     const char *options;     /* tmpfs: "size=..,mode=.." or NULL */
+    uint32_t mode;           /* MAKE, DATA, CHANGE_MODE: permissions */
 };
 
 /* A process to start in the sandbox: init, or one beside it. Strings are borrowed. */
@@ -94,7 +103,7 @@ struct boot_config {
     uint64_t coredump_limit;
     const struct boot_network *network; /* boot_net.h; NULL: loopback only */
 
-    int rootfs_fd;
+    int rootfs_fd; /* -1: the root is an empty directory in memory */
     const char
         *root_path;     /* its path: the sentry's own root in the end; NULL: it keeps the host's */
     bool root_readonly; /* the guest may not change it */

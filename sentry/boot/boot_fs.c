@@ -42,6 +42,13 @@ static int overlay_over(struct superblock **sb)
     return r;
 }
 
+static int empty_root(struct superblock **out)
+{
+    struct tmpfs_options options = {.mode = 0755, .size = half_of_memory()};
+
+    return tmpfs_create(&options, out);
+}
+
 /* A small part of the descriptors the sandbox may have. */
 static uint32_t files_to_keep(void)
 {
@@ -57,12 +64,14 @@ int boot_fs_create(struct boot *b)
                                      .cache = c->root_live ? HOSTFS_TIMED : HOSTFS_EXCLUSIVE,
                                      .keep_files = files_to_keep()};
     struct superblock *sb = NULL;
-    int r = hostfs_create(c->rootfs_fd, &options, &sb);
+    bool empty = c->rootfs_fd < 0;
+    int r = empty ? empty_root(&sb) : hostfs_create(c->rootfs_fd, &options, &sb);
 
-    if (r == 0 && c->root_overlay)
+    if (r == 0 && c->root_overlay && !empty)
         r = overlay_over(&sb);
     if (r == 0)
-        r = mount_ns_create(sb, "root", 0, &b->mount_ns);
+        r = mount_ns_create(sb, empty ? "tmpfs" : "root", empty ? LX_MS_NOSUID | LX_MS_NODEV : 0,
+                            &b->mount_ns);
     if (sb)
         sb_put(sb);
     if (r < 0)
@@ -166,7 +175,7 @@ static int find_file(struct boot *b, const struct boot_mount *m, struct path *ou
 }
 
 /* What a file is mounted on: an empty one is made where none is, as far as the tree allows. */
-static int find_file_mountpoint(struct boot *b, const char *destination, struct path *out)
+int boot_file_mountpoint(struct boot *b, const char *destination, struct path *out)
 {
     struct file *f;
     int r = boot_make_directories(b, destination, false);
@@ -191,7 +200,7 @@ static int mount_file(struct boot *b, const struct boot_mount *m)
 
     if (r < 0)
         return r;
-    r = find_file_mountpoint(b, m->destination, &at);
+    r = boot_file_mountpoint(b, m->destination, &at);
     if (r == 0) {
         r = mount_bind(&file, &at, false);
         path_put(&at);
@@ -206,6 +215,8 @@ static int mount_one(struct boot *b, const struct boot_mount *m)
     struct path at;
     int r;
 
+    if (m->type >= BOOT_MOUNT_DATA)
+        return boot_make(b, m);
     if (m->type == BOOT_MOUNT_BIND && m->name)
         return mount_file(b, m);
     r = boot_make_directories(b, m->destination, true);
@@ -252,9 +263,13 @@ int boot_fs_mounts(struct boot *b)
         const struct boot_mount *m = &b->config->mounts[i];
         int r = mount_one(b, m);
 
+        if (r < 0 && m->type >= BOOT_MAKE_DIRECTORY)
+            return boot_fail(b, 1, "cannot make %s: %s", m->destination, boot_error(r));
         if (r < 0)
             return boot_fail(b, 1, "cannot mount %s on %s: %s", m->source, m->destination,
                              boot_error(r));
+        if (strcmp(m->destination, "/") == 0)
+            mount_descend(&b->ctx.root); /* what comes next is in there */
     }
     if (core_directory(b) < 0)
         return boot_fail(b, 1, "--coredump-dir: the directory cannot be used");

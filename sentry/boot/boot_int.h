@@ -62,6 +62,11 @@ int boot_fs_create(struct boot *b);
 int boot_fs_mounts(struct boot *b);
 /* mkdir -p, as far as the tree allows; with last false, not the last name. */
 int boot_make_directories(struct boot *b, const char *path, bool last) MUST_CHECK;
+/* What a file is mounted on, referenced: an empty one is made where none is. */
+int boot_file_mountpoint(struct boot *b, const char *destination, struct path *out) MUST_CHECK;
+/* boot_make.c: rows that are no mounts of trees. */
+int boot_make(struct boot *b, const struct boot_mount *m) MUST_CHECK;
+int boot_remount_readonly(struct boot *b, const char *destination) MUST_CHECK;
 /* The root becomes read-only where it is to be. */
 int boot_fs_seal(struct boot *b);
 /* boot_paths.c: devices, sysctls, masked and read-only paths; after the mounts. */

@@ -159,7 +159,7 @@ static int restrict_files(const struct boot_config *c)
     r = proc < 0 ? 0 : allow(ruleset, proc, read_rights | LANDLOCK_ACCESS_FS_WRITE_FILE);
     if (proc >= 0)
         close(proc);
-    if (!r)
+    if (!r && c->rootfs_fd >= 0)
         r = allow(ruleset, c->rootfs_fd,
                   c->root_overlay || c->root_readonly ? read_rights : attr.fs);
     for (size_t i = 0; !r && i < c->mount_count; i++)
