@@ -29,6 +29,7 @@ static int64_t io_weight(int64_t weight)
 static const struct limit limits[] = {
     {"memory", "reservation", "memory", "memory.soft_limit_in_bytes", "memory.low", NULL},
     {"memory", "swappiness", "memory", "memory.swappiness", NULL, NULL},
+    {"memory", "kernelTCP", "memory", "memory.kmem.tcp.limit_in_bytes", NULL, NULL},
     {"cpu", "shares", "cpu", "cpu.shares", "cpu.weight", weight_of_shares},
     {"cpu", "burst", "cpu", "cpu.cfs_burst_us", "cpu.max.burst", NULL},
     {"cpu", "idle", "cpu", "cpu.idle", "cpu.idle", NULL},
@@ -89,8 +90,13 @@ static int apply_memory(const struct container *c, json_object *resources, struc
     json_object *m = json_get(resources, "memory", json_type_object);
     int64_t limit = json_int(m, "limit", 0), swap = json_int(m, "swap", 0);
     bool v2 = cgroup_is_v2(c);
+    int64_t used = cgroup_read_int(cgroup_path_of(c, v2 ? "" : "memory"),
+                                   v2 ? "memory.current" : "memory.usage_in_bytes", 0);
     struct cli_error first = {.status = err->status};
 
+    if (json_is_true(m, "checkBeforeUpdate") && limit > 0 && used > limit)
+        return fail(err, err->status, "unable to set memory limit to %lld: current usage is %lld",
+                    (long long)limit, (long long)used);
     if (v2) {
         if (limit && write_number(c, "", "memory.max", limit, err) < 0)
             return -1;
@@ -205,6 +211,49 @@ static int apply_hugepages(const struct container *c, json_object *resources, st
     return 0;
 }
 
+static int apply_priorities(const struct container *c, json_object *resources,
+                            struct cli_error *err)
+{
+    json_object *a =
+        json_get(json_get(resources, "network", json_type_object), "priorities", json_type_array);
+    char text[64];
+
+    for (size_t i = 0; i < json_length(a); i++) {
+        json_object *o = json_object_array_get_idx(a, i);
+
+        snprintf(text, sizeof(text), "%.32s %lld", json_string_or(o, "name", ""),
+                 (long long)json_int(o, "priority", 0));
+        if (write_text(c, cgroup_is_v2(c) ? "no net_prio" : "net_prio", "net_prio.ifpriomap", text,
+                       err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int apply_rdma(const struct container *c, json_object *resources, struct cli_error *err)
+{
+    json_object *rdma = json_get(resources, "rdma", json_type_object);
+    static const char *const keys[][2] = {{"hcaHandles", "hca_handle"},
+                                          {"hcaObjects", "hca_object"}};
+
+    if (!rdma)
+        return 0;
+    json_object_object_foreach(rdma, device, o)
+    {
+        char text[160];
+        int n = snprintf(text, 100, "%.64s", device);
+
+        for (size_t i = 0; i < 2; i++) {
+            if (json_get(o, keys[i][0], json_type_int))
+                n += snprintf(text + n, sizeof(text) - (size_t)n, " %s=%u", keys[i][1],
+                              (uint32_t)json_int(o, keys[i][0], 0));
+        }
+        if (write_text(c, cgroup_is_v2(c) ? "" : "rdma", "rdma.max", text, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* v2's own files by name. */
 static int apply_unified(const struct container *c, json_object *resources, struct cli_error *err)
 {
@@ -232,7 +281,8 @@ int cgroup_apply(const struct container *c, json_object *resources, struct cli_e
     }
     if (apply_memory(c, resources, err) < 0 || apply_cpu(c, resources, err) < 0 ||
         apply_pids(c, resources, err) < 0 || apply_throttle(c, resources, err) < 0 ||
-        apply_hugepages(c, resources, err) < 0)
+        apply_hugepages(c, resources, err) < 0 || apply_priorities(c, resources, err) < 0 ||
+        apply_rdma(c, resources, err) < 0)
         return -1;
     return apply_unified(c, resources, err);
 }

@@ -240,7 +240,7 @@ int cmd_exec(const struct global_options *global, void *opts, int argc, char **a
     else if (strcmp(status, "paused") == 0 && !o->ignore_paused)
         r = fail(err, err->status,
                  "cannot exec in a paused container (use --ignore-paused to override)");
-    else if (strcmp(status, "running") != 0 && strcmp(status, "paused") != 0)
+    else if (strcmp(status, "creating") == 0)
         r = fail(err, err->status, "cannot exec in a container that is not running");
     else
         r = exec_describe(global, &e.container, o, args + 1, &e.process, &e.terminal, err);

@@ -43,8 +43,8 @@ static json_object *seccomp_features(void)
 
 static json_object *linux_features(void)
 {
-    static const char *const namespaces[] = {"cgroup", "ipc",  "mount", "network",
-                                             "pid",    "user", "uts",   NULL};
+    static const char *const namespaces[] = {"cgroup", "ipc",  "mount", "network", "pid",
+                                             "time",   "user", "uts",   NULL};
     json_object *o = json_object_new_object(), *cgroup = json_object_new_object();
 
     json_object_object_add(o, "namespaces", strings(namespaces));
@@ -52,7 +52,7 @@ static json_object *linux_features(void)
     json_add_bool(cgroup, "v2", true);
     json_add_bool(cgroup, "systemd", false);
     json_add_bool(cgroup, "systemdUser", false);
-    json_add_bool(cgroup, "rdma", false);
+    json_add_bool(cgroup, "rdma", true);
     json_object_object_add(o, "cgroup", cgroup);
     json_object_object_add(o, "seccomp", seccomp_features());
     json_object_object_add(o, "apparmor", flag("enabled", false));
@@ -60,7 +60,7 @@ static json_object *linux_features(void)
     json_object_object_add(o, "intelRdt", flag("enabled", false));
     json_object_object_add(o, "mountExtensions", json_object_new_object());
     json_object_object_add(json_get(o, "mountExtensions", json_type_object), "idmap",
-                           flag("enabled", false));
+                           flag("enabled", true));
     return o;
 }
 
@@ -71,12 +71,13 @@ int cmd_features(const struct global_options *global, void *opts, int argc, char
         "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
         NULL};
     static const char *const mount_options[] = {
-        "async",       "atime",   "bind",       "defaults",      "dev",
-        "diratime",    "dirsync", "exec",       "noatime",       "nodev",
-        "nodiratime",  "noexec",  "norelatime", "nostrictatime", "nosuid",
-        "nosymfollow", "private", "rbind",      "relatime",      "ro",
-        "rprivate",    "rro",     "rw",         "strictatime",   "suid",
-        "symfollow",   "sync",    NULL};
+        "async",       "atime",       "bind",      "defaults",   "dev",
+        "diratime",    "dirsync",     "exec",      "idmap",      "noatime",
+        "nodev",       "nodiratime",  "noexec",    "norelatime", "nostrictatime",
+        "nosuid",      "nosymfollow", "private",   "rbind",      "relatime",
+        "ro",          "ridmap",      "rprivate",  "rro",        "rw",
+        "strictatime", "suid",        "symfollow", "sync",       "tmpcopyup",
+        NULL};
     json_object *o = json_object_new_object();
 
     json_add_string(o, "ociVersionMin", "1.0.0");

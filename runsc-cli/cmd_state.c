@@ -138,9 +138,7 @@ static int print_pids(const struct container *c, struct cli_error *err)
 {
     char *text = NULL, *rest, *line;
 
-    /* A container that was not started has no execs, and need not answer. */
-    if (strcmp(container_status(c, NULL), "created") != 0 &&
-        control_request(c, CONTROL_HOLDERS, 0, &text, err) < 0)
+    if (control_request(c, CONTROL_HOLDERS, 0, &text, err) < 0)
         return -1;
     printf("[%d", c->pid);
     rest = text;

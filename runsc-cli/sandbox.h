@@ -37,6 +37,7 @@ struct sandbox {
     const char *join[3];                /* namespaces entered before: network, uts, ipc; or NULL */
     struct id_map *uid_maps, *gid_maps; /* for CLONE_NEWUSER; none: the caller's own ids */
     size_t uid_map_count, gid_map_count;
+    char *time_offsets; /* of a time namespace, as /proc/self/timens_offsets takes them; or NULL */
     bool staged, own_terminal; /* own_terminal: init's tty becomes the sentry's controlling one */
     int oom_score_adj;         /* of the host's processes */
     bool set_oom_score_adj;
@@ -54,6 +55,11 @@ int sandbox_spawn(struct sandbox *s, struct cli_error *err);
 int sandbox_enter(struct sandbox *s, struct cli_error *err);
 int sandbox_boot(struct sandbox *s, struct cli_error *err);
 int sandbox_commit(struct sandbox *s, struct cli_error *err);
+/*
+ * sandbox_child.c: the new process's way to boot_run. error_fd: where a failure is told; sync_fd:
+ * staged, else -1; uid and gid: the caller's, outside.
+ */
+NORETURN void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid, gid_t gid);
 /* Ends it, at whatever step it is, and waits for its end. */
 void sandbox_abandon(struct sandbox *s);
 
@@ -86,6 +92,9 @@ int open_directory(const char *path, struct cli_error *err);
  */
 int open_bind_source(const char *path, struct boot_mount *m, struct cli_error *err);
 bool write_file(const char *path, const char *text);
+/* file: "uid_map" or "gid_map" of process pid. 0, or -1 with *err. */
+int write_id_maps(pid_t pid, const char *file, const struct id_map *maps, size_t count,
+                  struct cli_error *err);
 /*
  * Ours of what a guest process has taken over: the other ends of pipes see its closes only then.
  * Numbers below 3 go to /dev/null, so that no other file gets them.

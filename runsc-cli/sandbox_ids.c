@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int write_maps(pid_t pid, const char *file, const struct id_map *maps, size_t count,
-                      struct cli_error *err)
+int write_id_maps(pid_t pid, const char *file, const struct id_map *maps, size_t count,
+                  struct cli_error *err)
 {
     char path[64], *text = NULL;
     size_t size = 0;
@@ -28,7 +28,7 @@ int sandbox_map_ids(const struct sandbox *s, struct cli_error *err)
 {
     if (s->uid_map_count == 0)
         return 0;
-    if (write_maps(s->pid, "uid_map", s->uid_maps, s->uid_map_count, err) < 0)
+    if (write_id_maps(s->pid, "uid_map", s->uid_maps, s->uid_map_count, err) < 0)
         return -1;
-    return write_maps(s->pid, "gid_map", s->gid_maps, s->gid_map_count, err);
+    return write_id_maps(s->pid, "gid_map", s->gid_maps, s->gid_map_count, err);
 }

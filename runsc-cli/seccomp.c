@@ -334,8 +334,6 @@ int spec_seccomp(json_object *json, struct boot_process *p, struct cli_error *er
 
     if (!s)
         return 0;
-    if (json_string(s, "listenerPath"))
-        return fail(err, 1, "config.json: linux.seccomp.listenerPath is not supported");
     f = calloc(1, sizeof(*f));
     program.insns = calloc(BPF_INSNS_MAX, sizeof(*program.insns));
     if (!f || !program.insns)

@@ -60,57 +60,6 @@ int spec_read(const char *bundle, struct spec *spec, struct cli_error *err)
     return 0;
 }
 
-/* Members nobody here looks at are not errors, but worth a word: they may be misspelt. */
-static void warn_unknown(const struct global_options *g, json_object *o, const char *where,
-                         const char *const *known)
-{
-    if (!o)
-        return;
-    json_object_object_foreach(o, key, value)
-    {
-        size_t i = 0;
-
-        (void)value;
-        while (known[i] && strcmp(known[i], key) != 0)
-            i++;
-        if (!known[i])
-            cli_log(g, "warning", "config.json: %s%s is unknown and ignored", where, key);
-    }
-}
-
-static void warn_all_unknown(const struct global_options *g, json_object *json)
-{
-    static const char *const top[] = {
-        "ociVersion",  "process", "root",    "hostname", "domainname", "mounts", "hooks",
-        "annotations", "linux",   "solaris", "windows",  "vm",         "zos",    NULL};
-    static const char *const process[] = {"terminal",
-                                          "consoleSize",
-                                          "user",
-                                          "args",
-                                          "commandLine",
-                                          "env",
-                                          "cwd",
-                                          "capabilities",
-                                          "rlimits",
-                                          "noNewPrivileges",
-                                          "apparmorProfile",
-                                          "oomScoreAdj",
-                                          "scheduler",
-                                          "selinuxLabel",
-                                          "ioPriority",
-                                          "execCPUAffinity",
-                                          NULL};
-    static const char *const linux_part[] = {
-        "uidMappings", "gidMappings",   "sysctl",     "resources", "cgroupsPath",
-        "namespaces",  "devices",       "netDevices", "seccomp",   "rootfsPropagation",
-        "maskedPaths", "readonlyPaths", "mountLabel", "intelRdt",  "personality",
-        "timeOffsets", "memoryPolicy",  NULL};
-
-    warn_unknown(g, json, "", top);
-    warn_unknown(g, json_get(json, "process", json_type_object), "process.", process);
-    warn_unknown(g, json_get(json, "linux", json_type_object), "linux.", linux_part);
-}
-
 /* dev.cvisor.flag.NAME = VALUE: the global options of that name, for this container. */
 static int read_flags(struct spec *spec, struct boot_config *c, struct cli_error *err)
 {
@@ -152,7 +101,8 @@ int spec_apply(const struct global_options *g, const char *bundle, struct spec *
     struct boot_config *c = &s->config;
     json_object *process = json_get(spec->json, "process", json_type_object);
 
-    warn_all_unknown(g, spec->json);
+    if (spec_check_known(g, spec->json, err) < 0)
+        return -1;
     c->hostname = json_string(spec->json, "hostname");
     c->domainname = json_string(spec->json, "domainname");
     if (check_name(c->hostname, "hostname", err) < 0 ||

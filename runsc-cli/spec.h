@@ -33,6 +33,19 @@ int spec_seccomp(json_object *json, struct boot_process *p, struct cli_error *er
 /* -1: there is none of that name ("CAP_..."). */
 int spec_capability(const char *name);
 
+/* spec_known.c: warns of what is unknown, refuses what is known and not supported. */
+int spec_check_known(const struct global_options *g, json_object *json, struct cli_error *err);
+/* json's array at key, [{containerID, hostID, size}]. */
+int spec_id_maps(json_object *json, const char *key, struct id_map **out, size_t *count,
+                 struct cli_error *err);
+struct mount_ids {
+    struct id_map *uids, *gids;
+    size_t uid_count, gid_count;
+    bool recursive; /* mounts below the source too */
+};
+/* idmap.c: m's source, open already, becomes one whose owners are translated. Takes root. */
+int spec_idmap(struct boot_mount *m, const struct mount_ids *ids, struct cli_error *err);
+
 /* mountpoints.c: in a root that is to be read-only. */
 void spec_make_mountpoints(const struct boot_config *c);
 

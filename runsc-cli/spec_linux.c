@@ -6,22 +6,25 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const char *const namespace_names[] = {"pid",   "network", "ipc",    "uts",
+                                              "mount", "user",    "cgroup", "time"};
+#define NAMESPACE_TIME 7
+
 static int read_namespace(const struct global_options *g, json_object *o, struct sandbox *s,
                           uint32_t *seen, struct cli_error *err)
 {
-    static const char *const names[] = {"pid",   "network", "ipc",    "uts",
-                                        "mount", "user",    "cgroup", "time"};
     const char *type = json_string(o, "type"), *path = json_string(o, "path");
     uint32_t n = 0;
 
-    while (n < ARRAY_SIZE(names) && (!type || strcmp(type, names[n]) != 0))
+    while (n < ARRAY_SIZE(namespace_names) && (!type || strcmp(type, namespace_names[n]) != 0))
         n++;
-    if (n == ARRAY_SIZE(names))
+    if (n == ARRAY_SIZE(namespace_names))
         return fail(err, 1, "config.json: namespace %s does not exist", type ? type : "(none)");
     if (*seen & 1U << n)
         return fail(err, 1, "config.json: malformed spec file: duplicated ns %s", type);
@@ -40,9 +43,36 @@ static int read_namespace(const struct global_options *g, json_object *o, struct
         s->join[2] = path;
     else if (strcmp(type, "user") == 0 && !path)
         s->clone_flags |= CLONE_NEWUSER;
-    else if (path && strcmp(type, "cgroup") != 0)
+    else if (path)
         return fail(err, 1, "config.json: joining the %s namespace %s is not supported", type,
                     path);
+    return 0;
+}
+
+static int read_time_offsets(json_object *l, struct sandbox *s, uint32_t namespaces,
+                             struct cli_error *err)
+{
+    json_object *o = json_get(l, "timeOffsets", json_type_object);
+    char *text = NULL, *more;
+
+    if (!o || json_object_object_length(o) == 0)
+        return 0;
+    if (!(namespaces & 1U << NAMESPACE_TIME))
+        return fail(err, 1, "time namespace offsets cannot be set without a time namespace");
+    json_object_object_foreach(o, clock, value)
+    {
+        int64_t ns = json_int(value, "nanosecs", 0);
+
+        if ((strcmp(clock, "monotonic") != 0 && strcmp(clock, "boottime") != 0) ||
+            !json_object_is_type(value, json_type_object) || ns < 0 || ns >= 1000000000)
+            return fail(err, 1, "config.json: linux.timeOffsets.%s is not valid", clock);
+        if (asprintf(&more, "%s%s %lld %lld\n", text ? text : "", clock,
+                     (long long)json_int(value, "secs", 0), (long long)ns) < 0)
+            return fail(err, 1, "out of memory");
+        free(text);
+        text = more;
+    }
+    s->time_offsets = text;
     return 0;
 }
 
@@ -56,17 +86,17 @@ static int read_namespaces(const struct global_options *g, json_object *l, struc
         if (read_namespace(g, json_object_array_get_idx(a, i), s, &seen, err) < 0)
             return -1;
     }
-    return 0;
+    return read_time_offsets(l, s, seen, err);
 }
 
-static int read_maps(json_object *l, const char *key, struct id_map **out, size_t *count,
-                     struct cli_error *err)
+int spec_id_maps(json_object *l, const char *key, struct id_map **out, size_t *count,
+                 struct cli_error *err)
 {
     json_object *a = json_get(l, key, json_type_array);
     size_t n = json_length(a);
 
     if (n > MAX_ID_MAPS)
-        return fail(err, 1, "config.json: linux.%s is too long", key);
+        return fail(err, 1, "config.json: %s is too long", key);
     *out = calloc(n + 1, sizeof(**out));
     if (!*out)
         return fail(err, 1, "out of memory");
@@ -84,8 +114,8 @@ static int read_maps(json_object *l, const char *key, struct id_map **out, size_
 
 static int read_id_maps(json_object *l, struct sandbox *s, struct cli_error *err)
 {
-    if (read_maps(l, "uidMappings", &s->uid_maps, &s->uid_map_count, err) < 0 ||
-        read_maps(l, "gidMappings", &s->gid_maps, &s->gid_map_count, err) < 0)
+    if (spec_id_maps(l, "uidMappings", &s->uid_maps, &s->uid_map_count, err) < 0 ||
+        spec_id_maps(l, "gidMappings", &s->gid_maps, &s->gid_map_count, err) < 0)
         return -1;
     if (!(s->clone_flags & CLONE_NEWUSER)) {
         if (s->uid_map_count || s->gid_map_count)
@@ -166,20 +196,12 @@ static int read_personality(json_object *l, struct boot_config *c, struct cli_er
                 domain ? domain : "(none)");
 }
 
-static int check_refused(const struct global_options *g, json_object *l, struct cli_error *err)
+static void look_at_propagation(const struct global_options *g, json_object *l)
 {
     const char *propagation = json_string(l, "rootfsPropagation");
 
-    if (json_get(l, "timeOffsets", json_type_object) &&
-        json_object_object_length(json_get(l, "timeOffsets", json_type_object)) > 0)
-        return fail(err, 1, "config.json: linux.timeOffsets are not supported");
-    if (json_get(l, "intelRdt", json_type_object))
-        return fail(err, 1, "config.json: linux.intelRdt is not supported");
-    if (json_get(l, "netDevices", json_type_object))
-        return fail(err, 1, "config.json: linux.netDevices are not supported");
     if (propagation && strstr(propagation, "shared"))
         cli_log(g, "warning", "rootfsPropagation %s: mounts inside stay inside", propagation);
-    return 0;
 }
 
 int spec_linux(const struct global_options *g, struct spec *spec, struct sandbox *s,
@@ -192,8 +214,9 @@ int spec_linux(const struct global_options *g, struct spec *spec, struct sandbox
     spec->resources = json_get(l, "resources", json_type_object);
     if (read_namespaces(g, l, s, err) < 0 || read_id_maps(l, s, err) < 0 ||
         read_devices(l, c, err) < 0 || read_sysctls(l, c, err) < 0 ||
-        read_personality(l, c, err) < 0 || check_refused(g, l, err) < 0)
+        read_personality(l, c, err) < 0)
         return -1;
+    look_at_propagation(g, l);
     if (json_strings(l, "maskedPaths", &c->masked_paths, err) < 0)
         return -1;
     return json_strings(l, "readonlyPaths", &c->readonly_paths, err);

@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DATA_MAX 4096
@@ -65,11 +67,13 @@ static const struct {
     {"rslave", 0, 0},
     {"shared", 0, 0},
     {"rshared", 0, 0},
+    {"idmap", 0, 0}, /* read_idmap's */
+    {"ridmap", 0, 0},
+    {"tmpcopyup", 0, 0}, /* copy_up's */
     {"copy-up", 0, 0},
-    {"tmpcopyup", 0, 0},
 };
 
-static const char *const refused_options[] = {"idmap", "ridmap", "mand"};
+static const char *const refused_options[] = {"mand"};
 
 static int read_options(json_object *o, struct boot_mount *m, struct cli_error *err)
 {
@@ -203,6 +207,52 @@ static int special_type(const struct global_options *g, const char *type, struct
     return strcmp(type, "overlay") == 0 ? (overlay_source(m, err) < 0 ? -1 : 1) : 0;
 }
 
+static bool has_option(json_object *o, const char *name)
+{
+    json_object *a = json_get(o, "options", json_type_array);
+
+    for (size_t i = 0; i < json_length(a); i++) {
+        const char *s = json_object_get_string(json_object_array_get_idx(a, i));
+
+        if (s && strcmp(s, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Ids translated for this mount: by maps of its own, or by the container's. */
+static int read_idmap(json_object *o, json_object *config, struct boot_mount *m,
+                      struct cli_error *err)
+{
+    struct mount_ids ids = {.recursive = has_option(o, "ridmap")};
+    bool own =
+        json_get(o, "uidMappings", json_type_array) || json_get(o, "gidMappings", json_type_array);
+
+    if (!own && !ids.recursive && !has_option(o, "idmap"))
+        return 0;
+    if (m->type != BOOT_MOUNT_BIND || m->fd < 0)
+        return fail(err, 1, "config.json: mount on %s: id mappings are for bind mounts",
+                    m->destination);
+    if (!own)
+        o = json_get(config, "linux", json_type_object);
+    if (spec_id_maps(o, "uidMappings", &ids.uids, &ids.uid_count, err) < 0 ||
+        spec_id_maps(o, "gidMappings", &ids.gids, &ids.gid_count, err) < 0)
+        return -1;
+    if (!ids.uid_count || !ids.gid_count)
+        return fail(err, 1, "config.json: mount on %s: id mappings need both uids and gids",
+                    m->destination);
+    return spec_idmap(m, &ids, err);
+}
+
+/* A tmpfs that begins with what the root has in its place: the sandbox lays it over that. */
+static void copy_up(json_object *o, int rootfs_fd, struct boot_mount *m)
+{
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+
+    if (m->type == BOOT_MOUNT_TMPFS && (has_option(o, "tmpcopyup") || has_option(o, "copy-up")))
+        m->fd = (int)syscall(SYS_openat2, rootfs_fd, m->destination, &how, sizeof(how));
+}
+
 static int read_mount(const struct global_options *g, json_object *o, const char *bundle,
                       struct boot_mount *m, struct cli_error *err)
 {
@@ -223,9 +273,6 @@ static int read_mount(const struct global_options *g, json_object *o, const char
             return fail(err, 1, "out of memory");
         m->destination = absolute;
     }
-    if (json_get(o, "uidMappings", json_type_array) || json_get(o, "gidMappings", json_type_array))
-        return fail(err, 1, "config.json: mount on %s: id mappings are not supported",
-                    m->destination);
     if (read_options(o, m, err) < 0)
         return -1;
     if ((m->flags & LX_MS_BIND) || !type || strcmp(type, "none") == 0)
@@ -256,8 +303,12 @@ int spec_mounts(const struct global_options *g, json_object *json, const char *b
     if (!mounts)
         return fail(err, 1, "out of memory");
     for (size_t i = 0; i < n; i++) {
-        if (read_mount(g, json_object_array_get_idx(a, i), bundle, &mounts[i], err) < 0)
+        json_object *o = json_object_array_get_idx(a, i);
+
+        if (read_mount(g, o, bundle, &mounts[i], err) < 0 ||
+            read_idmap(o, json, &mounts[i], err) < 0)
             return -1;
+        copy_up(o, c->rootfs_fd, &mounts[i]);
     }
     c->mounts = mounts;
     c->mount_count = n;

@@ -17,7 +17,6 @@ enum boot_mount_type {
     BOOT_MOUNT_DEV,
     BOOT_MOUNT_DEVPTS,
     BOOT_MOUNT_SYSFS,
-    BOOT_MOUNT_OVERLAY_HERE,
     /* boot_make.c: what is made or changed in the order of the list */
     BOOT_MOUNT_DATA,       /* a file in memory with the content of fd */
     BOOT_MOUNT_DEVICE,     /* the device called name in /dev */
@@ -32,7 +31,8 @@ struct boot_mount {
     enum boot_mount_type type;
     const char *destination; /* absolute, inside */
     const char *source;      /* for /proc/mounts */
-    int fd;                  /* BIND: the donated host directory or file's parent; else -1 */
+    /* BIND: the donated host directory or file's parent; TMPFS: one it begins with; else -1 */
+    int fd;
     const char *name;        /* BIND of a file: its name in fd; NULL for a directory */
     uint32_t flags;          /* LX_MS_* */
     const char *options;     /* tmpfs: "size=..,mode=.." or NULL */

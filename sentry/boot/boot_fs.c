@@ -27,11 +27,10 @@ static uint64_t half_of_memory(void)
     return host_sysinfo(&info) < 0 ? 0 : info.total_ram / 2;
 }
 
-static int overlay_over(struct superblock **sb)
+static int overlay_over(struct superblock **sb, const struct tmpfs_options *options)
 {
-    struct tmpfs_options options = {.mode = 0755, .size = half_of_memory()};
     struct superblock *upper = NULL, *merged = NULL;
-    int r = tmpfs_create(&options, &upper);
+    int r = tmpfs_create(options, &upper);
 
     if (r == 0)
         r = overlay_create(upper, *sb, &merged);
@@ -60,6 +59,7 @@ static uint32_t files_to_keep(void)
 int boot_fs_create(struct boot *b)
 {
     const struct boot_config *c = b->config;
+    struct tmpfs_options upper = {.mode = 0755, .size = half_of_memory()};
     struct hostfs_options options = {.readonly = c->root_overlay,
                                      .cache = c->root_live ? HOSTFS_TIMED : HOSTFS_EXCLUSIVE,
                                      .keep_files = files_to_keep()};
@@ -68,7 +68,7 @@ int boot_fs_create(struct boot *b)
     int r = empty ? empty_root(&sb) : hostfs_create(c->rootfs_fd, &options, &sb);
 
     if (r == 0 && c->root_overlay && !empty)
-        r = overlay_over(&sb);
+        r = overlay_over(&sb, &upper);
     if (r == 0)
         r = mount_ns_create(sb, empty ? "tmpfs" : "root", empty ? LX_MS_NOSUID | LX_MS_NODEV : 0,
                             &b->mount_ns);
@@ -126,9 +126,21 @@ static int bind_cache(const char *option, struct hostfs_options *out)
     return option ? -EINVAL : 0;
 }
 
-static int superblock_for(struct boot *b, const struct boot_mount *m, struct superblock **out)
+/* With a directory of the host's, what is in there is there to begin with. */
+static int tmpfs_for(const struct boot_mount *m, struct superblock **out)
 {
     struct tmpfs_options tmpfs = {.mode = 01777, .size = half_of_memory()};
+    struct hostfs_options host = {.readonly = true, .cache = HOSTFS_SHARED};
+    int r = m->options ? tmpfs_parse_options(m->options, &tmpfs) : 0;
+
+    if (r < 0 || m->fd < 0)
+        return r < 0 ? r : tmpfs_create(&tmpfs, out);
+    r = hostfs_create(m->fd, &host, out);
+    return r < 0 ? r : overlay_over(out, &tmpfs);
+}
+
+static int superblock_for(struct boot *b, const struct boot_mount *m, struct superblock **out)
+{
     struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY, .cache = HOSTFS_SHARED};
     int r;
 
@@ -137,8 +149,7 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
         r = bind_cache(m->options, &host);
         return r < 0 ? r : hostfs_create(m->fd, &host, out);
     case BOOT_MOUNT_TMPFS:
-        r = m->options ? tmpfs_parse_options(m->options, &tmpfs) : 0;
-        return r < 0 ? r : tmpfs_create(&tmpfs, out);
+        return tmpfs_for(m, out);
     case BOOT_MOUNT_PROC:
         return procfs_create(b->kernel, out);
     case BOOT_MOUNT_DEV:

@@ -209,7 +209,7 @@ int control_do_exec(struct control *s, struct control_conn *c)
 
     if (c->exec)
         return -1;
-    if (!load_acquire(&b->started) || load_acquire(&b->kernel->init_done))
+    if (load_acquire(&b->ended) || load_acquire(&b->kernel->init_done))
         return refuse(c, -ESRCH, "container not running");
     e = decode(c, &m, &d) ? calloc(1, sizeof(*e)) : NULL;
     if (!e) {

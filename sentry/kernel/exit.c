@@ -128,7 +128,11 @@ static void reparent_children_locked(struct thread_group *tg, struct wakes *wake
     }
     list_for_each_safe (child, tmp, &tg->children, sibling) {
         list_del(&child->sibling);
-        list_add_tail(&reaper->children, &child->sibling);
+        if (reaper)
+            list_add_tail(&reaper->children, &child->sibling);
+        else /* init has not started yet: nobody will ask */
+            list_init(&child->sibling);
+        child->forgotten |= !reaper;
         child->parent = reaper;
         child->exit_signal = LX_SIGCHLD;
         send_parent_death_locked(child);

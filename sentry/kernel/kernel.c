@@ -217,7 +217,7 @@ static int enter_process(struct task *t, struct tty *tty, bool init)
     if (!s)
         return -ENOMEM;
     mutex_lock(&k->tasks_lock);
-    if (!init && (!k->init || k->shutting_down || k->task_count >= k->thread_limit))
+    if (!init && (k->shutting_down || k->task_count >= k->thread_limit))
         err = -EAGAIN;
     if (!err)
         err = pid_alloc_locked(k, init ? INIT_PID : 0, &pid);

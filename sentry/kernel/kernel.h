@@ -120,8 +120,8 @@ struct init_args {
 int kernel_start_init(struct kernel *k, const struct init_args *args) MUST_CHECK;
 /*
  * A process beside init, started from outside (`exec`): its parent is nobody (getppid is 0), and it
- * leads a session of its own. *out is counted; who asked waits on its exit_waiters and calls
- * kernel_reap_process. -EAGAIN when the sandbox ends.
+ * leads a session of its own. It may come before init, whose number stays free. *out is counted;
+ * who asked waits on its exit_waiters and calls kernel_reap_process. -EAGAIN when the sandbox ends.
  */
 int kernel_start_process(struct kernel *k, const struct init_args *args,
                          struct thread_group **out) MUST_CHECK;

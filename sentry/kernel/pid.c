@@ -19,8 +19,8 @@ int pid_alloc_locked(struct kernel *k, int32_t wanted, struct pid **out)
     if (wanted > 0)
         err = wanted < PID_MAX ? idalloc_take(&k->pids, nr) : -EINVAL;
     else
-        err =
-            idalloc_get_cyclic(&k->pids, k->pid_high > PID_RESERVED ? PID_RESERVED : INIT_PID, &nr);
+        err = idalloc_get_cyclic(
+            &k->pids, k->pid_high > PID_RESERVED ? PID_RESERVED : INIT_PID + 1, &nr);
     if (err) {
         slab_free(&pid_slab, pid);
         return err == -ENOSPC ? -EAGAIN : err == -EBUSY ? -EEXIST : err;

@@ -10,7 +10,11 @@ expect state-created 0 '"status": "created"' oci state c1
 expect state-bundle 0 "\"bundle\": \"$b\"" oci state c1
 expect pid-file 0 "\"pid\": $(cat "$tmp/pid")," oci state c1
 expect pid-alive 0 '' kill -0 "$(cat "$tmp/pid")"
-expect exec-created 255 'not running' oci exec c1 true
+expect exec-created 0 '^inside$' oci exec c1 echo inside
+expect exec-created-orphan 0 '' oci exec c1 sh -c 'sleep 0.1 & exit 0'
+expect exec-created-detached 0 '' oci exec -d --pid-file "$tmp/pid.e" c1 sh -c 'exit 3'
+until_true sh -c "! kill -0 $(cat "$tmp/pid.e")"
+expect ps-created 0 "^\[$(cat "$tmp/pid")\]$" oci ps -f json c1
 expect pause-created 1 'container not running' oci pause c1
 expect start 0 '' oci start c1
 expect start-again 1 'cannot start an already running container' oci start c1
@@ -20,6 +24,7 @@ expect list-q 0 '^c1$' oci list -q
 expect list-json 0 '^\[{"ociVersion":"1.*"id":"c1"' oci list --format json
 expect list-format 1 'invalid format option' oci list -f xml
 expect ps 0 ' sleep$' oci ps c1
+expect init-number 0 '^1 (sleep)' oci exec c1 cat /proc/1/stat
 expect ps-json 0 "^\[$(cat "$tmp/pid")\]$" oci ps -f json c1
 expect delete-running 1 'cannot delete container c1 that is not stopped: running' oci delete c1
 expect exec 0 '^out$' oci exec c1 echo out
@@ -75,8 +80,9 @@ expect delete-force-none 0 '' oci delete --force c1
 expect state-none 1 'container does not exist' oci state c1
 expect start-none 1 'container does not exist' oci start c1
 
-# How a created container ends.
+# How a created container ends, with a process in it too.
 expect create-2 0 '' oci create -b "$b" c2
+expect exec-before-end 0 '' oci exec -d c2 sleep 1000
 expect kill-created 0 '' oci kill c2 TERM
 expect wait-created 0 '^143$' oci wait c2
 expect delete-created 0 '' oci delete c2

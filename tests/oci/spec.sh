@@ -73,13 +73,27 @@ inside bind-noexec 'Permission denied' 'cp /bin/busybox /mnt/d/b 2>/dev/null; ca
 inside bind-file '^file$' 'cat /etc/new/f' "m.append({'destination': '/etc/new/f', 'source': '$tmp/file', 'options': ['bind']})"
 refused bind-none 'mount source' "m.append({'destination': '/x', 'type': 'bind', 'source': '/no/such', 'options': ['bind']})"
 inside tmpfs 'size=64k' 'grep " /t " /proc/mounts' "m.append({'destination': '/t', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['size=64k', 'mode=700', 'nosuid']})"
+inside tmpfs-copy-up '^first tmpfs$' 'mkdir /var/new 2>/dev/null; cat /etc/first >/etc/second; echo $(cat /etc/second) tmpfs' "open('$b/rootfs/etc/first', 'w').write('first')" \
+    "m.append({'destination': '/etc', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['tmpcopyup', 'rw', 'nosuid']})"
+expect tmpfs-copy-up-host 1 '' test -e "$b/rootfs/etc/second"
 inside sysfs '^sysfs /sys sysfs ro' 'grep " /sys " /proc/mounts' "m.append({'destination': '/sys', 'type': 'sysfs', 'source': 'sysfs', 'options': ['ro']})"
 inside cgroup-mount 'ok' 'ls -d /sys/fs/cgroup && echo ok' "m.append({'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': ['ro']})"
 inside overlay '^low$' 'cat /o/low; echo up >/o/up' \
     "m.append({'destination': '/o', 'type': 'overlay', 'source': 'overlay', 'options': ['lowerdir=$tmp/lower', 'upperdir=$tmp/upper', 'workdir=$tmp/work']})"
 expect overlay-upper 0 up cat "$tmp/upper/up"
 refused mount-type 'mount type nosuchfs on /x is not supported' "m.append({'destination': '/x', 'type': 'nosuchfs', 'source': 'x'})"
-refused mount-idmap 'option idmap is not supported' "m.append({'destination': '/x', 'type': 'bind', 'source': '/tmp', 'options': ['bind', 'idmap']})"
+mkdir "$tmp/owned"
+touch "$tmp/owned/f"
+chown 5:6 "$tmp/owned/f"
+chmod 755 "$tmp" "$tmp/owned"
+idmap="m.append({'destination': '/mnt/i', 'type': 'bind', 'source': '$tmp/owned', 'options': ['bind', 'idmap']})"
+refused mount-idmap-none 'id mappings need both' "$idmap"
+refused mount-idmap-tmpfs 'id mappings are for bind mounts' "m.append({'destination': '/t', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['ridmap']})"
+inside mount-idmap '^1005:2006$' 'stat -c %u:%g /mnt/i/f' "$idmap" \
+    "m[-1]['uidMappings'] = [{'containerID': 0, 'hostID': 1000, 'size': 100}]" "m[-1]['gidMappings'] = [{'containerID': 0, 'hostID': 2000, 'size': 100}]"
+inside mount-idmap-userns '^5:6 0:0$' 'touch /mnt/i/new; echo $(stat -c %u:%g /mnt/i/f /mnt/i/new)' "$idmap" 'l["namespaces"].append({"type": "user"})' \
+    'l["uidMappings"] = l["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]'
+expect mount-idmap-host 0 '^0:0$' stat -c %u:%g "$tmp/owned/new"
 refused tmpfs-option 'cannot mount' "m.append({'destination': '/t', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nonsense=1']})"
 
 # linux
@@ -106,7 +120,10 @@ inside userns '^0 0$' 'stat -c "%u %g" /bin/busybox' 'l["namespaces"].append({"t
     'l["uidMappings"] = l["gidMappings"] = [{"containerID": 0, "hostID": 0, "size": 65536}]'
 refused userns-no-map 'no uid or gid mappings found' 'l["namespaces"].append({"type": "user"})'
 refused map-no-userns "user namespace isn't" 'l["uidMappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]'
-refused time-offsets 'timeOffsets' 'l["timeOffsets"] = {"monotonic": {"secs": 5}}'
+refused time-offsets-none 'without a time namespace' 'l["timeOffsets"] = {"monotonic": {"secs": 5}}'
+time='l["namespaces"].append({"type": "time"})'
+inside time-offsets '^ok$' 'read up rest </proc/uptime; [ ${up%.*} -ge 900000000 ] && echo ok' "$time" 'l["timeOffsets"] = {"boottime": {"secs": 900000000, "nanosecs": 5}}'
+refused time-offsets-bad 'timeOffsets.realtime is not valid' "$time" 'l["timeOffsets"] = {"realtime": {"secs": 5}}'
 refused personality 'personality.domain LINUX32' 'l["personality"] = {"domain": "LINUX32"}'
 inside personality-linux 'ok' 'echo ok' 'l["personality"] = {"domain": "LINUX"}'
 inside seccomp-errno 'Function not implemented\|not implemented' 'mkdir /tmp/sd 2>&1; true' 'c["root"]["readonly"] = False' \
@@ -119,6 +136,16 @@ inside seccomp-args '^1 0$' 'sh -c "kill -0 1; echo \$?" >/tmp/a 2>/dev/null; ki
 refused seccomp-action 'action SCMP_ACT_NOTIFY is not supported' 'l["seccomp"] = {"defaultAction": "SCMP_ACT_NOTIFY"}'
 [ -e /sys/kernel/security/apparmor ] || refused apparmor 'apparmorProfile: apparmor is not supported' 'p["apparmorProfile"] = "docker-default"'
 [ -e /sys/fs/selinux/enforce ] || refused selinux 'selinuxLabel: selinux is not supported' 'p["selinuxLabel"] = "x:y:z:s0"'
+inside sysctl-net '^7$' 'cat /proc/sys/net/ipv4/tcp_keepalive_probes' 'l["sysctl"] = {"net.ipv4.tcp_keepalive_probes": "7"}'
+inside sysctl-net-unknown '^left$' 'echo left' 'l["sysctl"] = {"net.nonsense.x": "1"}'
+refused namespace-cgroup-path 'joining the cgroup namespace' 'l["namespaces"].append({"type": "cgroup", "path": "/proc/self/ns/cgroup"})'
+for key in 'p["execCPUAffinity"] = {"final": "0"}' 'l["intelRdt"] = {"closID": "x"}' 'l["memoryPolicy"] = {"mode": "x"}' 'l["netDevices"] = {"eth0": {}}' \
+    'l["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}' 'l["resources"] = {"blockIO": {"weightDevice": [{"major": 1}]}}'; do
+    refused "unsupported-$key" 'is not supported' "$key"
+done
+inside ineffective 'linux.mountLabel has no effect' true 'l["mountLabel"] = "x"'
+inside unknown-deep 'linux.resources.memory.nonsense is unknown' true 'l["resources"] = {"memory": {"nonsense": 1}}'
+inside unknown-mount 'mounts.nonsense is unknown' true 'm[0]["nonsense"] = 1'
 inside unknown-warns 'linux.nonsense is unknown' 'true' 'l["nonsense"] = 1'
 
 # cgroups
