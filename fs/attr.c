@@ -3,6 +3,7 @@
  * else changes (setid bits, times). Source: chmod(2), chown(2), truncate(2), utimensat(2),
  * inode(7). Reading them is inode.c, permission checks perm.c. Takes the inode's lock.
  */
+#include "fs/fsnotify.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mount.h"
@@ -126,6 +127,24 @@ int vfs_setattr_nocheck(struct inode *inode, struct setattr *attr)
     return err;
 }
 
+/* What a watch hears of a change; valid as the caller asked for it, not as filled in. */
+static uint32_t event_of(uint32_t valid)
+{
+    uint32_t event = 0;
+
+    if (valid & (ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_TIMES_NOW))
+        event |= LX_IN_ATTRIB;
+    if (valid & ATTR_SIZE)
+        event |= LX_IN_MODIFY;
+    if ((valid & (ATTR_ATIME | ATTR_MTIME)) == (ATTR_ATIME | ATTR_MTIME))
+        event |= LX_IN_ATTRIB;
+    else if (valid & ATTR_ATIME)
+        event |= LX_IN_ACCESS;
+    else if (valid & ATTR_MTIME)
+        event |= LX_IN_MODIFY;
+    return event;
+}
+
 static int truncate_path(const struct vfs_ctx *ctx, const struct path *path, struct setattr *attr)
 {
     struct inode *inode = path->dentry->inode;
@@ -148,12 +167,15 @@ static int truncate_path(const struct vfs_ctx *ctx, const struct path *path, str
         err = vfs_setattr_nocheck(inode, attr);
     }
     inode_put_write(inode);
+    if (err == 0)
+        fsnotify_dentry(path->dentry, LX_IN_MODIFY);
     return err;
 }
 
 int vfs_setattr(const struct vfs_ctx *ctx, const struct path *path, struct setattr *attr)
 {
     struct inode *inode = path->dentry->inode;
+    uint32_t event = event_of(attr->valid);
     int err = 0;
 
     if (attr->valid & ATTR_SIZE)
@@ -170,7 +192,10 @@ int vfs_setattr(const struct vfs_ctx *ctx, const struct path *path, struct setat
         return err;
     if (attr->valid & (ATTR_UID | ATTR_GID))
         strip_for_chown(inode, ctx->cred, attr);
-    return vfs_setattr_nocheck(inode, attr);
+    err = vfs_setattr_nocheck(inode, attr);
+    if (err == 0 && event)
+        fsnotify_dentry(path->dentry, event);
+    return err;
 }
 
 int vfs_truncate_file(const struct vfs_ctx *ctx, struct file *f, uint64_t size)
@@ -185,10 +210,15 @@ int vfs_truncate_file(const struct vfs_ctx *ctx, struct file *f, uint64_t size)
     err = check_size(f->inode, size, ctx->fsize_limit);
     if (err < 0)
         return err;
-    if (file_ops_of(f)->truncate)
-        return file_ops_of(f)->truncate(f, size);
-    vfs_strip_setid(f->inode, ctx->cred, &attr);
-    return vfs_setattr_nocheck(f->inode, &attr);
+    if (file_ops_of(f)->truncate) {
+        err = file_ops_of(f)->truncate(f, size);
+    } else {
+        vfs_strip_setid(f->inode, ctx->cred, &attr);
+        err = vfs_setattr_nocheck(f->inode, &attr);
+    }
+    if (err == 0)
+        fsnotify_file(f, LX_IN_MODIFY);
+    return err;
 }
 
 /* The time of a second ago at most: without a host call, which a clock may be. */

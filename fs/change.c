@@ -6,10 +6,12 @@
  * directories before the rest. rename keeps the same order and holds rename_lock where two
  * directories are concerned.
  */
+#include "fs/fsnotify.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/cred.h"
+#include "sentry/base/string.h"
 
 /* A name to be made: the walk stands in the directory, its lock is held, child is negative. */
 struct creation {
@@ -90,8 +92,7 @@ int vfs_mknod_at(const struct vfs_ctx *ctx, const struct path *base, const char 
     if (device && !cred_capable(ctx->cred, LX_CAP_MKNOD))
         err = -EPERM;
     else
-        err = vfs_create_locked(ctx, c.walk.cur.dentry, c.child,
-                                mode & (LX_S_IFMT | 07777), rdev);
+        err = vfs_create_locked(ctx, c.walk.cur.dentry, c.child, mode & (LX_S_IFMT | 07777), rdev);
     create_end(&c);
     return err;
 }
@@ -110,8 +111,10 @@ int vfs_mkdir_at(const struct vfs_ctx *ctx, const struct path *base, const char 
     err = -EPERM;
     if (inode_ops_of(dir)->mkdir)
         err = inode_ops_of(dir)->mkdir(dir, c.child->name, mode, ctx->cred, &inode);
-    if (err == 0)
+    if (err == 0) {
         dentry_instantiate(c.child, inode);
+        fsnotify_name(dir, LX_IN_CREATE | LX_IN_ISDIR, c.child->name);
+    }
     create_end(&c);
     return err;
 }
@@ -132,8 +135,10 @@ int vfs_symlink_at(const struct vfs_ctx *ctx, const char *target, const struct p
     err = -EPERM;
     if (inode_ops_of(dir)->symlink)
         err = inode_ops_of(dir)->symlink(dir, c.child->name, target, ctx->cred, &inode);
-    if (err == 0)
+    if (err == 0) {
         dentry_instantiate(c.child, inode);
+        fsnotify_name(dir, LX_IN_CREATE, c.child->name);
+    }
     create_end(&c);
     return err;
 }
@@ -156,8 +161,11 @@ static int link_locked(struct creation *c, const struct path *old)
             target->flags &= ~(uint32_t)INODE_LINKABLE;
     }
     mutex_unlock(&target->lock);
-    if (err == 0)
+    if (err == 0) {
         dentry_instantiate(c->child, inode_get(target));
+        fsnotify_inode(target, LX_IN_ATTRIB);
+        fsnotify_name(dir, LX_IN_CREATE, c->child->name);
+    }
     return err;
 }
 
@@ -207,6 +215,18 @@ static int remove_locked(const struct vfs_ctx *ctx, struct inode *dir, struct de
     return op(dir, victim->name, victim->inode);
 }
 
+/* After the victim's own watches heard that it is gone. */
+static void tell_removed(const struct walk *w, bool was_dir)
+{
+    char name[VFS_NAME_MAX + 1];
+
+    if (!fsnotify_active())
+        return;
+    memcpy(name, w->name, w->name_size);
+    name[w->name_size] = '\0';
+    fsnotify_name(w->cur.dentry->inode, LX_IN_DELETE | (was_dir ? LX_IN_ISDIR : 0), name);
+}
+
 static int remove_child(const struct vfs_ctx *ctx, struct walk *w, bool want_dir)
 {
     struct inode *dir = w->cur.dentry->inode;
@@ -233,9 +253,13 @@ static int remove_child(const struct vfs_ctx *ctx, struct walk *w, bool want_dir
         if (err == 0)
             dentry_set_unlinked(victim);
         mutex_unlock(&inode->lock);
+        if (err == 0 && !want_dir)
+            fsnotify_inode(inode, LX_IN_ATTRIB);
     }
     mutex_unlock(&dir->lock);
     dentry_put(victim); /* may be the last of the file's data: not under locks */
+    if (err == 0)
+        tell_removed(w, want_dir);
     return err;
 }
 

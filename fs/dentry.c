@@ -9,6 +9,7 @@
  * calls into the filesystem. Whatever a lockless look goes by is changed between change_begin and
  * change_end.
  */
+#include "fs/fsnotify.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 #include "sentry/base/fmt.h"
@@ -188,8 +189,11 @@ void dentry_put(struct dentry *d)
         list_del(&d->sibling);
         change_begin(d); /* before the inode goes */
         dcache_unlock();
-        if (d->inode)
+        if (d->inode) {
+            if ((d->flags & DENTRY_UNLINKED) && READ_ONCE(d->inode->nlink) == 0)
+                fsnotify_gone(d->inode);
             inode_put(d->inode);
+        }
         free_dentry(d);
         d = parent == d ? NULL : parent;
     }

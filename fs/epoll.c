@@ -448,6 +448,7 @@ static void epoll_describe(struct file *f, struct strbuf *out)
 DEFINE_OPS(file_ops, epoll_file_ops) = {
     .poll = epoll_poll,
     .poll_queue = epoll_poll_queue,
+    .llseek = noop_llseek,
     .release = epoll_release,
     .show_fdinfo = epoll_show,
     .describe = epoll_describe,

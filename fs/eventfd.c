@@ -115,6 +115,7 @@ DEFINE_OPS(file_ops, eventfd_file_ops) = {
     .write = eventfd_write,
     .poll = eventfd_poll,
     .poll_queue = eventfd_poll_queue,
+    .llseek = noop_llseek,
     .release = eventfd_release,
     .show_fdinfo = eventfd_show,
     .describe = eventfd_describe,

@@ -4,6 +4,7 @@
  */
 #include "fs/epoll.h"
 #include "fs/filelock.h"
+#include "fs/fsnotify.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -69,6 +70,8 @@ void file_put(struct file *f)
         OPS_GET(file_async_ops, f->async->ops)->gone(f->async);
     if (f->epoll_watched)
         epoll_file_gone(f);
+    if (f->ops.offset)
+        fsnotify_file(f, f->mode & FMODE_WRITE ? LX_IN_CLOSE_WRITE : LX_IN_CLOSE_NOWRITE);
     if (f->inode)
         filelocks_release_file(f);
     if (f->ops.offset && file_ops_of(f)->release)
@@ -105,6 +108,8 @@ static int64_t read_at(struct file *f, struct uio *uio, int64_t *pos)
     n = file_ops_of(f)->read(f, uio, pos);
     if (n >= 0 && f->inode && has_position(f))
         vfs_touch_atime(&f->path, f->inode, f->flags);
+    if (n > 0)
+        fsnotify_file(f, LX_IN_ACCESS);
     return n;
 }
 
@@ -197,6 +202,8 @@ static int64_t write_at(struct file *f, struct uio *uio, int64_t *pos, uint64_t 
     }
     n = file_ops_of(f)->write(f, uio, pos);
     uio->left += cut;
+    if (n > 0)
+        fsnotify_file(f, LX_IN_MODIFY);
     return n;
 }
 
@@ -242,7 +249,7 @@ int64_t file_llseek(struct file *f, int64_t offset, int whence)
         return -EBADF;
     if (whence < 0 || whence > LX_SEEK_HOLE)
         return -EINVAL;
-    if (!file_ops_of(f)->llseek || (f->mode & FMODE_STREAM))
+    if (!file_ops_of(f)->llseek || (f->inode && (f->mode & FMODE_STREAM)))
         return -ESPIPE;
     mutex_lock(&f->pos_lock);
     result = file_ops_of(f)->llseek(f, offset, whence);
@@ -280,6 +287,11 @@ int64_t generic_file_llseek(struct file *f, int64_t offset, int whence)
     return target;
 }
 
+int64_t noop_llseek(struct file *f, int64_t offset, int whence)
+{
+    return 0;
+}
+
 int64_t generic_dir_llseek(struct file *f, int64_t offset, int whence)
 {
     if (whence == LX_SEEK_CUR)
@@ -308,7 +320,9 @@ int file_readdir(struct file *f, struct dir_filler *df)
     err = file_ops_of(f)->readdir(f, df, &pos);
     f->pos = (int64_t)pos;
     mutex_unlock(&f->pos_lock);
-    if (err >= 0 && f->inode)
+    if (err >= 0 && f->inode) {
         vfs_touch_atime(&f->path, f->inode, f->flags);
+        fsnotify_file(f, LX_IN_ACCESS);
+    }
     return err;
 }

@@ -141,6 +141,8 @@ int file_readdir(struct file *f, struct dir_filler *df) MUST_CHECK;
 int64_t generic_file_llseek(struct file *f, int64_t offset, int whence);
 /* For directories whose positions are readdir's cookies: SET and CUR only. */
 int64_t generic_dir_llseek(struct file *f, int64_t offset, int whence);
+/* For files without a position that lseek(2) still takes: it stays 0. */
+int64_t noop_llseek(struct file *f, int64_t offset, int whence);
 /* As struct mm_file of a file; NULL for other objects. */
 struct file *file_of_mapped(struct mm_file *m);
 

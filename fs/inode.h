@@ -22,6 +22,7 @@ struct inode;
 struct pipe;
 struct strbuf;
 struct filelocks;
+struct inotify_watch;
 struct sock;
 struct superblock;
 struct path;
@@ -120,6 +121,7 @@ struct inode {
     struct sock *sock;   /* S_ISSOCK, while bound */
     struct filelocks *locks;
     struct waitq waiters;
+    struct inotify_watch *watches; /* guarded by watch_lock: fs/fsnotify.h */
 };
 
 /* dir locked by the caller in all that change it. name is NUL-terminated, no slash, not . or

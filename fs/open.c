@@ -2,6 +2,7 @@
  * Opening: open(2)'s flags, creation, and what each type of inode needs. Source: open(2),
  * openat2(2), fifo(7). Takes the directory's inode lock while creating.
  */
+#include "fs/fsnotify.h"
 #include "fs/pipe.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
@@ -163,6 +164,8 @@ static int truncate_open(const struct open_args *a, struct file *f)
         err = vfs_setattr_nocheck(f->inode, &attr);
     if (count)
         inode_put_write(f->inode);
+    if (err == 0)
+        fsnotify_file(f, LX_IN_MODIFY);
     return err;
 }
 
@@ -188,6 +191,7 @@ static int open_checked(const struct open_args *a, const struct path *path, stru
         return err;
     }
     BUG_ON(!f->ops.offset);
+    fsnotify_file(f, LX_IN_OPEN);
     if (a->flags & LX_O_TRUNC)
         err = truncate_open(a, f);
     if (err < 0) {
@@ -245,8 +249,10 @@ int vfs_create_locked(const struct vfs_ctx *ctx, struct dentry *dir, struct dent
         return mode_is_reg(mode) ? -EACCES : -EPERM;
     mode = new_mode(ctx, dir->inode, mode);
     err = ops->create(dir->inode, child->name, mode, rdev, ctx->cred, &inode);
-    if (err == 0)
+    if (err == 0) {
         dentry_instantiate(child, inode);
+        fsnotify_name(dir->inode, LX_IN_CREATE, child->name);
+    }
     return err;
 }
 

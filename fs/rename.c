@@ -5,6 +5,7 @@
  * who is above whom; then the directories, an ancestor first and else by address; then what is
  * moved and replaced, directories first and else by address.
  */
+#include "fs/fsnotify.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
@@ -118,6 +119,18 @@ static int check_rights(const struct renaming *r)
     return err;
 }
 
+/* The names are still the old ones. */
+static void tell(const struct renaming *r, struct inode *from, struct inode *to)
+{
+    const struct dentry *source = r->source, *target = r->target;
+    bool exchange = r->flags & LX_RENAME_EXCHANGE;
+
+    fsnotify_move(from, source->name, to, target->name, source->inode,
+                  exchange ? NULL : target->inode);
+    if (exchange)
+        fsnotify_move(to, target->name, from, source->name, target->inode, NULL);
+}
+
 /* The tree itself; directories locked, checks done. */
 static int rename_locked(struct renaming *r)
 {
@@ -139,6 +152,7 @@ static int rename_locked(struct renaming *r)
         kfree(name);
         return err;
     }
+    tell(r, from, to);
     if (r->flags & LX_RENAME_EXCHANGE)
         dentry_exchange(source, target);
     else

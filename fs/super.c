@@ -3,6 +3,7 @@
  * alive for ever. ref: mounts and owners. passive: inodes, and one for all of ref. Takes
  * dcache_lock.
  */
+#include "fs/fsnotify.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 
@@ -27,6 +28,7 @@ void sb_put(struct superblock *sb)
 
     if (!sb || !ref_put(&sb->ref))
         return;
+    fsnotify_unmount(sb);
     if (sb->root_dentry) {
         dcache_drop_tree(sb->root_dentry);
         dentry_put(sb->root_dentry);

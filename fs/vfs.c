@@ -29,6 +29,9 @@ int vfs_init(void)
     mutex_init(&v->pool_lock, RANK_IDALLOC);
     mutex_init(&v->blocked_lock, RANK_FILELOCK);
     mutex_init(&v->memfd_lock, RANK_RENAME);
+    mutex_init(&v->watch_lock, RANK_OBJ);
+    list_init(&v->watches);
+    list_init(&v->inotifys);
     list_init(&v->lru);
     list_init(&v->free_dentries);
     list_init(&v->blocked);

@@ -55,6 +55,11 @@ struct vfs_state {
     int64_t recent_ns; /* what vfs_now_ns said at recent_tick: attr.c */
     uint32_t recent_tick;
 
+    struct mutex watch_lock; /* rank OBJ: fs/fsnotify.h */
+    struct list watches, inotifys;
+    uint32_t watch_count; /* read without the lock */
+    uint32_t watch_cookie;
+
     struct mutex memfd_lock; /* rank RENAME: makes memfd_mount once */
     struct mount *memfd_mount;
 };

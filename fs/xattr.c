@@ -2,6 +2,7 @@
  * Extended attributes: namespaces and who may touch them. Storing them is the filesystem's. Source:
  * xattr(7). Takes the inode's lock around changes.
  */
+#include "fs/fsnotify.h"
 #include "fs/vfs_int.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/mount.h"
@@ -84,6 +85,8 @@ int vfs_setxattr(const struct vfs_ctx *ctx, const struct path *path, const char 
     mutex_lock(&inode->lock);
     err = inode_ops_of(inode)->setxattr(inode, name, value, size, flags);
     mutex_unlock(&inode->lock);
+    if (err == 0)
+        fsnotify_dentry(path->dentry, LX_IN_ATTRIB);
     return err;
 }
 
@@ -102,6 +105,8 @@ int vfs_removexattr(const struct vfs_ctx *ctx, const struct path *path, const ch
     mutex_lock(&inode->lock);
     err = inode_ops_of(inode)->removexattr(inode, name);
     mutex_unlock(&inode->lock);
+    if (err == 0)
+        fsnotify_dentry(path->dentry, LX_IN_ATTRIB);
     return err;
 }
 

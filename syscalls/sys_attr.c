@@ -1,5 +1,6 @@
 /* Changing what files are: modes, owners, times, sizes. Sources: chmod(2), chown(2), utimensat(2),
  * truncate(2), fallocate(2). */
+#include "fs/fsnotify.h"
 #include "sentry/abi/signal_num.h"
 #include "syscalls/io.h"
 
@@ -285,5 +286,8 @@ int64_t sys_fallocate(struct task *t, const struct syscall_args *a)
         if ((uint64_t)end > st.size)
             return size_result(t, -EFBIG);
     }
-    return file_ops_of(f)->fallocate(f, (int)mode, offset, size);
+    err = file_ops_of(f)->fallocate(f, (int)mode, offset, size);
+    if (!err)
+        fsnotify_file(f, LX_IN_MODIFY);
+    return err;
 }

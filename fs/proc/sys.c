@@ -2,6 +2,7 @@
  * /proc/sys: the system settings programs read. Few can be written: host and domain name, and
  * limits that mean nothing here but are set by scripts are refused, not swallowed. Takes uts_lock.
  */
+#include "fs/inotify.h"
 #include "fs/pipe.h"
 #include "fs/proc/net.h"
 #include "platform/host/host.h"
@@ -230,9 +231,9 @@ SYS_TEXT(show_file_nr, "1024\t0\t%lu\n", FILE_MAX)
 SYS_TEXT(show_nr_open, "%d\n", NR_OPEN)
 SYS_TEXT(show_pipe_max_size, "%u\n", PIPE_MAX_SIZE)
 SYS_TEXT(show_pipe_soft, "16384\n")
-SYS_TEXT(show_inotify_events, "16384\n")
-SYS_TEXT(show_inotify_instances, "128\n")
-SYS_TEXT(show_inotify_watches, "65536\n")
+SYS_TEXT(show_inotify_events, "%u\n", INOTIFY_MAX_EVENTS)
+SYS_TEXT(show_inotify_instances, "%u\n", INOTIFY_MAX_INSTANCES)
+SYS_TEXT(show_inotify_watches, "%u\n", INOTIFY_MAX_WATCHES)
 
 static PROC_NODES(inotify_nodes) = {
     PROC_FILE("max_queued_events", show_inotify_events),

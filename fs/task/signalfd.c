@@ -170,6 +170,7 @@ DEFINE_OPS(file_ops, signalfd_file_ops) = {
     .read = read_without_task,
     .poll = signalfd_poll,
     .poll_queue = signalfd_poll_queue,
+    .llseek = noop_llseek,
     .release = signalfd_release,
     .show_fdinfo = signalfd_show,
     .describe = signalfd_describe,

@@ -146,6 +146,7 @@ DEFINE_OPS(file_ops, timerfd_file_ops) = {
     .read = timerfd_read,
     .poll = timerfd_poll,
     .poll_queue = timerfd_poll_queue,
+    .llseek = noop_llseek,
     .release = timerfd_release,
     .show_fdinfo = timerfd_show,
     .describe = timerfd_describe,

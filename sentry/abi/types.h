@@ -13,6 +13,11 @@ struct lx_timeval {
     int64_t sec, usec;
 };
 
+struct lx_inotify_event {
+    int32_t wd;
+    uint32_t mask, cookie, len; /* len bytes of name follow */
+};
+
 struct lx_itimerspec {
     struct lx_timespec interval, value;
 };
