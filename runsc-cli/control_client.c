@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -139,10 +140,19 @@ int control_call(int fd, enum control_op op, uint32_t arg, char **out_text, stru
 int control_request(const struct container *c, enum control_op op, uint32_t arg, char **out_text,
                     struct cli_error *err)
 {
+    return control_request_within(c, 0, op, arg, out_text, err);
+}
+
+int control_request_within(const struct container *c, int seconds, enum control_op op, uint32_t arg,
+                           char **out_text, struct cli_error *err)
+{
+    struct timeval patience = {.tv_sec = seconds};
     int fd = control_connect(c, err), r;
 
     if (fd < 0)
         return -1;
+    if (seconds)
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     r = control_call(fd, op, arg, out_text, err);
     close(fd);
     return r < 0 ? -1 : r;

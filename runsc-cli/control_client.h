@@ -14,6 +14,9 @@ int control_call(int fd, enum control_op op, uint32_t arg, char **out_text, stru
 /* The same with a connection of its own: -1 with *err. */
 int control_request(const struct container *c, enum control_op op, uint32_t arg, char **out_text,
                     struct cli_error *err);
+/* The same, but a sandbox that does not answer for so long is an error. */
+int control_request_within(const struct container *c, int seconds, enum control_op op, uint32_t arg,
+                           char **out_text, struct cli_error *err);
 /* CONTROL_EXEC: the guest's pid, or -1 with *err. p's descriptors are sent, not closed. */
 int control_exec(int fd, const struct boot_process *p, bool ignore_paused, struct cli_error *err);
 /* Takes one message of an exec's connection: 1: its end and its wait status; -1: the sandbox is

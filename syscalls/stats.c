@@ -42,7 +42,34 @@ bool syscall_stats_get(struct kernel *k, uint64_t nr, struct call_count *out)
     out->errors = READ_ONCE(c[nr].errors);
     out->total_ns = READ_ONCE(c[nr].total_ns);
     out->max_ns = READ_ONCE(c[nr].max_ns);
+    for (unsigned i = 0; i < CALL_BUCKETS; i++)
+        out->buckets[i] = READ_ONCE(c[nr].buckets[i]);
     return true;
+}
+
+uint64_t call_count_quantile(const struct call_count *c, unsigned permille)
+{
+    uint64_t count = 0, below = 0, rank;
+    unsigned i;
+
+    for (i = 0; i < CALL_BUCKETS; i++)
+        count += c->buckets[i];
+    if (!count)
+        return 0;
+    rank = count / 1000 * permille + (count % 1000 * permille + 999) / 1000;
+    for (i = 0; i < CALL_BUCKETS - 1 && below + c->buckets[i] < rank; i++)
+        below += c->buckets[i];
+    if (c->buckets[i])
+        rank = (1ULL << i) +
+               (uint64_t)((unsigned __int128)(1ULL << i) * (rank - below) / c->buckets[i]);
+    return MIN(rank, c->max_ns);
+}
+
+static unsigned bucket_of(uint64_t ns)
+{
+    unsigned i = ns ? 63 - (unsigned)__builtin_clzl(ns) : 0;
+
+    return MIN(i, CALL_BUCKETS - 1U);
 }
 
 void syscall_stats_add(struct kernel *k, uint64_t nr, int64_t result, uint64_t took_ns)
@@ -55,6 +82,7 @@ void syscall_stats_add(struct kernel *k, uint64_t nr, int64_t result, uint64_t t
     c += nr < SYSCALL_MAX ? nr : SYSCALL_MAX;
     __atomic_fetch_add(&c->calls, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&c->total_ns, took_ns, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&c->buckets[bucket_of(took_ns)], 1, __ATOMIC_RELAXED);
     /* A restart code is no error: the call goes on, or is told as EINTR by a signal's handler. */
     if (result < 0 && result > -ERESTARTSYS)
         __atomic_fetch_add(&c->errors, 1, __ATOMIC_RELAXED);

@@ -28,14 +28,16 @@ for line in sys.stdin.read().splitlines():
     if line.startswith("#"):
         _, what, name, text = line.split(" ", 3)
         if what == "TYPE":
-            assert name not in types and text in ("counter", "gauge"), line
+            assert name not in types and text in ("counter", "gauge", "histogram"), line
             types[name] = text
         continue
-    m = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"\\]*"\})? ([0-9.]+)', line)
-    assert m and m[1] in types and (m[1], m[2]) not in seen, line
-    assert m[1] == last or not any(name == m[1] for name, _ in seen), line
+    m = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"\\]*"(?:,le="[^"\\]*")?\})? ([0-9.]+)', line)
+    assert m and (m[1], m[2]) not in seen, line
+    family = m[1] if m[1] in types else re.sub("_(bucket|sum|count)$", "", m[1])
+    assert family in types and (family == m[1]) == (types[family] != "histogram"), line
+    assert family == last or not any(name == m[1] for name, _ in seen), line
     float(m[3])
-    last = m[1]
+    last = family
     seen.add((m[1], m[2]))
 print(("cvisor_syscalls_total", '{name="openat"}') in seen and ("cvisor_kernel_page_bytes", None) in seen)
 P
@@ -45,8 +47,8 @@ expect dd 0 '' oci exec c1 dd if=/dev/zero of=/dev/null bs=1 count=2000
 expect entered 0 '^True$' sh -c "$oci stats --format json c1 |
     python3 -c 'import json, sys; e = json.load(sys.stdin)[\"entries\"]; print(3900 < sum(e.values()) < 8000)'"
 expect stop 0 '' oci stats --collect off c1
-expect stopped-same 0 '' sh -c "$oci stats --format json c1 | sed 's/\"memory.*//;s/\"entries.*//' >$tmp/a; $oci exec c1 true
-    $oci stats --format json c1 | sed 's/\"memory.*//;s/\"entries.*//' | diff - $tmp/a"
+expect stopped-same 0 '' sh -c "$oci stats --format json c1 | sed 's/\"memory.*//;s/\"entries.*//;s/\"owners.*//' >$tmp/a; $oci exec c1 true
+    $oci stats --format json c1 | sed 's/\"memory.*//;s/\"entries.*//;s/\"owners.*//' | diff - $tmp/a"
 oci delete --force c1
 expect no-container 1 'does not exist' oci stats c1
 finish

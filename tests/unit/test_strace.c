@@ -338,6 +338,34 @@ Test(strace, counts)
     syscall_stats_free(kern);
 }
 
+/* Each call falls into the bucket of its time, and the quantiles into theirs. */
+Test(strace, histogram)
+{
+    struct call_count c;
+
+    choose_none();
+    cr_assert_eq(syscall_stats_start(kern), 0);
+    for (int i = 0; i < 98; i++)
+        syscall_stats_add(kern, SYS_read, 0, 1000);
+    syscall_stats_add(kern, SYS_read, -EIO, 1 << 20);
+    syscall_stats_add(kern, SYS_read, 0, UINT64_MAX);
+    syscall_stats_add(kern, SYS_write, 0, 0);
+    cr_assert(syscall_stats_get(kern, SYS_read, &c));
+    cr_assert_eq(c.buckets[9], 98);
+    cr_assert_eq(c.buckets[20], 1);
+    cr_assert_eq(c.buckets[CALL_BUCKETS - 1], 1);
+    cr_assert_eq(call_count_quantile(&c, 500), 512 + 512 * 50 / 98);
+    cr_assert_eq(call_count_quantile(&c, 990), 2 << 20);
+    cr_assert_eq(call_count_quantile(&c, 1), 512 + 512 / 98);
+    cr_assert_geq(call_count_quantile(&c, 1000), 1ULL << 35);
+    cr_assert(syscall_stats_get(kern, SYS_write, &c));
+    cr_assert_eq(c.buckets[0], 1);
+    cr_assert_eq(call_count_quantile(&c, 500), 0);
+    cr_assert(syscall_stats_get(kern, SYS_getuid, &c));
+    cr_assert_eq(call_count_quantile(&c, 500), 0);
+    syscall_stats_free(kern);
+}
+
 /* A sink nobody reads drops whole lines, counts them, and takes lines again when there is room. */
 Test(strace, full_sink_drops)
 {
