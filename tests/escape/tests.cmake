@@ -8,7 +8,7 @@ if(NOT CVISOR_SANITIZE)
     target_link_libraries(escape_${name} PRIVATE pthread)
   endforeach()
   # Against the mpk platform's fences: with protection keys in tests/pku only, here where they mean something else too.
-  foreach(name mpk_gate mpk_syscall mpk_map mpk_code mpk_sigreturn mpk_loader)
+  foreach(name mpk_gate mpk_syscall mpk_map mpk_code mpk_selector mpk_sigreturn mpk_loader)
     add_executable(escape_${name} tests/escape/${name}.c)
     target_compile_definitions(escape_${name} PRIVATE _GNU_SOURCE)
     target_compile_options(escape_${name} PRIVATE -fno-pie -O1 -mfsgsbase)
