@@ -104,6 +104,7 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .debug = global->debug,
         .strace = global->strace,
         .stats = global->stats,
+        .flight_recorder = global->flight_recorder,
         .trace = global->trace,
         .log_json = global->log_json,
         .log_file = global->log,

@@ -5,6 +5,7 @@
 #include "sentry/abi/errno.h"
 #include "platform/host/host.h"
 #include "sentry/base/log.h"
+#include "sentry/kernel/recorder.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/strace/strace.h"
 #include "syscalls/stats.h"
@@ -85,11 +86,15 @@ static NOINLINE int64_t watched_call(struct task *t, uint64_t nr, const struct s
 
     if (t->seccomp_mode != SECCOMP_OFF && !seccomp_allows(t, nr, args, &result))
         return result;
-    if (!(READ_ONCE(t->k->watch) & KERNEL_WATCH_COUNT))
-        return shown_call(t, nr, row, args);
-    start = host_clock_ns(CLOCK_MONOTONIC_ID);
-    result = shown_call(t, nr, row, args);
-    syscall_stats_add(t->k, nr, result, host_clock_ns(CLOCK_MONOTONIC_ID) - start);
+    record_call(t, RECORD_CALL, nr, args[0], args[1]);
+    if (!(READ_ONCE(t->k->watch) & KERNEL_WATCH_COUNT)) {
+        result = shown_call(t, nr, row, args);
+    } else {
+        start = host_clock_ns(CLOCK_MONOTONIC_ID);
+        result = shown_call(t, nr, row, args);
+        syscall_stats_add(t->k, nr, result, host_clock_ns(CLOCK_MONOTONIC_ID) - start);
+    }
+    record_call(t, RECORD_RETURN, nr, (uint64_t)result, 0);
     return result;
 }
 

@@ -191,6 +191,8 @@ static int start_kernel(struct boot *b)
         snprintf(b->kernel->hostname, sizeof(b->kernel->hostname), "%s", b->config->hostname);
     if (b->config->domainname)
         snprintf(b->kernel->domainname, sizeof(b->kernel->domainname), "%s", b->config->domainname);
+    if (b->config->flight_recorder)
+        b->kernel->watch |= KERNEL_WATCH_RECORD;
     if (b->config->stats && (r = syscall_stats_start(b->kernel)) < 0)
         return boot_fail(b, 1, "cannot count system calls: %s", boot_error(r));
     return 0;

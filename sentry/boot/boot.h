@@ -89,6 +89,7 @@ struct boot_config {
     bool unsafe_mpk, debug, strace, log_json;
     struct boot_trace trace; /* with strace */
     bool no_patch, patch_stats;
+    bool flight_recorder; /* system calls, too, are kept for reports of crashes */
     bool stats; /* count system calls, and log the figures at the end */
     bool unsafe_no_jail; /* for debugging: the sentry keeps its rights */
     int log_fd;    /* -1: none */

@@ -7,6 +7,7 @@
 #include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/recorder.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
@@ -384,6 +385,7 @@ int64_t task_clone(struct task *t, const struct clone_args *args)
     if (err)
         goto fail;
     tid = child->tid;
+    record(t, RECORD_FORK, child->tg == t->tg, (uint64_t)tid, 0);
     if (args->flags & LX_CLONE_PARENT_SETTID)
         (void)!copy_out_obj(&t->us, args->parent_tid, &tid); /* Linux ignores failure, too */
     err = start(child);

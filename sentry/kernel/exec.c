@@ -12,6 +12,7 @@
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/recorder.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/wait.h"
@@ -272,6 +273,7 @@ static void commit(struct task *t, struct exec_state *s)
     t->rseq = uaddr(0);
     t->syscall_restartable = false;
     debug_exec(t);
+    record(t, RECORD_EXEC, 0, 0, 0);
     mutex_lock(&t->k->tasks_lock);
     tg->exec_done = true;
     tg->exit_signal = LX_SIGCHLD;

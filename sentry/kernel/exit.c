@@ -9,6 +9,7 @@
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/recorder.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/wake_trace.h"
@@ -308,6 +309,7 @@ void task_finish(struct task *t)
     uint64_t user_ns = 0, system_ns = 0;
     struct platform_as *as;
 
+    record(t, RECORD_EXIT, 0, (uint64_t)(tg->group_exit ? tg->group_exit_status : t->exit_code), 0);
     task_release_user_words(t);
     if (last)
         timers_exit(tg);

@@ -12,6 +12,7 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/recorder.h"
 #include "sentry/kernel/shm.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/timer.h"
@@ -39,6 +40,8 @@ static int create_parts(struct kernel *k)
         err = timer_queue_create(&k->timers);
     if (!err)
         err = shm_space_create(&k->shm);
+    if (!err)
+        k->recorder = recorder_create();
     return err;
 }
 
@@ -86,6 +89,7 @@ void kernel_destroy(struct kernel *k)
         timer_queue_destroy(k->timers);
     if (k->futexes)
         futex_table_destroy(k->futexes);
+    recorder_destroy(k->recorder);
     if (k->pid_table)
         page_free(k->pid_table, PID_TABLE_ORDER);
     idalloc_destroy(&k->pids);

@@ -23,6 +23,7 @@ struct netns;
 struct strace_sinks;
 struct wake_trace;
 struct call_count;
+struct recorder;
 
 /*
  * Filled by higher layers (syscalls, strace) and boot: how this layer reaches them. Const table, by
@@ -41,6 +42,7 @@ struct kernel_hooks {
 /* kernel.watch */
 #define KERNEL_WATCH_TRACE 1 /* lines of sentry/strace */
 #define KERNEL_WATCH_COUNT 2 /* counts of syscalls/stats.h */
+#define KERNEL_WATCH_RECORD 4 /* calls in the flight recorder, kernel/recorder.h */
 
 struct kernel {
     struct mutex tasks_lock; /* rank TASKS */
@@ -73,6 +75,7 @@ struct kernel {
     int32_t init_status;       /* its wait status */
     uint32_t init_done;
     uint32_t watch;            /* KERNEL_WATCH_*: calls that are looked at, by dispatch */
+    struct recorder *recorder; /* kernel/recorder.h, or NULL */
     struct call_count *call_counts; /* NULL until first asked for; syscalls/stats.h */
     struct strace_sinks *trace; /* NULL until first asked for; sentry/strace/sink.h */
     struct wake_trace *wakes; /* NULL: wake-ups are not traced; wake_trace.h */

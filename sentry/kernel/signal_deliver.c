@@ -4,6 +4,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/recorder.h"
 #include "sentry/kernel/signal_int.h"
 
 #define SYSCALL_INSN_SIZE 2
@@ -82,6 +83,7 @@ static enum step decide_locked(struct task *t, struct delivery *d)
     lx_sigset_t bit = LX_SIGMASK(d->signo);
 
     d->act = signal_action_locked(tg, d->signo);
+    record(t, RECORD_SIGNAL, (uint64_t)d->signo, (uint64_t)d->info.code, 0);
     if (d->act.handler == LX_SIG_IGN)
         return STEP_AGAIN;
     if (d->act.handler != LX_SIG_DFL) {

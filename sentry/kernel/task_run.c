@@ -7,6 +7,7 @@
 #include "sentry/base/log.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/recorder.h"
 #include "sentry/mm/mm.h"
 
 static bool is_restart_code(uint64_t rax)
@@ -43,6 +44,7 @@ static void serve_fault(struct task *t, const struct platform_event *ev)
             return; /* the stack has grown: again */
         info.code = code;
     }
+    record(t, RECORD_FAULT, (uint64_t)ev->signo, ev->addr, t->regs.rip);
     t->trap_no = ev->trapno;
     t->trap_err = ev->err;
     if (ev->signo == LX_SIGSEGV || ev->signo == LX_SIGBUS)

@@ -9,6 +9,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/base/checked.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/recorder.h"
 #include "sentry/kernel/wake_trace.h"
 
 #define HOST_CLOCK_REALTIME  0
@@ -145,7 +146,9 @@ static int64_t wait_rounds(struct task_waiter *tw, uint64_t deadline_ns, bool ki
             return ret;
         if (killable_only ? signal_fatal_pending(t) : signal_pending(t))
             return killable_only ? -EINTR : -ERESTARTSYS;
+        record_call(t, RECORD_SLEEP, 0, 0, 0);
         err = sleep(tw, deadline_ns);
+        record_call(t, RECORD_WAKE, 0, 0, 0);
         wake_trace_resumed(t);
         if (tw->offers && finish_withdraw(t))
             return t->finish_result;
