@@ -77,10 +77,37 @@ static int arm_calls(void)
     return protect_page(addr, PROT_READ | PROT_EXEC);
 }
 
+static int protect_text(uint64_t prot)
+{
+    uint64_t start = PAGE_ALIGN_DOWN(mpk_ro.text_start);
+
+    return (int)host_syscall(__NR_mprotect, start, PAGE_ALIGN_UP(mpk_ro.text_end) - start, prot, 0,
+                             0, 0);
+}
+
+/*
+ * All of the text as one mapping that has been written to: the host then copies its page table at a
+ * fork instead of leaving each new process to fault its pages in.
+ */
+static int keep_at_fork(void)
+{
+    uint64_t start = PAGE_ALIGN_DOWN(mpk_ro.text_start);
+    int err = protect_text(PROT_READ | PROT_WRITE | PROT_EXEC);
+
+    if (err)
+        return err;
+    *(volatile uint8_t *)start = *(volatile uint8_t *)start;
+    err = protect_text(PROT_READ | PROT_EXEC);
+    return err;
+}
+
 int mpk_own_text(void)
 {
     uint64_t vdso = mpk_ro.facts.vdso_addr;
     int err = arm_calls();
+
+    if (!err)
+        err = keep_at_fork();
 
     if (!err)
         err = check(mpk_ro.text_start, mpk_ro.text_end, true);

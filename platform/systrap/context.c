@@ -148,6 +148,7 @@ void context_inherit(struct platform_ctx *new, const struct platform_ctx *from)
     new->wait.has_mask = from->wait.has_mask;
     memcpy(new->wait.mask, from->wait.mask, sizeof(new->wait.mask));
     new->held = from->wait.paired ? HELD_CALLS : 0;
+    policy_born(new);
 }
 
 void context_succeed(struct platform_ctx *fresh, struct platform_ctx *old)

@@ -30,6 +30,7 @@
 #define ALONE_SHARE    800 /* thousandths of a core */
 #define NO_SPIN_US     10000
 #define PART_AGAIN_US  10000
+#define PART_FIRST_US  2000 /* moving costs more than a life as short as this gains */
 #define GLANCE_US      5     /* a stub spins at least this long where it may at all */
 #define CPU_MASK       0xfff /* of what rdtscp says */
 #define ENTER_STREAK   8
@@ -218,6 +219,11 @@ static void part(struct platform_ctx *ctx, uint32_t cpu, uint64_t now)
     mask[cpu / 64] &= ~(1UL << (cpu % 64));
     if (set_own_affinity(mask) == 0)
         set_own_affinity(systrap.cpus);
+}
+
+void policy_born(struct platform_ctx *ctx)
+{
+    ctx->wait.part_next = __rdtsc() + ticks(PART_FIRST_US);
 }
 
 /* How long the stub may spin for its turn after its next event. */

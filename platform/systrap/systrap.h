@@ -220,6 +220,7 @@ void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t 
 void account_owner(struct platform_ctx *ctx);
 
 /* policy.c */
+void policy_born(struct platform_ctx *ctx);
 /* The guest is about to run; true: wait for its event by spinning. */
 bool policy_resume(struct platform_ctx *ctx);
 /* It has stopped, or never ran. */

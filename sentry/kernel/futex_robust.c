@@ -49,15 +49,21 @@ static int owner_died(struct task *t, uaddr_t addr, bool pi, bool pending)
 static void walk_robust_list(struct task *t)
 {
     struct robust_head head;
-    uint64_t entry, next;
-    uint32_t limit = ROBUST_LIST_LIMIT;
+    uint64_t entry, next, mark = 0;
+    uint32_t done;
 
     if (copy_in_obj(&t->us, &head, t->robust_list))
         return;
-    for (entry = head.first; (entry & ~1UL) != t->robust_list.v && limit; limit--) {
+    entry = head.first;
+    for (done = 0; (entry & ~1UL) != t->robust_list.v && done < ROBUST_LIST_LIMIT; done++) {
         uint64_t address = entry & ~1UL;
-        int unreadable = copy_in_obj(&t->us, &next, uaddr(address));
+        int unreadable;
 
+        if (entry == mark) /* in a circle: from here on all is done already */
+            break;
+        if ((done & (done - 1)) == 0)
+            mark = entry;
+        unreadable = copy_in_obj(&t->us, &next, uaddr(address));
         /* The pending one is handled last, even if it is in the list already. */
         if (address != (head.pending & ~1UL) &&
             owner_died(t, uaddr(address + (uint64_t)head.futex_offset), entry & ROBUST_PI, false))

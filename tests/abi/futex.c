@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -205,9 +206,46 @@ static void waitv(void)
     SHOW(syscall(SYS_futex_waitv, v, 3, 0, NULL, 0));
 }
 
+struct robust_entry {
+    struct robust_list list;
+    uint32_t owner;
+};
+
+/* Held by a thread whose list never comes back to its head: entry goes on to where it ends. */
+static void *robust_holder(void *arg)
+{
+    static struct robust_list_head head;
+    struct robust_entry *e = arg;
+
+    head.list.next = &e[0].list;
+    head.futex_offset = offsetof(struct robust_entry, owner);
+    for (int i = 0; i < 3; i++)
+        e[i].owner = (uint32_t)gettid() | FUTEX_WAITERS;
+    syscall(SYS_set_robust_list, &head, sizeof(head));
+    return NULL;
+}
+
+static void robust_circles(void)
+{
+    static struct robust_entry e[3];
+    static const int back_to[] = {2, 1, 0}; /* where the last of three goes on */
+
+    for (unsigned i = 0; i < 3; i++) {
+        pthread_t t;
+
+        e[0].list.next = &e[1].list;
+        e[1].list.next = &e[2].list;
+        e[2].list.next = &e[back_to[i]].list;
+        pthread_create(&t, NULL, robust_holder, e);
+        pthread_join(t, NULL);
+        printf("circle: %x %x %x\n", e[0].owner, e[1].owner, e[2].owner);
+    }
+}
+
 int main(void)
 {
     counts();
+    robust_circles();
     errors();
     signals();
     owner_dies(PTHREAD_PRIO_NONE);
