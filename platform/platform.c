@@ -235,6 +235,11 @@ int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, s
     return chosen.ops->copy_out(ctx, dst, src, n, done);
 }
 
+size_t platform_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n)
+{
+    return chosen.ops->copy_ahead ? chosen.ops->copy_ahead(ctx, dst, src, n) : 0;
+}
+
 int platform_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                            uint32_t tag)
 {

@@ -56,11 +56,8 @@ struct platform_event {
     int32_t code;  /* SEGV_MAPERR ... */
     uint64_t addr;
     uint64_t trapno, err;
-    /*
-     * PEV_LATE only: addr is the first byte that was not copied, late_size how many were not, late
-     * what they are: valid until anything but a copy_out from it is done with the context, and the
-     * guest may write there. NULL: no more to be had.
-     */
+    /* PEV_LATE only: from addr on late_size bytes were not copied, which are at late until anything
+     * but a copy_out from it is done with the context (the guest may write there); NULL: lost. */
     const void *late;
     size_t late_size;
     uint32_t late_tag;
@@ -231,6 +228,9 @@ int platform_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n
                      size_t *done) MUST_CHECK;
 int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                       size_t *done) MUST_CHECK;
+/* First thing after a PEV_SYSCALL, once: those of the n bytes at src, from the first on, that the
+ * platform read when the guest called; how many. */
+size_t platform_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
 /*
  * copy_out of the last that a call has for its guest: the bytes come at the latest before the guest
  * goes on and before all else that is done with ctx. 0: done or put off, at most one at a time. For

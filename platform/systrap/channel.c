@@ -118,6 +118,7 @@ int channel_ready(struct platform_ctx *ctx)
 {
     int err;
 
+    ctx->ahead.size = 0;
     if (unlikely(ctx->late.size))
         late_flush(ctx);
     if (unlikely(ctx->batch.open)) {

@@ -17,6 +17,13 @@ int systrap_as_read(struct platform_as *as, void *dst, uint64_t src, size_t n, s
 int systrap_as_write(struct platform_as *as, uint64_t dst, const void *src, size_t n, size_t *done);
 /* It lies in the guest's range. */
 bool copy_allowed(uint64_t addr, size_t n);
+
+/* ahead.c; void after any command to the stub */
+size_t systrap_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
+void ahead_came(struct platform_ctx *ctx); /* a call by a patched site */
+/* True: the n bytes at src, in the guest's range, are in dst. */
+bool ahead_take(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n) MUST_CHECK;
+
 /* late.c */
 int systrap_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                           uint32_t tag);

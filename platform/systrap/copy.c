@@ -94,6 +94,8 @@ int systrap_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n,
         late_flush(ctx);
     if (unlikely(ctx->batch.open) && batch_flush(ctx))
         return finish(0, 1, done);
+    if (ctx->ahead.size && clip(src, n) == n && ahead_take(ctx, dst, src, n))
+        return finish(n, n, done);
     return copy(ctx, dst, src, n, false, done);
 }
 
@@ -102,6 +104,7 @@ int systrap_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, si
 {
     int err;
 
+    ctx->ahead.size = 0;
     if (unlikely(ctx->late.size))
         late_flush(ctx);
     if (unlikely(ctx->batch.open)) {

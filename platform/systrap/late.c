@@ -23,6 +23,7 @@ int systrap_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *sr
 
     if (!possible(ctx, n) || n > systrap.user_max || dst > systrap.user_max - n)
         return systrap_copy_out(ctx, dst, src, n, NULL);
+    ctx->ahead.size = 0;
     ctx->late = (struct late){.size = (uint32_t)n, .tag = tag, .addr = dst};
     if (n <= STUB_LATE_INLINE) {
         memcpy(&ctx->late.word, src, n);
@@ -37,7 +38,10 @@ int systrap_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *sr
 
 void *systrap_late_room(struct platform_ctx *ctx, size_t n)
 {
-    return possible(ctx, n) ? ctx->slot->buffer : NULL;
+    if (!possible(ctx, n))
+        return NULL;
+    ctx->ahead.size = 0;
+    return ctx->slot->buffer;
 }
 
 static void failure(struct platform_event *event, uint64_t addr, const void *late, size_t size,

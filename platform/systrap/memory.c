@@ -4,6 +4,7 @@
  * those.
  */
 #define _GNU_SOURCE
+#include "platform/systrap/operations.h"
 #include "platform/systrap/patched.h"
 
 #include <errno.h>

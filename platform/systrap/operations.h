@@ -23,6 +23,17 @@ int systrap_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *
 NORETURN void systrap_ctx_exit(struct platform_ctx *ctx);
 void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event);
 
+/* memory.c */
+int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
+                int fd, uint64_t offset);
+int systrap_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size);
+int systrap_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot);
+int systrap_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
+                  uint64_t new_size, bool dontunmap);
+int systrap_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice);
+int systrap_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags);
+int systrap_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec);
+
 /* clang-format off */
 #define SYSTRAP_OPERATIONS                                                                         \
     .shutdown = systrap_shutdown, .entries = systrap_entries,                                      \
@@ -36,8 +47,8 @@ void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platfor
     .ctx_launch = systrap_ctx_launch,                                                              \
     .run = systrap_run, .interrupt = systrap_interrupt, .wait = systrap_wait,                      \
     .resume_for = systrap_resume_for, .copy_in = systrap_copy_in, .copy_out = systrap_copy_out,    \
-    .copy_out_late = systrap_copy_out_late, .late_room = systrap_late_room,                        \
-    .late_end = systrap_late_end,                                                                  \
+    .copy_ahead = systrap_copy_ahead, .copy_out_late = systrap_copy_out_late,                      \
+    .late_room = systrap_late_room, .late_end = systrap_late_end,                                  \
     .cas32 = systrap_cas32, .load32 = systrap_load32, .as_read = systrap_as_read,                  \
     .as_write = systrap_as_write, .as_rss = systrap_as_rss,                                        \
     .ctx_exit_rss = systrap_ctx_exit_rss,                                                          \

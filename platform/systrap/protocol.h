@@ -123,6 +123,8 @@ struct stub_regs {
 
 #define STUB_BUFFER_SIZE 4096
 #define STUB_LATE_INLINE 8
+#define STUB_AHEAD       96
+#define STUB_LOCK_SIZE   32 /* struct flock */
 
 /* The guest's calls exit and exit_group. */
 static inline bool stub_is_exit(uint64_t nr)
@@ -161,7 +163,12 @@ struct stub_slot {
     int64_t result;
     uint64_t addr, trapno, err;
     uint64_t exit_ns, exit_kib; /* of exit and exit_group: CPU time, most memory of the process */
-    char unused2[SLOT_SIZE - SLOT_REGS - sizeof(struct stub_regs) - 64 - STUB_BUFFER_SIZE];
+    /* STUB_EV_PATCHED: ahead_size bytes that were at ahead_addr; more than are in ahead: buffer */
+    uint64_t ahead_addr;
+    uint32_t ahead_size, unused2;
+    char ahead[STUB_AHEAD];
+    char unused3[SLOT_SIZE - SLOT_REGS - sizeof(struct stub_regs) - 80 - STUB_AHEAD -
+                 STUB_BUFFER_SIZE];
     char buffer[STUB_BUFFER_SIZE] ALIGNED(64);
 };
 

@@ -261,6 +261,7 @@ static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
     struct stub_slot *slot = ctx->slot;
     uint32_t kind = READ_ONCE(slot->event);
 
+    ctx->ahead.size = 0;
     if (ctx->notify && notify_take(ctx, regs, event)) {
         if (++ctx->by_trap % COUNT_IN == 0)
             patched_count(ctx);
@@ -272,6 +273,7 @@ static bool read_event(struct platform_ctx *ctx, struct cpu_regs *regs,
     switch (kind) {
     case STUB_EV_PATCHED:
         event->kind = PEV_SYSCALL;
+        ahead_came(ctx);
         if (++ctx->by_patch % COUNT_IN == 0)
             patched_count(ctx);
         if (unlikely(systrap.patch_stats))

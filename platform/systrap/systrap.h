@@ -88,6 +88,12 @@ struct late {
     size_t lost;   /* was to be copied at addr, when something else came between, and could not */
 };
 
+/* ahead.c: what the stub read before the call came; size 0: nothing, or it was used */
+struct ahead {
+    uint32_t size;
+    uint64_t addr;
+};
+
 struct platform_ctx {
     struct platform_as *as;
     struct stub_slot *slot;
@@ -109,6 +115,7 @@ struct platform_ctx {
 
     struct batch batch;
     struct late late;
+    struct ahead ahead;
     unsigned held; /* its thread was made by one held on a core, and is so for as many calls */
     struct wait_policy wait;
     bool owned; /* it has run: */
@@ -273,16 +280,6 @@ int channel_enter(struct platform_ctx *ctx) MUST_CHECK;
 void channel_wake_dead(struct platform_as *as);
 
 /* memory.c */
-int systrap_map(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, uint32_t flags,
-                int fd, uint64_t offset);
-int systrap_unmap(struct platform_ctx *ctx, uint64_t addr, uint64_t size);
-int systrap_protect(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot);
-int systrap_remap(struct platform_ctx *ctx, uint64_t old_addr, uint64_t old_size, uint64_t new_addr,
-                  uint64_t new_size, bool dontunmap);
-int systrap_advise(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int advice);
-int systrap_msync(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int flags);
-int systrap_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint8_t *vec);
-
 /* Private file pages at addr in ctx's AS; the caller holds patch_lock. */
 int memory_map_text(struct platform_ctx *ctx, uint64_t addr, uint64_t size, int prot, int fd,
                     uint64_t offset) MUST_CHECK;

@@ -151,12 +151,16 @@ int clear_out(const struct uspace *us, uaddr_t dst, size_t n)
 
 int64_t copy_in_str(const struct uspace *us, char *dst, uaddr_t src, size_t size)
 {
-    size_t total = 0, limit = STR_FIRST_PIECE;
+    size_t total = 0, limit = STR_FIRST_PIECE, done;
+    const char *nul;
 
+    done = clip(src.v, 1) ? platform_copy_ahead(us->ctx, dst, src.v, size) : 0;
+    nul = done ? memchr(dst, 0, done) : NULL;
+    if (nul)
+        return nul - dst;
     while (total < size) {
         uint64_t addr = src.v + total;
-        size_t piece = MIN(size - total, PAGE_SIZE - (addr & ~PAGE_MASK)), done;
-        const char *nul;
+        size_t piece = MIN(size - total, PAGE_SIZE - (addr & ~PAGE_MASK));
 
         piece = MIN(piece, limit);
         limit = PAGE_SIZE;

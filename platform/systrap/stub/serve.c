@@ -186,6 +186,7 @@ void stub_called(struct stub_slot *slot, struct stub_thread *self, uint64_t flag
     self->ss = 0x2b;
     self->event_rip = slot->regs.rip;
     slot->event = STUB_EV_PATCHED;
+    stub_read_ahead(slot);
     if (unlikely(stub_is_exit(slot->regs.rax)))
         stub_note_exit(slot);
     stub_post(slot);

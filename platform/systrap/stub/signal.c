@@ -123,6 +123,7 @@ void stub_signal(int signo, siginfo_t *info, struct ucontext *uc)
         slot->regs.r11 = slot->regs.rflags;
         self->event_rip = slot->regs.rip;
         slot->event = STUB_EV_PATCHED;
+        slot->ahead_size = 0;
     } else if (signo == SIGSYS && info->si_code > 0) {
         slot->event = info->si_arch == AUDIT_ARCH_X86_64 ? STUB_EV_SYSCALL : STUB_EV_SYSCALL32;
         if (unlikely(stub_is_exit(slot->regs.rax)))

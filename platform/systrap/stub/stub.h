@@ -25,6 +25,8 @@ int stub_cas32(uint64_t addr, uint32_t expected, uint32_t desired, uint32_t *old
 
 /* call.S; serve.c: */
 NORETURN void stub_called(struct stub_slot *slot, struct stub_thread *thread, uint64_t flags);
+/* ahead.c: by the call in slot->regs */
+void stub_read_ahead(struct stub_slot *slot);
 /* serve.c */
 NORETURN void stub_serve(struct stub_slot *slot);
 NORETURN void stub_kicked(struct stub_slot *slot, struct stub_thread *thread);
