@@ -150,6 +150,13 @@ static const char *wait_channel(json_object *stack)
     return NULL;
 }
 
+static bool holds(const char *mapping, uint64_t addr)
+{
+    unsigned long start, end;
+
+    return sscanf(mapping, "%lx-%lx", &start, &end) == 2 && addr >= start && addr < end;
+}
+
 /* A thread in guest code now: these are its registers, not those of its last way in. */
 static void guest_registers(struct debug *d, pid_t pid, pid_t thread,
                             const struct user_regs_struct *r)
@@ -172,7 +179,9 @@ static void guest_registers(struct debug *d, pid_t pid, pid_t thread,
         for (int k = 0; k < REGISTERS; k++)
             add_hex(registers, register_names[k], now[k]);
         json_object_object_add(o, "registers", registers);
-        json_add_string(o, "mapping", mapping);
+        /* The kernel knows the file where the host has a copy of ours. */
+        if (!holds(json_string_or(o, "mapping", ""), r->rip))
+            json_add_string(o, "mapping", mapping);
         json_add_bool(o, "now", true);
         return;
     }
