@@ -132,7 +132,10 @@ static void set_caps(struct boot_process *p)
 
     for (int i = 0; i < 5; i++)
         p->caps[i] = some || (i < 2 && p->uid == 0) ? bwrap.caps : 0;
-    p->caps[3] = bwrap.caps_set && !bwrap.caps && (bwrap.unshare & BWRAP_USER) ? 0 : ALL_CAPS;
+    if (!bwrap.caps && (geteuid() != 0 || (bwrap.unshare & BWRAP_USER)))
+        p->caps[3] = 0; /* only an own user namespace lets go of the bounds */
+    else
+        p->caps[3] = ALL_CAPS;
 }
 
 /* Locks that others on the host see, held as long as we are there. */
@@ -170,6 +173,8 @@ static int set_up(const struct global_options *global, struct sandbox *s, struct
     p->envp = bwrap.env;
     p->uid = bwrap.uid >= 0 ? (uint32_t)bwrap.uid : p->uid;
     p->gid = bwrap.gid >= 0 ? (uint32_t)bwrap.gid : p->gid;
+    s->config.make_uid = p->uid;
+    s->config.make_gid = p->gid;
     p->groups = caller_groups(&p->group_count);
     p->cwd = working_directory();
     p->ordinary = true;

@@ -39,8 +39,8 @@ static const char sample[] =
     "         \"options\": [\"nosuid\", \"noexec\", \"nodev\", \"mode=1777\", \"size=65536k\"]}\n"
     "    ],\n"
     "    \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"ipc\"}, {\"type\": "
-    "\"uts\"}, {\"type\": \"mount\"}]}\n"
-    "}\n";
+    "\"uts\"}, {\"type\": \"mount\"}";
+static const char sample_end[] = "}\n}\n";
 
 struct spec_options {
     const char *bundle;
@@ -51,7 +51,7 @@ const struct opt spec_opts[] = {
     {"bundle", 'b', OPT_STRING, offsetof(struct spec_options, bundle), "DIR",
      "where to (default: the current directory)"},
     {"rootless", 0, OPT_FLAG, offsetof(struct spec_options, rootless), NULL,
-     "for an ordinary user: the same, since they get a user namespace in any case"},
+     "for an ordinary user: root inside is that user outside"},
     {0},
 };
 
@@ -59,8 +59,8 @@ int cmd_spec(const struct global_options *global, void *opts, int argc, char **a
              struct cli_error *err)
 {
     const struct spec_options *o = opts;
-    char path[PATH_MAX];
-    ssize_t n;
+    char path[PATH_MAX], maps[256] = "]";
+    bool written;
     int fd;
 
     snprintf(path, sizeof(path), "%s/config.json", o->bundle ? o->bundle : ".");
@@ -69,7 +69,12 @@ int cmd_spec(const struct global_options *global, void *opts, int argc, char **a
         return fail(err, 1, "File config.json exists. Remove it first");
     if (fd < 0)
         return fail_errno(err, 1, errno, "cannot create %s", path);
-    n = write(fd, sample, sizeof(sample) - 1);
-    close(fd);
-    return n == (ssize_t)sizeof(sample) - 1 ? 0 : fail(err, 1, "cannot write %s", path);
+    if (o->rootless)
+        snprintf(maps, sizeof(maps),
+                 ", {\"type\": \"user\"}],\n"
+                 "        \"uidMappings\": [{\"containerID\": 0, \"hostID\": %u, \"size\": 1}],\n"
+                 "        \"gidMappings\": [{\"containerID\": 0, \"hostID\": %u, \"size\": 1}]",
+                 geteuid(), getegid());
+    written = dprintf(fd, "%s%s%s", sample, maps, sample_end) > 0;
+    return close(fd) == 0 && written ? 0 : fail(err, 1, "cannot write %s", path);
 }

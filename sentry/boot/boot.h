@@ -112,6 +112,7 @@ struct boot_config {
     bool root_live;     /* the host goes on changing it: fs/hostfs/hostfs.h, HOSTFS_TIMED */
     const struct boot_mount *mounts;
     size_t mount_count;
+    uint32_t make_uid, make_gid; /* whose is what the list makes */
     /* NULL-terminated, or NULL. Paths that are not there are passed over. */
     const char *const *masked_paths, *const *readonly_paths;
     const struct boot_device *devices;

@@ -41,9 +41,11 @@ static int overlay_over(struct superblock **sb, const struct tmpfs_options *opti
     return r;
 }
 
-static int empty_root(struct superblock **out)
+static int empty_root(const struct boot *b, struct superblock **out)
 {
-    struct tmpfs_options options = {.mode = 0755, .size = half_of_memory()};
+    const struct boot_config *c = b->config;
+    struct tmpfs_options options = {
+        .mode = 0755, .uid = c->make_uid, .gid = c->make_gid, .size = half_of_memory()};
 
     return tmpfs_create(&options, out);
 }
@@ -65,7 +67,7 @@ int boot_fs_create(struct boot *b)
                                      .keep_files = files_to_keep()};
     struct superblock *sb = NULL;
     bool empty = c->rootfs_fd < 0;
-    int r = empty ? empty_root(&sb) : hostfs_create(c->rootfs_fd, &options, &sb);
+    int r = empty ? empty_root(b, &sb) : hostfs_create(c->rootfs_fd, &options, &sb);
 
     if (r == 0 && c->root_overlay && !empty)
         r = overlay_over(&sb, &upper);
@@ -127,9 +129,12 @@ static int bind_cache(const char *option, struct hostfs_options *out)
 }
 
 /* With a directory of the host's, what is in there is there to begin with. */
-static int tmpfs_for(const struct boot_mount *m, struct superblock **out)
+static int tmpfs_for(const struct boot *b, const struct boot_mount *m, struct superblock **out)
 {
-    struct tmpfs_options tmpfs = {.mode = 01777, .size = half_of_memory()};
+    struct tmpfs_options tmpfs = {.mode = 01777,
+                                  .uid = b->config->make_uid,
+                                  .gid = b->config->make_gid,
+                                  .size = half_of_memory()};
     struct hostfs_options host = {.readonly = true, .cache = HOSTFS_SHARED};
     int r = m->options ? tmpfs_parse_options(m->options, &tmpfs) : 0;
 
@@ -149,7 +154,7 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
         r = bind_cache(m->options, &host);
         return r < 0 ? r : hostfs_create(m->fd, &host, out);
     case BOOT_MOUNT_TMPFS:
-        return tmpfs_for(m, out);
+        return tmpfs_for(b, m, out);
     case BOOT_MOUNT_PROC:
         return procfs_create(b->kernel, out);
     case BOOT_MOUNT_DEV:
@@ -268,8 +273,26 @@ static int core_directory(struct boot *b)
     return 0;
 }
 
+/* What is made for the mounts belongs to whom they are for. */
+static int make_as(struct boot *b, uint32_t uid, uint32_t gid)
+{
+    struct cred *cred = cred_copy(b->ctx.cred);
+
+    if (!cred)
+        return boot_fail(b, 1, "out of memory");
+    cred->fsuid = uid;
+    cred->fsgid = gid;
+    cred_put(b->ctx.cred);
+    b->ctx.cred = cred;
+    return 0;
+}
+
 int boot_fs_mounts(struct boot *b)
 {
+    int status = make_as(b, b->config->make_uid, b->config->make_gid);
+
+    if (status)
+        return status;
     for (size_t i = 0; i < b->config->mount_count; i++) {
         const struct boot_mount *m = &b->config->mounts[i];
         int r = mount_one(b, m);
@@ -282,6 +305,9 @@ int boot_fs_mounts(struct boot *b)
         if (strcmp(m->destination, "/") == 0)
             mount_descend(&b->ctx.root); /* what comes next is in there */
     }
+    status = make_as(b, 0, 0);
+    if (status)
+        return status;
     if (core_directory(b) < 0)
         return boot_fail(b, 1, "--coredump-dir: the directory cannot be used");
     /* The root path may have been mounted over; and cwd starts there. */

@@ -94,6 +94,7 @@ same as-pid-1 "\$B $base --unshare-pid --as-pid-1 sh -c 'echo \$\$'"
 same pids "\$B --ro-bind / / --unshare-pid --as-pid-1 --proc /proc sh -c 'ls /proc | grep -c \"^[0-9]*\$\"'"
 same uid-alone "\$B $base --uid 5 true"
 same uid "\$B $base --unshare-user --uid 1234 --gid 4321 sh -c 'id -u; id -g; grep CapEff /proc/self/status'"
+same uid-files "\$B $parts --unshare-user --uid 1234 --gid 4321 --file 5 /tmp/f sh -c 'touch /tmp/x; stat -c \"%u %g %n\" / /tmp /tmp/f /tmp/x /run/user/0' 5<<<five"
 same caps-none-user "\$B $base --unshare-user --cap-drop ALL grep Cap /proc/self/status"
 same caps-none "\$B $base --cap-drop ALL grep -v CapBnd /proc/self/status | grep Cap"
 same caps-one "\$B $base --cap-drop ALL --cap-add CAP_NET_RAW grep -E 'CapEff|CapPrm|CapInh|CapAmb' /proc/self/status"
@@ -123,6 +124,19 @@ same seccomp-bad "\$B $base --seccomp 5 true 5<\$W/ro/file"
 same opt-order "\$B --tmpfs /tmp --ro-bind / / --proc /proc --dev /dev sh -c 'ls -d /usr'"
 same gcc "\$B $parts --bind \$W/rw /tmp/w --chdir /tmp/w sh -c 'echo \"int main(void){return 42;}\" >t.c; gcc -o t t.c && ./t; echo \$?'; rm -f \$W/rw/t \$W/rw/t.c"
 same python "\$B $parts --unshare-all python3 -c 'import os; print(sorted(os.listdir(\"/\")), os.getcwd())'"
+
+# As an ordinary user.
+chmod -R a+rX "$tmp/w" "$tmp/bin"
+cp "$1" "$tmp/bin/runsc" && chmod 755 "$tmp/bin/runsc"
+sed -i "s,exec $1 ,exec $tmp/bin/runsc ,;s,^exec,exec," "$ours"
+user='setpriv --reuid=1234 --regid=1234 --clear-groups'
+if $user "$real" --ro-bind / / true 2>/dev/null; then
+    same user "$user \$B $base sh -c 'id -u; id -g; touch /etc/x 2>/dev/null; echo \$?; cat /etc/shadow 2>/dev/null; echo \$?'"
+    same user-parts "$user \$B $parts --unshare-all --die-with-parent sh -c 'touch /tmp/x /x; stat -c \"%u %g %a %n\" / /tmp /tmp/x /var; exit 6'"
+    same user-caps "$user \$B $base grep Cap /proc/self/status"
+else
+    echo "SKIP ordinary users: bubblewrap does not run for them here"
+fi
 
 # What is not there fails with its name.
 for o in '--userns 3' '--pidns 3' '--userns2 3' '--exec-label x' '--file-label x' '--mqueue /m' '--userns-block-fd 3'; do
