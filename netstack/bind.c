@@ -85,7 +85,7 @@ static bool conflicts(struct bind_table *t, const struct net_bind *b, uint16_t p
     struct net_bind *o;
 
     list_for_each (o, bind_bucket(t, port), node) {
-        if (o == b || o->port != port)
+        if (o == b || o->port != port || o->yields)
             continue;
         if (t->kind == BIND_STREAM ? conflict_stream(b, o, strict) : conflict_dgram(b, o, strict))
             return true;

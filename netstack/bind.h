@@ -23,6 +23,7 @@ struct net_bind {
     uint8_t family;
     bool v6_only, reuse_addr, reuse_port, listening;
     bool by_connect;   /* the port was chosen by connect(2): others may share it the same way */
+    bool yields;       /* set before its bind: others may bind where it is */
     struct net_ep *ep; /* NULL: a TIME_WAIT record */
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "runsc-cli/error.h"
+#include "sentry/boot/boot.h"
 #include "sentry/boot/boot_net.h"
 
 /*
@@ -25,5 +26,10 @@ void net_release_at_exit(const struct boot_network *n, int guard);
  * into n and leave the host's interfaces, packets cross by AF_PACKET. 0, or -1 with *err.
  */
 int net_take_over(struct boot_network *n, struct cli_error *err);
+/*
+ * A socket to Docker's name server in the caller's network namespace, where the container's
+ * resolv.conf names it; else -1.
+ */
+int net_docker_dns(const struct boot_config *c);
 /* --pcap's file, emptied. 0, or -1 with *err. */
 int net_open_pcap(const char *path, int *out_fd, struct cli_error *err);

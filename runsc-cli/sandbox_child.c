@@ -147,6 +147,8 @@ static void take_network(struct sandbox *s, int error_fd)
             (void)!write(error_fd, err.message, strlen(err.message));
             _exit(1);
         }
+        s->net.dns_fd = net_docker_dns(&s->config);
+        s->net.has_dns = s->net.dns_fd >= 0;
     }
     if (s->net.link_count || s->network == NETWORK_NAMESPACE)
         s->config.network = &s->net;

@@ -132,11 +132,19 @@ static void receiver(void *link)
 
 int boot_net_start(struct boot *b)
 {
+    const struct boot_network *n = b->config->network;
+
     for (uint32_t i = 0; i < b->link_count; i++) {
         int err = boot_start_thread(receiver, b->links[i]);
 
         if (err)
             return boot_fail(b, 1, "cannot start a network thread: %s", boot_error(err));
+    }
+    if (n && n->has_dns) {
+        int err = boot_dns_start(b, n->dns_fd);
+
+        if (err)
+            return boot_fail(b, 1, "cannot forward name service: %s", boot_error(err));
     }
     return 0;
 }

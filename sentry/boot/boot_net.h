@@ -12,6 +12,10 @@ struct boot;
 #define BOOT_ADDR_MAX  16U
 #define BOOT_ROUTE_MAX 64U
 
+/* Docker's name server in a container's network namespace: 127.0.0.11. */
+#define BOOT_DNS_ADDRESS 0x7f00000bU
+#define BOOT_DNS_PORT    53
+
 struct boot_ip {
     uint8_t bytes[16]; /* network order; IPv4 in the first four */
     uint8_t family;    /* AF_INET, AF_INET6; 0: none */
@@ -41,10 +45,13 @@ struct boot_network {
     uint32_t link_count;
     struct boot_route routes[BOOT_ROUTE_MAX];
     uint32_t route_count;
+    bool has_dns;
+    int dns_fd; /* has_dns: a socket connected to BOOT_DNS_ADDRESS of the host's namespace */
 };
-
 
 /* NULL config: loopback only. 0, or a status after boot_fail. */
 int boot_net_create(struct boot *b, const struct boot_network *n);
-/* One thread a link, that receives. */
+/* One thread a link, that receives, and the name server's. */
 int boot_net_start(struct boot *b);
+/* boot_dns.c: carries what the guest asks BOOT_DNS_ADDRESS over fd. */
+int boot_dns_start(struct boot *b, int fd) MUST_CHECK;

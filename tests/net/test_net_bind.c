@@ -14,7 +14,7 @@ static char buf[70000];
 
 struct want {
     const char *addr; /* "4": 0.0.0.0, "6": ::, "lo": 127.0.0.1 */
-    bool v6_only, reuse_addr, reuse_port;
+    bool v6_only, reuse_addr, reuse_port, yields;
     uint32_t uid;
 };
 
@@ -39,6 +39,7 @@ static int try_bind(struct net_stack *s, const struct want *x, uint16_t port, st
     ep->opts.reuse_addr = x->reuse_addr;
     ep->opts.reuse_port = x->reuse_port;
     ep->uid = x->uid;
+    ep->bind.yields = x->yields;
     return udp_bind(*out, &at);
 }
 
@@ -66,6 +67,8 @@ Test(net_bind, socket7_conflicts)
         {{.addr = "::1"}, {.addr = "lo"}, 0},
         {{.addr = "::1"}, {.addr = "6"}, -EADDRINUSE},
         {{.addr = "::1"}, {.addr = "4"}, 0},
+        {{.addr = "lo", .yields = true}, {.addr = "lo"}, 0},
+        {{.addr = "lo", .yields = true}, {.addr = "6"}, 0},
     };
     struct world w;
 
