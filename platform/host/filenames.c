@@ -58,7 +58,7 @@ int64_t host_statat(int dirfd, const char *name, struct host_stat *out)
 int64_t host_fstat(int fd, struct host_stat *out)
 {
     struct stat raw;
-    int64_t err = raw3(__NR_fstat, INT(fd), PTR(&raw), 0);
+    int64_t err = raw4(__NR_newfstatat, INT(fd), PTR(""), PTR(&raw), HOST_AT_EMPTY_PATH);
 
     if (err == 0)
         convert_stat(&raw, out);

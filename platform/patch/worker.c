@@ -396,6 +396,6 @@ void patch_stop(void)
     /* In the middle of a job the worker sees the helper's end of the socket close. */
     host_syscall(SYS_kill, (uint64_t)worker.helper, SIGKILL, 0, 0, 0, 0);
     pthread_join(worker.thread, NULL);
-    host_syscall(SYS_wait4, (uint64_t)worker.helper, 0, __WALL, 0, 0, 0);
+    host_syscall(SYS_waitid, P_PID, (uint64_t)worker.helper, 0, WEXITED | __WALL, 0, 0);
     worker.running = false;
 }

@@ -77,8 +77,10 @@ static int send_fd(int fd)
 static void take_back(void)
 {
     char byte;
+    struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    while (recv(ptrace_globals.socket[1], &byte, 1, MSG_DONTWAIT) >= 0)
+    while (recvmsg(ptrace_globals.socket[1], &msg, MSG_DONTWAIT) >= 0)
         ;
 }
 

@@ -135,7 +135,7 @@ static void bury(pid_t pid)
     pthread_mutex_unlock(&procs.table_lock);
     if (as)
         pthread_rwlock_wrlock(&as->life);
-    host_syscall(SYS_wait4, (uint64_t)pid, 0, __WALL, 0, 0, 0);
+    host_syscall(SYS_waitid, P_PID, (uint64_t)pid, 0, WEXITED | __WALL, 0, 0);
     if (!as)
         return;
     as->reaped = true;

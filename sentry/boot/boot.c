@@ -292,8 +292,6 @@ static int prepare_init(struct boot *b)
     if (boot_find_program(b, &b->config->init, &program, &why) < 0)
         return boot_fail(b, why.status, "%s", why.text);
     free(program);
-    if (control_create(b) < 0)
-        return boot_fail(b, 1, "cannot start the control server: out of memory");
     control_publish(b, CONTROL_CREATED, 0);
     return 0;
 }
@@ -347,6 +345,13 @@ static int confine(struct boot *b)
     return r < 0 ? boot_fail(b, 1, "cannot lock the sandbox in: %s: %s", step, boot_error(r)) : 0;
 }
 
+static int start_control(struct boot *b)
+{
+    return b->config->control_fd >= 0 && control_create(b) < 0
+               ? boot_fail(b, 1, "cannot start the control server: out of memory")
+               : 0;
+}
+
 static int start_sandbox(struct boot *b)
 {
     int status;
@@ -361,7 +366,8 @@ static int start_sandbox(struct boot *b)
         (status = boot_fs_create(b)) || (status = boot_fs_mounts(b)) ||
         (status = boot_paths_setup(b)) || (status = boot_fs_seal(b)) || (status = start_tty(b)) ||
         (status = start_threads(b)) || (status = boot_net_start(b)) ||
-        (status = boot_pcap_start(b)) || (status = boot_trace_start(b)) || (status = lock_in(b)))
+        (status = boot_pcap_start(b)) || (status = boot_trace_start(b)) ||
+        (status = start_control(b)) || (status = lock_in(b)))
         return status;
     return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }

@@ -98,6 +98,8 @@ int boot_start_process(struct boot *b, const struct boot_process *p, struct tty 
 char *boot_stats_text(struct boot *b, enum control_figures format, size_t *out_size) MUST_CHECK;
 void boot_stats_end(struct boot *b);
 
+/* send(2) without SIGPIPE: what was sent, or -1 and errno. */
+int64_t boot_send(int fd, const void *data, size_t size);
 /* control.c: the server. control_create before, control_started once the CLI has committed. */
 int control_create(struct boot *b) MUST_CHECK;
 int control_serve(struct boot *b) MUST_CHECK;

@@ -49,7 +49,7 @@ static bool write_all(struct trace_session *s, const void *data, size_t size)
     const char *p = data;
 
     while (size > 0) {
-        ssize_t n = s->reader ? send(s->fd, p, size, MSG_NOSIGNAL) : write(s->fd, p, size);
+        ssize_t n = s->reader ? boot_send(s->fd, p, size) : write(s->fd, p, size);
 
         if (n < 0 && (errno == EINTR ||
                       (errno == EAGAIN && s->reader && load_acquire(&s->state) == SESSION_RUNS)))
