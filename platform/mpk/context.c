@@ -96,23 +96,43 @@ void mpk_ctx_free(struct platform_ctx *ctx)
     slab_free(&platform_ctx_slab, ctx);
 }
 
-/* In ctx's process. */
+/* The host thread of one made by clone_here, by the thread that made it: ctx may be gone then. */
+static int make_thread(struct platform_ctx *ctx)
+{
+    int64_t tid;
+
+    ctx->threadless = false;
+    tid = mpk_clone(THREAD_FLAGS, (char *)ctx->stack->base + KERNEL_STACK_SIZE, ctx,
+                    mpk_ctx_thread_main);
+    if (tid >= 0)
+        return 0;
+    ctx->threadless = true;
+    return (int)tid;
+}
+
+/* In ctx's process. The thread comes when there is something to do for it: mostly its start. */
 static int clone_here(struct platform_ctx *ctx, struct platform_ctx **out)
 {
     struct platform_ctx *new = mpk_ctx_new(ctx->as);
-    int64_t tid;
 
     if (!new)
         return -ENOMEM;
-    tid = mpk_clone(THREAD_FLAGS, (char *)new->stack->base + KERNEL_STACK_SIZE, new,
-                    mpk_ctx_thread_main);
-    if (tid < 0) {
-        mpk_ctx_free(new);
-        return (int)tid;
-    }
-    new->tid = (int32_t)tid;
+    new->threadless = true;
     *out = new;
     return 0;
+}
+
+/* The same for a thread of another process, which could not make the thread. */
+static int clone_for_other(struct platform_ctx *ctx, struct platform_ctx **out)
+{
+    int err = clone_here(ctx, out);
+
+    if (!err) {
+        err = make_thread(*out);
+        if (err)
+            mpk_ctx_free(*out);
+    }
+    return err;
 }
 
 int mpk_ctx_clone(struct platform_ctx *ctx, struct platform_ctx **out)
@@ -187,7 +207,7 @@ static int64_t serve(struct platform_ctx *ctx, uint32_t command)
     case COMMAND_FORK:
         return mpk_as_fork(ctx, (struct platform_as **)&a[0], (struct platform_ctx **)&a[1]);
     case COMMAND_CLONE:
-        return clone_here(ctx, (struct platform_ctx **)&a[0]);
+        return clone_for_other(ctx, (struct platform_ctx **)&a[0]);
     case COMMAND_CAS:
         return mpk_cas32(ctx, a[0], (uint32_t)a[1], (uint32_t)a[2], (uint32_t *)&a[3]);
     case COMMAND_FPU_SAVE:
@@ -245,6 +265,12 @@ int64_t mpk_ctx_command(struct platform_ctx *ctx, enum command command)
     __atomic_store_n(&ctx->done, 0, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&ctx->as->dead, __ATOMIC_SEQ_CST))
         return -ESRCH;
+    if (unlikely(ctx->threadless)) {
+        int err = make_thread(ctx);
+
+        if (err)
+            return err;
+    }
     send(ctx, command);
     while (!load_acquire(&ctx->done))
         (void)host_futex_wait(&ctx->done, 0, UINT64_MAX);
@@ -254,6 +280,7 @@ int64_t mpk_ctx_command(struct platform_ctx *ctx, enum command command)
 int mpk_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg)
 {
     bool dead;
+    int err;
 
     mutex_lock(&ctx->as->lock);
     dead = ctx->as->dead;
@@ -263,8 +290,19 @@ int mpk_ctx_start(struct platform_ctx *ctx, void (*entry)(void *arg), void *arg)
         return -ESRCH;
     ctx->args[0] = PTR(entry);
     ctx->args[1] = PTR(arg);
-    send(ctx, COMMAND_START);
-    return 0;
+    if (!ctx->threadless) {
+        send(ctx, COMMAND_START);
+        return 0;
+    }
+    store_release(&ctx->command, COMMAND_START); /* there before the thread looks */
+    err = make_thread(ctx);
+    if (err) {
+        ctx->command = COMMAND_NONE;
+        mutex_lock(&ctx->as->lock);
+        ctx->started = false;
+        mutex_unlock(&ctx->as->lock);
+    }
+    return err;
 }
 
 void mpk_ctx_discard(struct platform_ctx *ctx)
@@ -275,6 +313,7 @@ void mpk_ctx_discard(struct platform_ctx *ctx)
     /* The lock keeps the process's end from being taken for one in the midst of the kernel. */
     mutex_lock(&as->lock);
     dead = as->dead;
+    dead |= ctx->threadless;
     if (!dead)
         send(ctx, COMMAND_EXIT);
     mutex_unlock(&as->lock);

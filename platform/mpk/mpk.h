@@ -182,6 +182,7 @@ struct platform_ctx {
     uint32_t slot;
     int32_t tid;
     bool leader;  /* its thread begins a process */
+    bool threadless; /* it has no host thread yet; its maker's */
     bool started; /* under as.lock for the reaper */
     uint32_t cpu; /* last known */
 
