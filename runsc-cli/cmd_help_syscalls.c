@@ -1,30 +1,13 @@
 /*
- * runsc help syscalls: the system call table as text, JSON or CSV, straight from table.def. Takes
- * no locks.
+ * runsc help syscalls: the system call table as text, JSON or CSV. Takes no locks.
  */
 #include "runsc-cli/cli.h"
 
 #include "runsc-cli/json.h"
+#include "runsc-cli/syscall_rows.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum level { LEVEL_FULL, LEVEL_PARTIAL, LEVEL_MISSING, LEVELS };
-
-static const char *const level_names[] = {"full", "partial", "missing"};
-
-static const struct {
-    int nr;
-    const char *name;
-    enum level level;
-    const char *error, *note; /* error: what a missing one answers, else NULL */
-} rows[] = {
-#define FULL                                    LEVEL_FULL
-#define PARTIAL                                 LEVEL_PARTIAL
-#define ROW(nr, name, level, flags, args, note) {nr, #name, level, NULL, note},
-#define NONE(nr, name, error, why)              {nr, #name, LEVEL_MISSING, #error, why},
-#include "syscalls/table.def"
-};
 
 struct syscalls_options {
     const char *format;
@@ -36,28 +19,30 @@ static const struct opt syscalls_opts[] = {
     {0},
 };
 
-static void count_levels(unsigned counts[LEVELS])
+static void count_levels(unsigned counts[SYSCALL_LEVELS])
 {
-    memset(counts, 0, LEVELS * sizeof(*counts));
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-        counts[rows[i].level]++;
+    memset(counts, 0, SYSCALL_LEVELS * sizeof(*counts));
+    for (size_t i = 0; i < syscall_row_count; i++)
+        counts[syscall_rows[i].level]++;
 }
 
 static int print_table(void)
 {
-    unsigned counts[LEVELS];
+    unsigned counts[SYSCALL_LEVELS];
 
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    for (size_t i = 0; i < syscall_row_count; i++) {
         char level[32];
 
-        snprintf(level, sizeof(level), "%s%s%s%s", level_names[rows[i].level],
-                 rows[i].error ? " (" : "", rows[i].error ? rows[i].error : "",
-                 rows[i].error ? ")" : "");
-        printf("%4d  %-24s %-18s %s\n", rows[i].nr, rows[i].name, level, rows[i].note);
+        snprintf(level, sizeof(level), "%s%s%s%s", syscall_level_names[syscall_rows[i].level],
+                 syscall_rows[i].error ? " (" : "",
+                 syscall_rows[i].error ? syscall_rows[i].error : "",
+                 syscall_rows[i].error ? ")" : "");
+        printf("%4d  %-24s %-18s %s\n", syscall_rows[i].nr, syscall_rows[i].name, level,
+               syscall_rows[i].note);
     }
     count_levels(counts);
-    printf("%zu calls: %u full, %u partial, %u missing\n", ARRAY_SIZE(rows), counts[LEVEL_FULL],
-           counts[LEVEL_PARTIAL], counts[LEVEL_MISSING]);
+    printf("%zu calls: %u full, %u partial, %u missing\n", syscall_row_count, counts[SYSCALL_FULL],
+           counts[SYSCALL_PARTIAL], counts[SYSCALL_MISSING]);
     return 0;
 }
 
@@ -65,25 +50,25 @@ static int print_json(struct cli_error *err)
 {
     json_object *top = json_object_new_object(), *calls = json_object_new_array(),
                 *sums = json_object_new_object();
-    unsigned counts[LEVELS];
+    unsigned counts[SYSCALL_LEVELS];
 
     if (!top || !calls || !sums)
         return fail(err, 1, "out of memory");
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    for (size_t i = 0; i < syscall_row_count; i++) {
         json_object *row = json_object_new_object();
 
-        json_add_int(row, "number", rows[i].nr);
-        json_add_string(row, "name", rows[i].name);
-        json_add_string(row, "level", level_names[rows[i].level]);
-        if (rows[i].error)
-            json_add_string(row, "error", rows[i].error);
-        json_add_string(row, "note", rows[i].note);
+        json_add_int(row, "number", syscall_rows[i].nr);
+        json_add_string(row, "name", syscall_rows[i].name);
+        json_add_string(row, "level", syscall_level_names[syscall_rows[i].level]);
+        if (syscall_rows[i].error)
+            json_add_string(row, "error", syscall_rows[i].error);
+        json_add_string(row, "note", syscall_rows[i].note);
         json_object_array_add(calls, row);
     }
     count_levels(counts);
-    for (int l = 0; l < LEVELS; l++)
-        json_add_int(sums, level_names[l], counts[l]);
-    json_add_int(sums, "all", ARRAY_SIZE(rows));
+    for (int l = 0; l < SYSCALL_LEVELS; l++)
+        json_add_int(sums, syscall_level_names[l], counts[l]);
+    json_add_int(sums, "all", syscall_row_count);
     json_object_object_add(top, "calls", calls);
     json_object_object_add(top, "counts", sums);
     json_print(top);
@@ -107,10 +92,11 @@ static void print_quoted(const char *s)
 static int print_csv(void)
 {
     puts("number,name,level,error,note");
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        printf("%d,%s,%s,%s,", rows[i].nr, rows[i].name, level_names[rows[i].level],
-               rows[i].error ? rows[i].error : "");
-        print_quoted(rows[i].note);
+    for (size_t i = 0; i < syscall_row_count; i++) {
+        printf("%d,%s,%s,%s,", syscall_rows[i].nr, syscall_rows[i].name,
+               syscall_level_names[syscall_rows[i].level],
+               syscall_rows[i].error ? syscall_rows[i].error : "");
+        print_quoted(syscall_rows[i].note);
         putchar('\n');
     }
     return 0;

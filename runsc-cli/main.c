@@ -89,6 +89,7 @@ const struct command commands[] = {
     COMMAND(trace, "ID", 512, 1, 1, 1, "print a container's system calls from now on"),
     {"export-metrics", "ID", "print the same as Prometheus reads it", NULL, 0, 1, 1, 1,
      cmd_export_metrics},
+    COMMAND(check, "PROGRAM", 512, 1, 1, 2, "tell what system calls a program can make"),
     COMMAND(gdbserver, "ID PID", 512, 2, 2, 1, "let gdb debug a process of a container"),
     COMMAND(compat, "[--] TEST...", 512, 0, -1, 2,
             "run test programs on platforms, compare and report"),

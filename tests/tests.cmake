@@ -52,7 +52,7 @@ if(NOT CVISOR_SANITIZE)
   lint_test(no-mutable-globals tests/lint/no-mutable-globals.sh ${KERNEL_OBJECT})
 endif()
 
-foreach(part abi oci debug apps escape fuzz conformance net compat)
+foreach(part abi oci debug apps escape fuzz conformance net compat check)
   include(tests/${part}/tests.cmake OPTIONAL)
 endforeach()
 include(tests/platform/platform.cmake)

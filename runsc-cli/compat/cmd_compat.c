@@ -66,7 +66,7 @@ static int writer_of(const char *format)
 
 static int set_platforms(struct compat *c, const char *list, struct cli_error *err)
 {
-    static const char *const all[COMPAT_PLATFORMS] = {"systrap", "notify", "ptrace", "mpk"};
+    static const char *const all[] = {"systrap", "notify", "ptrace", "mpk", "auto"};
     char *copy = copy_string(strcmp(list, "all") == 0 ? "systrap,notify,ptrace,mpk" : list),
          *rest = copy, *word;
 
@@ -80,8 +80,8 @@ static int set_platforms(struct compat *c, const char *list, struct cli_error *e
                 return fail(err, 2, "platform %s is given twice", word);
         }
         if (!found)
-            return fail(err, 2, "unknown platform %s (there are systrap, notify, ptrace, mpk)",
-                        word);
+            return fail(err, 2,
+                        "unknown platform %s (there are systrap, notify, ptrace, mpk, auto)", word);
         c->platforms[c->platform_count++] = found;
     }
     free(copy);

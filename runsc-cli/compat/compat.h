@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define COMPAT_PLATFORMS 4
+#define COMPAT_PLATFORMS 5
 #define COMPAT_TARGETS   (1 + COMPAT_PLATFORMS) /* the first is native */
 #define COMPAT_NATIVE    0
 

@@ -14,7 +14,7 @@
 
 static bool is_platform(const char *s)
 {
-    static const char *const names[] = {"systrap", "notify", "ptrace", "mpk", "*"};
+    static const char *const names[] = {"systrap", "notify", "ptrace", "mpk", "auto", "*"};
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (strcmp(s, names[i]) == 0)

@@ -27,4 +27,13 @@ if(CVISOR_SANITIZE MATCHES address AND CMAKE_C_COMPILER_ID MATCHES Clang)
     add_test(NAME fuzz.${target} COMMAND fuzz_${target} -max_total_time=30 -max_len=4096)
     set_tests_properties(fuzz.${target} PROPERTIES LABELS fuzz TIMEOUT 120)
   endforeach()
+  # ELF files for runsc check: a corpus of small programs helps.
+  add_executable(fuzz_elf_check tests/fuzz/elf_check.c runsc-cli/check/elf_file.c runsc-cli/check/elf_tables.c
+    runsc-cli/check/elf_functions.c runsc-cli/check/code.c runsc-cli/check/scan.c)
+  target_compile_definitions(fuzz_elf_check PRIVATE _GNU_SOURCE)
+  target_compile_options(fuzz_elf_check PRIVATE -fsanitize=fuzzer)
+  target_link_options(fuzz_elf_check PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(fuzz_elf_check PRIVATE capstone)
+  add_test(NAME fuzz.elf_check COMMAND fuzz_elf_check -max_total_time=30 -max_len=65536)
+  set_tests_properties(fuzz.elf_check PROPERTIES LABELS fuzz TIMEOUT 120)
 endif()
