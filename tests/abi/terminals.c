@@ -367,9 +367,9 @@ static void job_control(void)
         return;
     usleep(20000);
     type("typed\x03");
-    drain("^C echo", master);
     if (read(report[0], &c, 1) != 1)
         return;
+    drain("^C echo", master); /* the child waits for the next line: it prints nothing now */
     type("word\n");
     if (read(report[0], &c, 1) != 1)
         return;
