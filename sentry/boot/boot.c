@@ -15,11 +15,13 @@
 #include "sentry/boot/crash.h"
 #include "sentry/boot/jail/jail.h"
 #include "sentry/kernel/timer.h"
+#include "sentry/kernel/watchdog.h"
 #include "sentry/strace/strace.h"
 #include "syscalls/stats.h"
 #include "syscalls/syscalls.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -220,6 +222,14 @@ void boot_signal_init(struct boot *b, int signo)
     }
 }
 
+static void watchdog_thread(void *k)
+{
+    for (;;) {
+        (void)poll(NULL, 0, WATCHDOG_INTERVAL_MS);
+        (void)watchdog_look(k);
+    }
+}
+
 /* Signals the CLI passes on, and those the terminal sends to us both. */
 static void signal_thread(void *arg)
 {
@@ -250,6 +260,8 @@ static int start_threads(struct boot *b)
         r = boot_start_thread(host_io_thread, b->host_io);
     if (r == 0)
         r = boot_start_thread(signal_thread, b);
+    if (r == 0)
+        r = boot_start_thread(watchdog_thread, b->kernel);
     if (r < 0)
         return boot_fail(b, 1, "cannot start the kernel's threads: %s", boot_error(r));
     return 0;

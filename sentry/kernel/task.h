@@ -190,14 +190,14 @@ struct task {
     uint64_t start_ns;       /* host CLOCK_BOOTTIME */
     uint64_t syscall_nr;     /* the call being serviced, for /proc/PID/syscall and strace */
     void *fpu_scratch; /* for signal frames; NULL until needed */
-    uint64_t min_flt, voluntary_switches;
+    uint64_t min_flt, voluntary_switches, calls, watch_calls; /* calls served; the watchdog's */
     bool in_vfork;
     uint64_t trap_no, trap_err, trap_addr; /* of the last fault, for signal frames */
     uint64_t past_user_ns, past_system_ns; /* of contexts left by exec; sig_lock */
     uint32_t seccomp_mode;   /* SECCOMP_OFF ...: kernel/seccomp.h */
     struct seccomp_filter *seccomp; /* one reference, or NULL */
     uaddr_t set_child_tid;   /* CLONE_CHILD_SETTID: written by the child before it first runs */
-    uint32_t ioprio;
+    uint32_t ioprio, watch_looks; /* the last: the watchdog's */
     struct task_debug *debug; /* once it was debugged: kernel/debug.h; made once, with release */
     struct wake_note wake;
     uint32_t trace_named;    /* events.c: the trace knows its name */

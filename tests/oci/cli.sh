@@ -1,8 +1,8 @@
 #!/bin/sh
 # The command line itself: exit statuses and one-line errors of do, run and the global options. Arguments: runsc, platform.
 set -u
-runsc="$1 --network=none --platform $2"
 tmp=$(mktemp -d)
+runsc="$1 --network=none --platform $2 --root $tmp/state"
 trap 'rm -rf "$tmp"' EXIT
 passed=0
 failed=0
