@@ -229,7 +229,7 @@ int platform_copy_in(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n
 int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                       size_t *done) MUST_CHECK;
 /* First thing after a PEV_SYSCALL, once: those of the n bytes at src, from the first on, that the
- * platform read when the guest called; how many. */
+ * platform read when the guest called; how many. After n 0 all is read anew, by copy_in as well. */
 size_t platform_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
 /*
  * copy_out of the last that a call has for its guest: the bytes come at the latest before the guest

@@ -36,6 +36,8 @@ size_t systrap_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, siz
 {
     size_t size = MIN(n, (size_t)ctx->ahead.size);
 
+    if (!n)
+        ctx->ahead.size = 0;
     if (ctx->ahead.addr != src || src >= systrap.user_max || size > systrap.user_max - src)
         return 0;
     take(ctx, dst, size);

@@ -124,7 +124,12 @@ struct stub_regs {
 #define STUB_BUFFER_SIZE 4096
 #define STUB_LATE_INLINE 8
 #define STUB_AHEAD       96
-#define STUB_LOCK_SIZE   32 /* struct flock */
+/* Of the guest's structs: flock, iovec, pollfd, the kernel's sigset_t and sigaction. */
+#define STUB_LOCK_SIZE      32
+#define STUB_IOVEC_SIZE     16
+#define STUB_POLLFD_SIZE    8
+#define STUB_SIGSET_SIZE    8
+#define STUB_SIGACTION_SIZE 32
 
 /* The guest's calls exit and exit_group. */
 static inline bool stub_is_exit(uint64_t nr)

@@ -125,6 +125,7 @@ static int sleep(struct task_waiter *tw, uint64_t deadline_ns)
     struct task *t = tw->task;
 
     t->voluntary_switches++;
+    (void)platform_copy_ahead(t->us.ctx, NULL, 0, 0); /* others may change what is copied later */
     if (!tw->offers)
         return park(&t->parker, deadline_ns);
     __atomic_store_n(&t->finish, FINISH_OFFERED, __ATOMIC_SEQ_CST);

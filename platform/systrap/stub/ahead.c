@@ -1,7 +1,7 @@
 /*
  * What a call from a patched site will have the sentry read first, a path or a small struct, is
- * read into the slot before the call is posted: that saves a hand-over. Only what the kernel reads
- * once, before it could wait for anything; a bad address is left to the kernel to find.
+ * read into the slot before the call is posted: that saves a hand-over. A bad address is left to
+ * the kernel to find.
  */
 #include "platform/systrap/stub/stub.h"
 #include <linux/fcntl.h>
@@ -15,6 +15,10 @@ enum kind {
     PATH_SECOND, /* after a directory */
     LOCK,        /* fcntl */
     DATA,        /* the second argument, as many bytes as the third says */
+    VECTOR,      /* ... as many iovecs */
+    POLLED,      /* the first, as many pollfds as the second says */
+    SIGNALS,     /* the second, a set of signals */
+    ACTION,      /* ... what to do at a signal */
 };
 
 static const uint8_t kinds[] = {
@@ -36,6 +40,8 @@ static const uint8_t kinds[] = {
     [__NR_mkdirat] = PATH_SECOND,
     [__NR_fcntl] = LOCK,
     [__NR_pwrite64] = DATA,
+    [__NR_write] = DATA,            [__NR_readv] = VECTOR,           [__NR_writev] = VECTOR,
+    [__NR_poll] = POLLED,           [__NR_rt_sigprocmask] = SIGNALS, [__NR_rt_sigaction] = ACTION,
 };
 
 /* As many bytes of a path as come without another page. */
@@ -61,6 +67,18 @@ static uint64_t wanted(const struct stub_regs *r, uint64_t *addr)
     case DATA:
         *addr = r->rsi;
         return r->rdx <= STUB_BUFFER_SIZE ? r->rdx : 0;
+    case VECTOR:
+        *addr = r->rsi;
+        return r->rdx <= STUB_AHEAD / STUB_IOVEC_SIZE ? r->rdx * STUB_IOVEC_SIZE : 0;
+    case POLLED:
+        *addr = r->rdi;
+        return r->rsi <= STUB_AHEAD / STUB_POLLFD_SIZE ? r->rsi * STUB_POLLFD_SIZE : 0;
+    case SIGNALS:
+        *addr = r->rsi;
+        return r->rsi ? STUB_SIGSET_SIZE : 0;
+    case ACTION:
+        *addr = r->rsi;
+        return r->rsi ? STUB_SIGACTION_SIZE : 0;
     }
     return 0;
 }
