@@ -12,6 +12,7 @@ struct lx_sock_fprog {
     uint64_t prog;
 };
 
+/* In Linux' order: a bad address is told from a right that is missing. */
 static int read_filter(struct task *t, uaddr_t p, struct seccomp_filter **out)
 {
     AUTO_KFREE struct bpf_insn *prog = NULL;
@@ -21,6 +22,8 @@ static int read_filter(struct task *t, uaddr_t p, struct seccomp_filter **out)
         return -EFAULT;
     if (!fprog.count || fprog.count > BPF_INSNS_MAX)
         return -EINVAL;
+    if (!t->cred->no_new_privs && !task_capable(t, LX_CAP_SYS_ADMIN))
+        return -EACCES;
     prog = kmalloc(fprog.count * sizeof(*prog));
     if (!prog)
         return -ENOMEM;
@@ -38,8 +41,6 @@ static int64_t set_filter(struct task *t, uint32_t flags, uaddr_t p)
      * a kernel without speculation controls does. */
     if (flags & ~(uint32_t)(FLAG_TSYNC | FLAG_LOG | FLAG_SPEC_ALLOW | FLAG_TSYNC_ESRCH))
         return -EINVAL;
-    if (!t->cred->no_new_privs && !task_capable(t, LX_CAP_SYS_ADMIN))
-        return -EACCES;
     if (t->seccomp_mode == SECCOMP_STRICT)
         return -EINVAL;
     r = read_filter(t, p, &f);

@@ -63,8 +63,14 @@ int64_t sys_socketpair(struct task *t, const struct syscall_args *a)
 
     if (flags & ~(uint32_t)(LX_SOCK_CLOEXEC | LX_SOCK_NONBLOCK))
         return -EINVAL;
-    if (ARG_INT(0) != LX_AF_UNIX)
-        return ARG_INT(0) == LX_AF_INET || ARG_INT(0) == LX_AF_INET6 ? -EOPNOTSUPP : -EAFNOSUPPORT;
+    if (ARG_INT(0) != LX_AF_UNIX) { /* one that could be made has no pairs */
+        err = make_socket(t, ARG_INT(0), ARG_INT(1) & TYPE_MASK, ARG_INT(2), &pair[0]);
+        if (err)
+            return err;
+        sock_ops_of(pair[0])->close(pair[0]);
+        sock_put(pair[0]);
+        return -EOPNOTSUPP;
+    }
     if (ARG_INT(2) && ARG_INT(2) != LX_AF_UNIX)
         return -EPROTONOSUPPORT;
     err = unix_socketpair(t, ARG_INT(1) & TYPE_MASK, pair);

@@ -85,6 +85,7 @@ int64_t sys_fadvise64(struct task *t, const struct syscall_args *a)
 int64_t sys_sync_file_range(struct task *t, const struct syscall_args *a)
 {
     AUTO_FILE f = task_file(t, ARG_INT(0));
+    uint32_t type;
     int64_t end;
 
     if (!f)
@@ -92,7 +93,8 @@ int64_t sys_sync_file_range(struct task *t, const struct syscall_args *a)
     if (ARG_U32(3) & ~7U || ARG_I64(1) < 0 || ARG_I64(2) < 0 ||
         __builtin_add_overflow(ARG_I64(1), ARG_I64(2), &end))
         return -EINVAL;
-    if (!(f->mode & FMODE_SEEK))
+    type = f->inode ? f->inode->mode & LX_S_IFMT : 0;
+    if (type != LX_S_IFREG && type != LX_S_IFDIR && type != LX_S_IFBLK)
         return -ESPIPE;
     return file_ops_of(f)->fsync ? file_ops_of(f)->fsync(f, true) : 0;
 }

@@ -334,8 +334,11 @@ int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
     int32_t v = 0;
     int err = 0;
 
-    if (level == LX_SOL_IPV6 && sk->family != LX_AF_INET6)
-        return -ENOPROTOOPT;
+    /* IPv4 tells a level it does not know from a name, IPv6 does not. */
+    if (sk->family == LX_AF_INET && level != LX_SOL_SOCKET && level != LX_SOL_IP &&
+        !(level == LX_SOL_UDP && sk->protocol == LX_IPPROTO_UDP) &&
+        !(level == LX_SOL_RAW && sk->type == LX_SOCK_RAW))
+        return -EOPNOTSUPP;
     if (level == LX_SOL_SOCKET && name == LX_SO_BINDTODEVICE)
         return inet_get_device(is, value, size);
     if (level == LX_SOL_SOCKET && name == LX_SO_COOKIE) {

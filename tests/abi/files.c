@@ -186,6 +186,11 @@ static void descriptors(void)
     SHOW(pipe(p));
     SHOW(fcntl(p[0], F_GETPIPE_SZ));
     SHOW(lseek(p[0], 0, SEEK_SET));
+    SHOW(sync_file_range(p[0], 0, 1, SYNC_FILE_RANGE_WRITE));
+    SHOW(sync_file_range(open("/dev/null", O_RDONLY), 0, 1, SYNC_FILE_RANGE_WAIT_AFTER));
+    SHOW(sync_file_range(open("/dev/null", O_RDONLY), 0, -1, 8));
+    SHOW(sync_file_range(open(".", O_RDONLY), 0, 1, SYNC_FILE_RANGE_WRITE));
+    SHOW(sync_file_range(fd, 0, 1, SYNC_FILE_RANGE_WRITE));
     SHOW(ioctl(0, 0x1234567, 0) == 0);
 }
 

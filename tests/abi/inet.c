@@ -69,6 +69,12 @@ static void families(void)
     SHOW_OK(socket(AF_INET, SOCK_STREAM, 300));
     SHOW_OK(socket(AF_INET, 11, 0));
     SHOW_OK(socketpair(AF_INET, SOCK_STREAM, 0, (int[2]){0, 0}));
+    SHOW_OK(socketpair(AF_INET, SOCK_STREAM, IPPROTO_UDP, (int[2]){0, 0}));
+    SHOW_OK(socketpair(AF_INET, SOCK_RAW, 0, (int[2]){0, 0}));
+    SHOW_OK(socketpair(AF_INET, 75, 0, (int[2]){0, 0}));
+    SHOW_OK(socketpair(AF_INET6, SOCK_DGRAM, IPPROTO_TCP, (int[2]){0, 0}));
+    SHOW_OK(socketpair(AF_NETLINK, SOCK_RAW, 0, (int[2]){0, 0}));
+    SHOW_OK(socketpair(999, SOCK_STREAM, 0, (int[2]){0, 0}));
 }
 
 static void naming(void)
@@ -255,6 +261,12 @@ static void options(void)
     char name[16] = "";
     socklen_t n = sizeof(name);
 
+    GET(s, 500, SO_TYPE);
+    GET(s, IPPROTO_UDP, 1);
+    GET(s, IPPROTO_IPV6, IPV6_V6ONLY);
+    GET(s, IPPROTO_IP, 500);
+    GET(u, 500, SO_TYPE);
+    GET(u, IPPROTO_TCP, TCP_NODELAY);
     GET(s, SOL_SOCKET, SO_TYPE);
     GET(s, SOL_SOCKET, SO_DOMAIN);
     GET(s, SOL_SOCKET, SO_PROTOCOL);

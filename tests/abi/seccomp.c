@@ -297,6 +297,9 @@ static void unprivileged(void)
     if (pid == 0) {
         if (setgid(1000) || setuid(1000))
             _exit(1);
+        SHOW(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, 8));
+        SHOW(set(NULL, 0, 0));
+        SHOW(set(NULL, 1, 0));
         SHOW(SET(0, ONE(SYS_getppid, SECCOMP_RET_ALLOW)));
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         SHOW(SET(0, ONE(SYS_getppid, SECCOMP_RET_ALLOW)));
