@@ -47,6 +47,20 @@ bool syscall_stats_get(struct kernel *k, uint64_t nr, struct call_count *out)
     return true;
 }
 
+/* (part << bits) / whole, for part <= whole: a bit at a time, as 128 bits need libgcc to divide. */
+static uint64_t part_of(unsigned bits, uint64_t part, uint64_t whole)
+{
+    uint64_t result = part / whole;
+
+    part %= whole;
+    while (bits--) {
+        part *= 2;
+        result = result * 2 + (part >= whole);
+        part -= part >= whole ? whole : 0;
+    }
+    return result;
+}
+
 uint64_t call_count_quantile(const struct call_count *c, unsigned permille)
 {
     uint64_t count = 0, below = 0, rank;
@@ -60,8 +74,7 @@ uint64_t call_count_quantile(const struct call_count *c, unsigned permille)
     for (i = 0; i < CALL_BUCKETS - 1 && below + c->buckets[i] < rank; i++)
         below += c->buckets[i];
     if (c->buckets[i])
-        rank = (1ULL << i) +
-               (uint64_t)((unsigned __int128)(1ULL << i) * (rank - below) / c->buckets[i]);
+        rank = (1ULL << i) + part_of(i, rank - below, c->buckets[i]);
     return MIN(rank, c->max_ns);
 }
 
