@@ -27,13 +27,14 @@ static bool never_returns(const struct strace_call *c)
     return c->row && (c->nr == NR_EXIT || c->nr == NR_EXIT_GROUP);
 }
 
-static void print_result(struct strbuf *out, const struct strace_result *r)
+static void print_result(struct strbuf *out, const struct strace_call *c,
+                         const struct strace_result *r)
 {
     strbuf_puts(out, ") = ");
     if (r->error) {
         strbuf_puts(out, "-1 ");
         strbuf_puts(out, r->error);
-    } else if (r->value > 0xffffffffLL) {
+    } else if (r->value > 0xffffffffLL || c->nr == NR_BRK) {
         strace_print_address(out, (uint64_t)r->value);
     } else {
         strbuf_dec(out, r->value);
@@ -52,7 +53,7 @@ static void print_text(struct strbuf *out, const struct strace_call *c, const st
     if (never_returns(c))
         strbuf_puts(out, ") = ?");
     else
-        print_result(out, r);
+        print_result(out, c, r);
     strbuf_puts(out, " <");
     strbuf_digits(out, r->took_ns / NS_PER_S, 1);
     strbuf_putc(out, '.');

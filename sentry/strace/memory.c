@@ -36,9 +36,11 @@ void strace_print_iovec(struct strbuf *out, struct task *t, uint64_t addr, uint6
         }
         if (i)
             strbuf_puts(out, ", ");
-        strbuf_puts(out, "{");
+        strbuf_puts(out, "{iov_base=");
         strace_print_buffer(out, t, v.base, MIN(v.size, limit));
-        strbuf_printf(out, ", %llu}", (unsigned long long)v.size);
+        strbuf_puts(out, ", iov_len=");
+        strbuf_digits(out, v.size, 1);
+        strbuf_putc(out, '}');
         limit -= MIN(v.size, limit);
     }
     if (count > SHOWN_IOVECS)
@@ -228,39 +230,14 @@ static void show_outsockaddr(const struct shown *s)
         strace_print_sockaddr(s->out, s->t, s->addr, n);
 }
 
-/* As struct msghdr. */
-struct message {
-    uint64_t name;
-    uint32_t name_size, pad;
-    uint64_t iov, iov_count, control, control_size;
-    uint32_t flags, pad2;
-};
-
-static void show_message(const struct shown *s, uint64_t limit)
-{
-    struct message m;
-
-    if (!s->addr || copy_in_obj(&s->t->us, &m, uaddr(s->addr))) {
-        strace_print_address(s->out, s->addr);
-        return;
-    }
-    strbuf_puts(s->out, "{name=");
-    strace_print_sockaddr(s->out, s->t, m.name, m.name_size);
-    strbuf_puts(s->out, ", iov=");
-    strace_print_iovec(s->out, s->t, m.iov, m.iov_count, limit);
-    strbuf_printf(s->out, ", controllen=%llu, flags=", (unsigned long long)m.control_size);
-    strace_print_set(s->out, strace_find_set("msg", 3), m.flags);
-    strbuf_putc(s->out, '}');
-}
-
 static void show_msgin(const struct shown *s)
 {
-    show_message(s, UINT64_MAX);
+    strace_print_message(s->out, s->t, s->addr, UINT64_MAX);
 }
 
 static void show_msgout(const struct shown *s)
 {
-    show_message(s, (uint64_t)s->result);
+    strace_print_message(s->out, s->t, s->addr, (uint64_t)s->result);
 }
 
 /* struct mmsghdr: a message and how much of it went. */
@@ -272,16 +249,48 @@ static void show_mmsg(const struct shown *s)
 
     strbuf_putc(s->out, '[');
     for (uint64_t i = 0; i < count && i < SHOWN_EVENTS; i++) {
-        struct shown one = *s;
+        uint64_t at = s->addr + i * MMSG_SIZE;
         uint32_t n = 0;
 
-        one.addr += i * MMSG_SIZE;
-        if (copy_in_obj(&s->t->us, &n, uaddr(one.addr + sizeof(struct message))))
+        if (copy_in_obj(&s->t->us, &n, uaddr(at + STRACE_MESSAGE_SIZE)))
             break;
-        strbuf_puts(s->out, i ? ", " : "");
-        show_message(&one, n);
+        strbuf_puts(s->out, i ? ", {msg_hdr=" : "{msg_hdr=");
+        strace_print_message(s->out, s->t, at, n);
+        strbuf_printf(s->out, ", msg_len=%u}", n);
     }
     strbuf_puts(s->out, count > SHOWN_EVENTS ? ", ...]" : "]");
+}
+
+/* size: where its length was put. */
+static void show_outlen(const struct shown *s)
+{
+    uint32_t n;
+
+    if (!s->size || copy_in_obj(&s->t->us, &n, uaddr(s->size)))
+        strace_print_address(s->out, s->addr);
+    else
+        strace_print_buffer(s->out, s->t, s->addr, n);
+}
+
+/* readv's of another process: addresses and sizes only. */
+static void show_remote(const struct shown *s)
+{
+    struct lx_iovec v;
+
+    strbuf_putc(s->out, '[');
+    for (uint64_t i = 0; i < s->size && i < SHOWN_IOVECS; i++) {
+        if (copy_in_obj(&s->t->us, &v, uaddr(s->addr + i * sizeof(v))))
+            break;
+        strbuf_puts(s->out, i ? ", {iov_base=" : "{iov_base=");
+        strace_print_address(s->out, v.base);
+        strbuf_printf(s->out, ", iov_len=%llu}", (unsigned long long)v.size);
+    }
+    strbuf_puts(s->out, s->size > SHOWN_IOVECS ? ", ...]" : "]");
+}
+
+static void show_waitv(const struct shown *s)
+{
+    show_array(s, "futex_waitv", (uint32_t)s->size, 24);
 }
 
 /* Entries of a directory, as linux_dirent and linux_dirent64 have their length at the same place.
@@ -332,6 +341,11 @@ static const struct {
     {"outints", show_ints, true},
     {"sigset", show_sigset, false},
     {"outsigset", show_sigset, true},
+    {"outstr", show_string, true},
+    {"outlen", show_outlen, true},
+    {"remote", show_remote, false},
+    {"waitv", show_waitv, false},
+    {"netout", show_out, true},
     {"fdset", show_fdset, false},
     {"pollfds", show_pollfds, true},
     {"outevents", show_events, true},
@@ -357,6 +371,11 @@ static int find_kind(const struct strace_kind *k)
             return (int)i;
     }
     return -1;
+}
+
+bool strace_kind_is_memory(const struct strace_kind *k)
+{
+    return find_kind(k) >= 0;
 }
 
 bool strace_kind_is_out(const struct strace_kind *k)

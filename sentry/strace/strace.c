@@ -38,14 +38,16 @@ static uint64_t other_arg(const struct strace_call *c, const struct strace_kind 
     return n < STRACE_MAX_ARGS ? c->args[n] : 0;
 }
 
-static void print_signal(struct strbuf *out, int32_t signo)
+void strace_print_signal(struct strbuf *out, int32_t signo)
 {
     const char *name = strace_signal_name(signo);
 
     if (name)
         strbuf_puts(out, name);
+    else if (signo >= 32 && signo <= 64)
+        strbuf_printf(out, signo == 32 ? "SIGRTMIN" : "SIGRT_%d", signo - 32);
     else
-        strbuf_printf(out, "%d", signo);
+        strbuf_dec(out, signo);
 }
 
 static bool print_number(struct strbuf *out, const struct strace_kind *k, uint64_t v)
@@ -63,13 +65,30 @@ static bool print_number(struct strbuf *out, const struct strace_kind *k, uint64
     else if (strace_kind_is(k, "dirfd"))
         strbuf_printf(out, (int32_t)v == LX_AT_FDCWD ? "AT_FDCWD" : "%d", (int32_t)v);
     else if (strace_kind_is(k, "signo"))
-        print_signal(out, (int32_t)v);
+        strace_print_signal(out, (int32_t)v);
     else if (strace_kind_is(k, "clock"))
         strace_print_set(out, strace_find_set("clockid", 7), v);
     else if (strace_kind_is(k, "raw"))
         strbuf_printf(out, "0x%llx", (unsigned long long)v);
     else
         return false;
+    return true;
+}
+
+/* What goes to or comes from a netlink socket that is named in the call; else bytes. */
+static bool print_netlink(struct strace_call *c, struct task *t, const struct strace_kind *k,
+                          uint64_t v, int64_t result)
+{
+    bool out = strace_kind_is(k, "netout");
+
+    if (!out && !strace_kind_is(k, "netin"))
+        return false;
+    if (out && result < 0)
+        strace_print_address(&c->line, v);
+    else if (strace_is_netlink(t, c->args[4], out ? 2 : c->args[5]))
+        strace_print_netlink(&c->line, t, v, out ? (uint64_t)result : c->args[2]);
+    else
+        strace_print_buffer(&c->line, t, v, out ? (uint64_t)result : c->args[2]);
     return true;
 }
 
@@ -85,6 +104,13 @@ static void print_arg(struct strace_call *c, struct task *t, const struct strace
             return;
         }
     }
+    if (strace_kind_is(k, "optname")) {
+        if (!strace_print_option(&c->line, c->args[1], v))
+            strbuf_dec(&c->line, (int32_t)v);
+        return;
+    }
+    if (print_netlink(c, t, k, v, result))
+        return;
     if (print_number(&c->line, k, v) ||
         strace_print_memory(&c->line, t, k, v, other_arg(c, k), result))
         return;
@@ -100,7 +126,14 @@ static void print_args(struct strace_call *c, struct task *t, bool after, int64_
     while (*c->rest && c->next < STRACE_MAX_ARGS) {
         const char *next;
         struct strace_kind k = strace_kind_parse(c->rest, &next);
+        const char *kinds = strace_request_kinds(&k, c->args);
 
+        if (kinds) {
+            c->rest = kinds;
+            continue;
+        }
+        if (strace_kind_is(&k, "setopt") || strace_kind_is(&k, "getopt"))
+            strace_resolve_option(&k, c->args);
         if (!after && strace_kind_is_out(&k))
             return;
         if (c->next)

@@ -20,6 +20,7 @@ bool strace_wanted(const struct strace_options *o, struct task *t, uint64_t nr,
 
 /* Calls that lines and events know by number. */
 enum {
+    NR_BRK = 12,
     NR_CLONE = 56,
     NR_FORK = 57,
     NR_VFORK = 58,
@@ -66,17 +67,40 @@ struct strace_set {
     const struct strace_name *enums, *bits; /* each ended by a NULL name, or NULL */
 };
 
-/* names.c */
+/* names.c, names_more.c */
+extern const struct strace_set strace_more_sets[]; /* ended by a NULL name */
 const struct strace_set *strace_find_set(const char *name, size_t size);
 void strace_print_set(struct strbuf *out, const struct strace_set *set, uint64_t value);
 /* "ENOENT", or NULL. */
 const char *strace_errno_name(int err);
 const char *strace_signal_name(int signo);
 
+void strace_print_signal(struct strbuf *out, int32_t signo); /* by name or number */
+
 /* structs.c. A structure by name at addr; its main fields, or the address when it can't be read. */
 void strace_print_struct(struct strbuf *out, struct task *t, const char *name, size_t size,
                          uint64_t addr);
+size_t strace_layout_size(const char *name);
+
+/* sockets.c. limit: bytes that hold data. */
 void strace_print_sockaddr(struct strbuf *out, struct task *t, uint64_t addr, uint64_t size);
+void strace_print_sockaddr_at(struct strbuf *out, const unsigned char *a, size_t n); /* n >= 2 */
+void strace_print_ipv4(struct strbuf *out, const unsigned char *a);
+void strace_print_ipv6(struct strbuf *out, const unsigned char *a);
+void strace_print_message(struct strbuf *out, struct task *t, uint64_t addr, uint64_t limit);
+#define STRACE_MESSAGE_SIZE 56 /* of a struct msghdr */
+bool strace_is_netlink(struct task *t, uint64_t addr, uint64_t size);
+void strace_print_netlink(struct strbuf *out, struct task *t, uint64_t addr, uint64_t limit);
+
+/*
+ * variants.c. The kinds of the arguments that a request says, "" being none; NULL: k is no such
+ * kind.
+ */
+const char *strace_request_kinds(const struct strace_kind *k, const uint64_t args[6]);
+/* k ("setopt" or "getopt") becomes the kind of a socket option's value. */
+void strace_resolve_option(struct strace_kind *k, const uint64_t args[6]);
+/* An option's name; false: unknown. */
+bool strace_print_option(struct strbuf *out, uint64_t level, uint64_t value);
 
 /* line.c: a finished call in a sink's format. size: of what is at line; 0: it did not fit. */
 #define STRACE_LINE_MAX (2 * STRACE_TEXT_MAX + 1536) /* every character escaped, and the rest */
@@ -110,6 +134,7 @@ void strace_print_address(struct strbuf *out, uint64_t addr); /* NULL or in hexa
  */
 bool strace_print_memory(struct strbuf *out, struct task *t, const struct strace_kind *k,
                          uint64_t addr, uint64_t size, int64_t result);
+bool strace_kind_is_memory(const struct strace_kind *k);
 /* Does it show what the call wrote? */
 bool strace_kind_is_out(const struct strace_kind *k);
 void strace_print_sigset(struct strbuf *out, lx_sigset_t set);

@@ -1,181 +1,143 @@
-/* Structures the guest passes, by a table of their main fields. Socket addresses apart. No locks.
+/*
+ * Structures the guest passes, by the layouts of layouts.c, in strace(1)'s wording; siginfo apart,
+ * whose fields depend on its signal. Socket addresses are in sockets.c. No locks.
  */
 #include "sentry/abi/errno.h"
-#include "sentry/abi/socket.h"
+#include "sentry/strace/layouts.h"
 #include "sentry/strace/strace_int.h"
-
-/* kind: d signed, u unsigned, x hex, o octal, s text, or one of named_sets. */
-struct field {
-    const char *name;
-    uint16_t offset;
-    uint8_t size;
-    char kind;
-};
-
-struct layout {
-    const char *name;
-    uint16_t size;
-    struct field fields[8]; /* ended by a NULL name when fewer */
-};
-
-#define STRUCT_MAX 256
-
-static const struct layout layouts[] = {
-    {"timespec", 16, {{"tv_sec", 0, 8, 'd'}, {"tv_nsec", 8, 8, 'd'}}},
-    {"timeval", 16, {{"tv_sec", 0, 8, 'd'}, {"tv_usec", 8, 8, 'd'}}},
-    {"timezone", 8, {{"tz_minuteswest", 0, 4, 'd'}, {"tz_dsttime", 4, 4, 'd'}}},
-    {"itimerspec",
-     32,
-     {{"interval.sec", 0, 8, 'd'},
-      {"interval.nsec", 8, 8, 'd'},
-      {"value.sec", 16, 8, 'd'},
-      {"value.nsec", 24, 8, 'd'}}},
-    {"itimerval",
-     32,
-     {{"interval.sec", 0, 8, 'd'},
-      {"interval.usec", 8, 8, 'd'},
-      {"value.sec", 16, 8, 'd'},
-      {"value.usec", 24, 8, 'd'}}},
-    {"stat",
-     144,
-     {{"st_mode", 24, 4, 'o'},
-      {"st_size", 48, 8, 'd'},
-      {"st_ino", 8, 8, 'u'},
-      {"st_uid", 28, 4, 'u'},
-      {"st_rdev", 40, 8, 'x'}}},
-    {"statx", 256, {{"stx_mask", 0, 4, 'x'}, {"stx_mode", 28, 2, 'o'}, {"stx_size", 40, 8, 'u'}}},
-    {"statfs",
-     120,
-     {{"f_type", 0, 8, 'x'},
-      {"f_bsize", 8, 8, 'u'},
-      {"f_blocks", 16, 8, 'u'},
-      {"f_bfree", 24, 8, 'u'}}},
-    {"fdpair", 8, {{"0", 0, 4, 'd'}, {"1", 4, 4, 'd'}}},
-    {"rlimit", 16, {{"rlim_cur", 0, 8, 'u'}, {"rlim_max", 8, 8, 'u'}}},
-    {"rusage",
-     144,
-     {{"utime.sec", 0, 8, 'd'},
-      {"utime.usec", 8, 8, 'd'},
-      {"stime.sec", 16, 8, 'd'},
-      {"stime.usec", 24, 8, 'd'},
-      {"maxrss", 32, 8, 'd'}}},
-    {"sigaction",
-     32,
-     {{"sa_handler", 0, 8, 'x'}, {"sa_flags", 8, 8, 'A'}, {"sa_mask", 24, 8, 'M'}}},
-    {"sigaltstack", 24, {{"ss_sp", 0, 8, 'x'}, {"ss_flags", 8, 4, 'x'}, {"ss_size", 16, 8, 'u'}}},
-    {"siginfo",
-     128,
-     {{"si_signo", 0, 4, 'd'},
-      {"si_code", 8, 4, 'd'},
-      {"si_pid", 16, 4, 'd'},
-      {"si_uid", 20, 4, 'u'}}},
-    {"epoll_event", 12, {{"events", 0, 4, 'E'}, {"data", 4, 8, 'x'}}},
-    {"pollfd", 8, {{"fd", 0, 4, 'd'}, {"events", 4, 2, 'P'}, {"revents", 6, 2, 'P'}}},
-    {"open_how", 24, {{"flags", 0, 8, 'O'}, {"mode", 8, 8, 'o'}, {"resolve", 16, 8, 'x'}}},
-    {"clone_args",
-     64,
-     {{"flags", 0, 8, 'C'},
-      {"pidfd", 8, 8, 'x'},
-      {"child_tid", 16, 8, 'x'},
-      {"exit_signal", 32, 8, 'd'},
-      {"stack", 40, 8, 'x'},
-      {"stack_size", 48, 8, 'x'},
-      {"tls", 56, 8, 'x'}}},
-    {"flock",
-     32,
-     {{"l_type", 0, 2, 'd'},
-      {"l_whence", 2, 2, 'd'},
-      {"l_start", 8, 8, 'd'},
-      {"l_len", 16, 8, 'd'},
-      {"l_pid", 24, 4, 'd'}}},
-    {"int", 4, {{"", 0, 4, 'd'}}},
-    {"long", 8, {{"", 0, 8, 'd'}}},
-    {"wait_status", 4, {{"", 0, 4, 'W'}}},
-    {"tms",
-     32,
-     {{"utime", 0, 8, 'd'}, {"stime", 8, 8, 'd'}, {"cutime", 16, 8, 'd'}, {"cstime", 24, 8, 'd'}}},
-    {"utimbuf", 16, {{"actime", 0, 8, 'd'}, {"modtime", 8, 8, 'd'}}},
-    {"sysinfo",
-     112,
-     {{"uptime", 0, 8, 'd'},
-      {"totalram", 32, 8, 'u'},
-      {"freeram", 40, 8, 'u'},
-      {"procs", 80, 2, 'u'}}},
-    {"sigevent",
-     64,
-     {{"value", 0, 8, 'x'}, {"signo", 8, 4, 'd'}, {"notify", 12, 4, 'd'}, {"tid", 16, 4, 'd'}}},
-    {"cap_header", 8, {{"version", 0, 4, 'x'}, {"pid", 4, 4, 'd'}}},
-    {"cap_data",
-     24,
-     {{"effective", 0, 4, 'x'}, {"permitted", 4, 4, 'x'}, {"inheritable", 8, 4, 'x'}}},
-    {"sched_param", 4, {{"priority", 0, 4, 'd'}}},
-    {"sched_attr",
-     48,
-     {{"policy", 4, 4, 'u'}, {"flags", 8, 8, 'x'}, {"nice", 16, 4, 'd'}, {"priority", 20, 4, 'u'}}},
-    {"utsname",
-     256,
-     {{"sysname", 0, 65, 's'}, {"nodename", 65, 65, 's'}, {"release", 130, 65, 's'}}},
-};
-
-static const struct {
-    char kind;
-    const char *set; /* of names.c */
-} named_sets[] = {
-    {'A', "sigaction"}, {'C', "clone"}, {'E', "epoll"}, {'O', "open"}, {'P', "poll"},
-};
-
-static const struct strace_set *named_set(char kind)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(named_sets); i++) {
-        if (named_sets[i].kind == kind)
-            return strace_find_set(named_sets[i].set, strlen(named_sets[i].set));
-    }
-    return NULL;
-}
 
 /* wait(2)'s status word. */
 static void print_wait_status(struct strbuf *out, uint32_t v)
 {
-    const char *name = strace_signal_name((v & 0xff) == 0x7f ? v >> 8 & 0xff : v & 0x7f);
+    int signo = (v & 0xff) == 0x7f ? v >> 8 & 0xff : v & 0x7f;
 
-    if (v == 0xffff)
-        strbuf_puts(out, "{continued}");
-    else if ((v & 0x7f) == 0)
-        strbuf_printf(out, "{exited, %u}", v >> 8 & 0xff);
-    else
-        strbuf_printf(out, "{%s, %s%s}", (v & 0xff) == 0x7f ? "stopped" : "killed",
-                      name ? name : "real-time signal",
-                      (v & 0x80) && (v & 0xff) != 0xff ? ", core" : "");
+    if (v == 0xffff) {
+        strbuf_puts(out, "{WIFCONTINUED(s)}");
+    } else if ((v & 0x7f) == 0) {
+        strbuf_printf(out, "{WIFEXITED(s) && WEXITSTATUS(s) == %u}", v >> 8 & 0xff);
+    } else {
+        strbuf_puts(out, (v & 0xff) == 0x7f ? "{WIFSTOPPED(s) && WSTOPSIG(s) == "
+                                            : "{WIFSIGNALED(s) && WTERMSIG(s) == ");
+        strace_print_signal(out, signo);
+        strbuf_puts(out, (v & 0x80) && (v & 0xff) != 0xff ? " && WCOREDUMP(s)}" : "}");
+    }
 }
 
-static void print_field(struct strbuf *out, const struct field *f, const unsigned char *data)
+static void print_mode(struct strbuf *out, uint32_t mode)
 {
-    const struct strace_set *set = named_set(f->kind);
-    uint64_t v = 0;
+    static const char *const types[16] = {
+        [1] = "S_IFIFO", [2] = "S_IFCHR",  [4] = "S_IFDIR",   [6] = "S_IFBLK",
+        [8] = "S_IFREG", [10] = "S_IFLNK", [12] = "S_IFSOCK",
+    };
+    const char *type = types[mode >> 12 & 15];
 
-    if (f->kind == 's') {
-        const void *end = memchr(data + f->offset, 0, f->size);
+    if (type)
+        strbuf_puts(out, type);
+    if (type)
+        strbuf_putc(out, '|');
+    strbuf_printf(out, "0%o", type ? mode & 07777 : mode);
+}
 
-        strace_print_escaped(out, data + f->offset,
-                             end ? (size_t)((const unsigned char *)end - data - f->offset)
-                                 : f->size);
-        return;
+static void print_limit(struct strbuf *out, uint64_t v)
+{
+    if (v == UINT64_MAX)
+        strbuf_puts(out, "RLIM64_INFINITY");
+    else if (v > 1024 && v % 1024 == 0)
+        strbuf_printf(out, "%llu*1024", (unsigned long long)(v / 1024));
+    else
+        strbuf_digits(out, v, 1);
+}
+
+static void print_handler(struct strbuf *out, uint64_t v)
+{
+    if (v < 2)
+        strbuf_puts(out, v ? "SIG_IGN" : "SIG_DFL");
+    else
+        strace_print_address(out, v);
+}
+
+static void print_error(struct strbuf *out, int32_t v)
+{
+    const char *name = strace_errno_name(v);
+
+    if (name)
+        strbuf_puts(out, name);
+    else
+        strbuf_dec(out, v);
+}
+
+static void print_pair(struct strbuf *out, const unsigned char *data, const char *second)
+{
+    int64_t v[2];
+
+    memcpy(v, data, sizeof(v));
+    strbuf_puts(out, "{tv_sec=");
+    strbuf_dec(out, v[0]);
+    strbuf_puts(out, second);
+    strbuf_dec(out, v[1]);
+    strbuf_putc(out, '}');
+}
+
+/* Those that are no number of at most eight bytes. */
+static bool print_wide(struct strbuf *out, const struct strace_field *f, const unsigned char *data)
+{
+    const unsigned char *at = data + f->offset, *end;
+
+    switch (f->kind) {
+    case 's':
+        end = memchr(at, 0, f->size);
+        strace_print_escaped(out, at, end ? (size_t)(end - at) : f->size);
+        return true;
+    case 'T':
+        print_pair(out, at, ", tv_nsec=");
+        return true;
+    case 'V':
+        print_pair(out, at, ", tv_usec=");
+        return true;
+    case 'I':
+        strace_print_ipv4(out, at);
+        return true;
+    case 'J':
+        strace_print_ipv6(out, at);
+        return true;
+    case 'A':
+        strace_print_sockaddr_at(out, at, f->size);
+        return true;
+    default:
+        return false;
     }
-    memcpy(&v, data + f->offset, f->size);
-    if (f->kind == 'd' && f->size == 4)
-        v = (uint64_t)(int64_t)(int32_t)v;
-    if (f->kind == 'd' && f->size == 2)
-        v = (uint64_t)(int64_t)(int16_t)v;
-    if (set) {
-        strace_print_set(out, set, v);
-        return;
-    }
+}
+
+static void print_number(struct strbuf *out, const struct strace_field *f, uint64_t v)
+{
     switch (f->kind) {
     case 'W':
         print_wait_status(out, (uint32_t)v);
         break;
     case 'M':
         strace_print_sigset(out, v);
+        break;
+    case 'm':
+        print_mode(out, (uint32_t)v);
+        break;
+    case 'S':
+        strace_print_signal(out, (int32_t)v);
+        break;
+    case 'H':
+        print_handler(out, v);
+        break;
+    case 'L':
+        print_limit(out, v);
+        break;
+    case 'E':
+        print_error(out, (int32_t)v);
+        break;
+    case 'D':
+        strbuf_printf(out, "makedev(0x%x, 0x%x)", (uint32_t)(v >> 8 & 0xfff),
+                      (uint32_t)((v & 0xff) | (v >> 12 & ~0xffUL)));
+        break;
+    case 'p':
+        strace_print_address(out, v);
         break;
     case 'd':
         strbuf_dec(out, (int64_t)v);
@@ -187,90 +149,142 @@ static void print_field(struct strbuf *out, const struct field *f, const unsigne
         strbuf_printf(out, "0%llo", (unsigned long long)v);
         break;
     default:
-        strbuf_puts(out, "0x");
+        strbuf_puts(out, v ? "0x" : "");
         strbuf_hex(out, v);
     }
 }
 
-static const struct layout *find_layout(const char *name, size_t size)
+static void print_field(struct strbuf *out, const struct strace_field *f, const unsigned char *data)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
-        if (strace_name_is(layouts[i].name, name, size))
-            return &layouts[i];
+    const struct strace_set *set = f->set ? strace_find_set(f->set, strlen(f->set)) : NULL;
+    uint64_t v = 0;
+
+    if (print_wide(out, f, data))
+        return;
+    memcpy(&v, data + f->offset, f->size);
+    if (f->kind == 'd' && f->size == 4)
+        v = (uint64_t)(int64_t)(int32_t)v;
+    if (f->kind == 'd' && f->size == 2)
+        v = (uint64_t)(int64_t)(int16_t)v;
+    if (set)
+        strace_print_set(out, set, v);
+    else
+        print_number(out, f, v);
+}
+
+static const struct strace_layout *find_layout(const char *name, size_t size)
+{
+    for (const struct strace_layout *l = strace_layouts; l->name; l++) {
+        if (strace_name_is(l->name, name, size))
+            return l;
     }
     return NULL;
 }
 
-void strace_print_struct(struct strbuf *out, struct task *t, const char *name, size_t size,
-                         uint64_t addr)
+size_t strace_layout_size(const char *name)
 {
-    const struct layout *l = find_layout(name, size);
-    unsigned char data[STRUCT_MAX];
+    const struct strace_layout *l = find_layout(name, strlen(name));
 
-    if (!addr || !l || copy_in(&t->us, data, uaddr(addr), l->size)) {
-        strace_print_address(out, addr);
-        return;
-    }
-    strbuf_putc(out, '{');
-    for (size_t i = 0; i < ARRAY_SIZE(l->fields) && l->fields[i].name; i++) {
+    return l ? l->size : 0;
+}
+
+static void print_layout(struct strbuf *out, const struct strace_layout *l,
+                         const unsigned char *data)
+{
+    bool list = !l->fields[0].name[0];
+
+    strbuf_putc(out, list ? '[' : '{');
+    for (size_t i = 0; i < STRACE_FIELDS && l->fields[i].name; i++) {
         strbuf_puts(out, i ? ", " : "");
-        if (l->fields[i].name[0]) {
+        if (!list) {
             strbuf_puts(out, l->fields[i].name);
             strbuf_putc(out, '=');
         }
         print_field(out, &l->fields[i], data);
     }
-    strbuf_putc(out, '}');
+    strbuf_putc(out, list ? ']' : '}');
 }
 
-static uint16_t be16(const unsigned char *p)
+/* ---- siginfo ---- */
+
+static const char *code_name(int32_t signo, int32_t code)
 {
-    return (uint16_t)(p[0] << 8 | p[1]);
+    static const char *const child[] = {"CLD_EXITED",  "CLD_KILLED",  "CLD_DUMPED",
+                                        "CLD_TRAPPED", "CLD_STOPPED", "CLD_CONTINUED"};
+    static const char *const segv[] = {"SEGV_MAPERR", "SEGV_ACCERR", "SEGV_BNDERR", "SEGV_PKUERR"};
+    static const char *const bus[] = {"BUS_ADRALN", "BUS_ADRERR", "BUS_OBJERR"};
+    static const char *const fpe[] = {"FPE_INTDIV", "FPE_INTOVF", "FPE_FLTDIV", "FPE_FLTOVF",
+                                      "FPE_FLTUND", "FPE_FLTRES", "FPE_FLTINV", "FPE_FLTSUB"};
+    static const char *const ill[] = {"ILL_ILLOPC", "ILL_ILLOPN", "ILL_ILLADR", "ILL_ILLTRP",
+                                      "ILL_PRVOPC", "ILL_PRVREG", "ILL_COPROC", "ILL_BADSTK"};
+    static const char *const sent[] = {"SI_USER",    "SI_QUEUE", "SI_TIMER", "SI_MESGQ",
+                                       "SI_ASYNCIO", "SI_SIGIO", "SI_TKILL"};
+    static const struct {
+        int32_t signo;
+        uint32_t count;
+        const char *const *names;
+    } by_signal[] = {{17, ARRAY_SIZE(child), child},
+                     {11, ARRAY_SIZE(segv), segv},
+                     {7, ARRAY_SIZE(bus), bus},
+                     {8, ARRAY_SIZE(fpe), fpe},
+                     {4, ARRAY_SIZE(ill), ill}};
+
+    if (code == 0x80)
+        return "SI_KERNEL";
+    if (code <= 0)
+        return code > -(int32_t)ARRAY_SIZE(sent) ? sent[-code] : NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(by_signal); i++) {
+        if (by_signal[i].signo == signo && (uint32_t)code <= by_signal[i].count)
+            return by_signal[i].names[code - 1];
+    }
+    return NULL;
 }
 
-/* The n bytes behind the family: a path, a name that starts with a NUL, or nothing. */
-static void print_unix(struct strbuf *out, const unsigned char *p, size_t n)
+static void print_siginfo(struct strbuf *out, const unsigned char *data)
 {
-    bool abstract = n > 1 && !p[0];
-    const unsigned char *end = abstract || !n ? NULL : memchr(p, 0, n);
+    int32_t signo, code, word[3];
+    const char *name;
+    uint64_t value;
 
-    strbuf_puts(out, abstract ? "{AF_UNIX, @" : "{AF_UNIX, ");
-    if (abstract)
-        strace_print_escaped(out, p + 1, n - 1);
+    memcpy(&signo, data, 4);
+    memcpy(&code, data + 8, 4);
+    memcpy(word, data + 16, sizeof(word));
+    memcpy(&value, data + 16, 8);
+    name = code_name(signo, code);
+    strbuf_puts(out, "{si_signo=");
+    strace_print_signal(out, signo);
+    strbuf_puts(out, ", si_code=");
+    if (name)
+        strbuf_puts(out, name);
     else
-        strace_print_escaped(out, p, end ? (size_t)(end - p) : n);
+        strbuf_dec(out, code);
+    if (code > 0 && (signo == 11 || signo == 7 || signo == 8 || signo == 4)) {
+        strbuf_puts(out, ", si_addr=");
+        strace_print_address(out, value);
+    } else if (code == -2) {
+        strbuf_printf(out, ", si_timerid=%d, si_overrun=%d, si_int=%d", word[0], word[1], word[2]);
+    } else {
+        strbuf_printf(out, ", si_pid=%d, si_uid=%u", word[0], (uint32_t)word[1]);
+        if (signo == 17 && code > 0)
+            strbuf_printf(out, ", si_status=%d", word[2]);
+        else if (code == -1)
+            strbuf_printf(out, ", si_int=%d", word[2]);
+    }
     strbuf_putc(out, '}');
 }
 
-void strace_print_sockaddr(struct strbuf *out, struct task *t, uint64_t addr, uint64_t size)
+void strace_print_struct(struct strbuf *out, struct task *t, const char *name, size_t size,
+                         uint64_t addr)
 {
-    unsigned char a[110];
-    size_t n = MIN(size, sizeof(a));
-    uint32_t port, groups;
-    uint16_t family;
+    bool siginfo = strace_name_is("siginfo", name, size);
+    const struct strace_layout *l = siginfo ? NULL : find_layout(name, size);
+    unsigned char data[STRACE_STRUCT_MAX];
 
-    if (!addr || n < 2 || copy_in(&t->us, a, uaddr(addr), n)) {
+    if (!addr || (!l && !siginfo) ||
+        copy_in(&t->us, data, uaddr(addr), l ? l->size : sizeof(struct lx_siginfo)))
         strace_print_address(out, addr);
-        return;
-    }
-    memcpy(&family, a, 2);
-    if (family == LX_AF_UNIX) {
-        print_unix(out, a + 2, n - 2);
-    } else if (family == LX_AF_INET && n >= 8) {
-        strbuf_printf(out, "{AF_INET, %u.%u.%u.%u:%u}", a[4], a[5], a[6], a[7], be16(a + 2));
-    } else if (family == LX_AF_INET6 && n >= 24) {
-        strbuf_puts(out, "{AF_INET6, [");
-        for (int i = 0; i < 8; i++)
-            strbuf_printf(out, "%s%x", i ? ":" : "", be16(a + 8 + 2 * i));
-        strbuf_printf(out, "]:%u}", be16(a + 2));
-    } else if (family == LX_AF_NETLINK && n >= 12) {
-        memcpy(&port, a + 4, 4);
-        memcpy(&groups, a + 8, 4);
-        strbuf_printf(out, "{AF_NETLINK, pid=%u, groups=0x%x}", port, groups);
-    } else if (family == LX_AF_PACKET && n >= 12) {
-        memcpy(&port, a + 4, 4);
-        strbuf_printf(out, "{AF_PACKET, protocol=0x%x, ifindex=%u}", be16(a + 2), port);
-    } else {
-        strbuf_printf(out, "{family=%u}", family);
-    }
+    else if (siginfo)
+        print_siginfo(out, data);
+    else
+        print_layout(out, l, data);
 }
