@@ -33,8 +33,11 @@ struct ptrace_globals ptrace_globals = {.socket = {-1, -1}, .proc = -1};
 
 /* ---- probe ---- */
 
+/* Stopped, once it is as guests' processes are: to be traced even where we changed our ids. */
 static NORETURN void wait_to_die(void)
 {
+    host_syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0, 0);
+    host_syscall(SYS_kill, (uint64_t)getpid(), SIGSTOP, 0, 0, 0, 0);
     for (;;)
         host_syscall(SYS_pause, 0, 0, 0, 0, 0, 0);
 }
@@ -53,6 +56,7 @@ static int probe(const struct platform_config *config, char *why, size_t size)
         snprintf(why, size, "ptrace: no process can be made: %s", strerror((int)-pid));
         return (int)pid;
     }
+    waitpid((pid_t)pid, NULL, WUNTRACED | __WALL);
     if (ptrace(PTRACE_SEIZE, (pid_t)pid, 0, 0) < 0) {
         err = -errno;
         snprintf(why, size, "ptrace is not allowed here: %s (seccomp, or kernel.yama.ptrace_scope)",

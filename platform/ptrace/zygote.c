@@ -81,8 +81,6 @@ static void drop_rights(void)
 
     must(call(SYS_capset, (uint64_t)&head, (uint64_t)none, 0, 0));
     must(call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0));
-    /* The sentry reads guest memory with process_vm_readv, which asks for this. */
-    must(call(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0));
     call(SYS_setrlimit, RLIMIT_CORE, (uint64_t)&no_core, 0, 0);
 }
 
@@ -139,8 +137,11 @@ static void map_stub(void)
 static NORETURN void child(void)
 {
     int socket = ptrace_globals.socket[1];
-    char go;
+    char ready = 0, go;
 
+    /* To be traced even where the sentry changed its ids; process_vm_readv asks for it too. */
+    must(call(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0));
+    must(call(SYS_write, (uint64_t)socket, (uint64_t)&ready, 1, 0));
     must(call(SYS_read, (uint64_t)socket, (uint64_t)&go, 1, 0)); /* traced from here on */
     must(call(SYS_setsid, 0, 0, 0, 0));
     drop_descriptors(socket);
@@ -158,12 +159,15 @@ int pt_zygote_spawn(void)
     int64_t pid = host_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
     struct platform_as *as;
     int err = 0;
+    char ready;
 
     if (pid == 0)
         child();
     if (pid < 0)
         return (int)pid;
-    if (ptrace(PTRACE_SEIZE, (pid_t)pid, 0, OPTIONS) < 0)
+    if (read(ptrace_globals.socket[0], &ready, 1) != 1)
+        err = -EIO;
+    if (!err && ptrace(PTRACE_SEIZE, (pid_t)pid, 0, OPTIONS) < 0)
         err = -errno;
     if (!err && write(ptrace_globals.socket[0], "", 1) != 1)
         err = -errno;
