@@ -18,6 +18,7 @@ struct global_options {
     const char *network; /* "sandbox" or "none" */
     const char *pcap;    /* file, or NULL */
     const char *coredump_dir;
+    const char *crash_report; /* NULL: none, "": to the log, or a file */
     bool flight_recorder;
     int64_t coredump_limit; /* MiB */
     bool log_json, debug, strace, unsafe_mpk, unsafe_no_jail, systemd_cgroup, version, patch_stats;

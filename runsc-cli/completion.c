@@ -36,7 +36,7 @@ static void print_words(const char *value)
 
 static bool takes_value(const struct opt *o)
 {
-    return o->kind != OPT_FLAG;
+    return o->kind != OPT_FLAG && o->kind != OPT_MAYBE;
 }
 
 /* ---- bash ---- */

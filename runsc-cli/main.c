@@ -43,6 +43,8 @@ const struct opt global_opts[] = {
      "packets of the first interface, or of lo without one, into FILE (pcapng)"},
     {"flight-recorder", 0, OPT_FLAG, G(flight_recorder), NULL,
      "keep the last system calls for reports of crashes; about 20 ns a call"},
+    {"crash-report", 0, OPT_MAYBE, G(crash_report), "FILE",
+     "report crashed programs, on the log or in FILE; implies --flight-recorder"},
     {"coredump-dir", 0, OPT_STRING, G(coredump_dir), "DIR",
      "cores of crashed programs go into this directory of the host"},
     {"coredump-limit", 0, OPT_INT, G(coredump_limit), "MIB",

@@ -34,9 +34,9 @@ static void options(FILE *f, const struct opt *o)
         text(f, o->name);
         fputs("\\fR", f);
         if (o->kind != OPT_FLAG) {
-            fputs(" \\fI", f);
+            fputs(o->kind == OPT_MAYBE ? "[=\\fI" : " \\fI", f);
             text(f, o->value);
-            fputs("\\fR", f);
+            fputs(o->kind == OPT_MAYBE ? "\\fR]" : "\\fR", f);
         }
         if (o->letter)
             fprintf(f, ", \\fB\\-%c\\fR", o->letter);

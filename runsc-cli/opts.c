@@ -54,6 +54,7 @@ static int store(const struct opt *o, void *into, const char *value, struct cli_
             return fail(err, 1, "invalid boolean value \"%s\" for -%s", value, o->name);
         return 0;
     case OPT_STRING:
+    case OPT_MAYBE:
         *(const char **)at = value;
         return 0;
     case OPT_INT:
@@ -91,6 +92,8 @@ int opts_parse(const struct opt *table, void *into, int argc, char **argv, bool 
             return fail(err, 1, "flag provided but not defined: -%.*s", (int)n, word);
         if (!value && o->kind == OPT_FLAG)
             value = "true";
+        if (!value && o->kind == OPT_MAYBE)
+            value = "";
         if (!value && i >= argc)
             return fail(err, 1, "flag needs an argument: -%.*s", (int)n, word);
         if (!value)
@@ -110,8 +113,8 @@ void opts_print(const struct opt *table)
 
         if (!table->help)
             continue;
-        n = snprintf(left, sizeof(left), "--%s%s%s", table->name,
-                     table->kind == OPT_FLAG ? "" : " ",
+        n = snprintf(left, sizeof(left), table->kind == OPT_MAYBE ? "--%s[=%s%s]" : "--%s%s%s",
+                     table->name, table->kind == OPT_FLAG || table->kind == OPT_MAYBE ? "" : " ",
                      table->kind == OPT_FLAG ? "" : table->value);
         if (table->letter && n > 0 && (size_t)n < sizeof(left))
             snprintf(left + n, sizeof(left) - (size_t)n, ", -%c", table->letter);

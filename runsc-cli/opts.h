@@ -10,6 +10,7 @@
 enum opt_kind {
     OPT_FLAG,   /* bool; "--x=false" too */
     OPT_STRING, /* const char * */
+    OPT_MAYBE,  /* the same, behind "=" only; "" without */
     OPT_INT,    /* int64_t */
     OPT_LIST,   /* struct string_list: once for each time it is given */
 };

@@ -118,9 +118,10 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .trace_fd = trace_out_open(global->trace_out, err),
         .trace_limit = global->trace_bytes,
         .coredump_fd = -1,
+        .report_fd = -1,
     };
     s->pcap = global->pcap;
-    if (sandbox_core_directory(global, &s->config, err) < 0)
+    if (sandbox_debugging(global, &s->config, err) < 0)
         return -1;
     s->config.log_fd = sandbox_open_log(global, err);
     if ((s->config.log_fd < 0 && global->log) || (s->config.trace_fd < 0 && global->trace_out))

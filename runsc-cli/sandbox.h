@@ -65,9 +65,8 @@ void sandbox_abandon(struct sandbox *s);
 
 /* Starts it and waits: init's exit status (128+N for signal N), or -1 with *err. */
 int sandbox_run_foreground(struct sandbox *s, struct cli_error *err);
-/* sandbox_debug.c: --coredump-dir. 0, or -1 with *err. */
-int sandbox_core_directory(const struct global_options *g, struct boot_config *c,
-                           struct cli_error *err);
+/* sandbox_debug.c: --coredump-dir, --crash-report. 0, or -1 with *err. */
+int sandbox_debugging(const struct global_options *g, struct boot_config *c, struct cli_error *err);
 /* sandbox_ids.c: writes the maps of s, if it has any, to its process. */
 int sandbox_map_ids(const struct sandbox *s, struct cli_error *err);
 /* sandbox_wait.c: blocks the signals that are to be passed on; a signalfd of them. */

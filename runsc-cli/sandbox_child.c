@@ -32,7 +32,7 @@ static size_t kept_fds(const struct sandbox *s, int error_fd, int sync_fd, int *
     size_t n = 0, unique = 0;
     const int single[] = {c->pcap_fd,    c->trace_fd,  c->log_fd,     c->rootfs_fd,
                           c->control_fd, c->status_fd, error_fd,      c->init.tty_fd,
-                          sync_fd,       c->null_fd,   c->coredump_fd};
+                          sync_fd,       c->null_fd,   c->coredump_fd, c->report_fd};
 
     for (size_t i = 0; i < ARRAY_SIZE(single); i++)
         list[n++] = single[i];

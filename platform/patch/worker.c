@@ -25,6 +25,7 @@
 #include "platform/patch/build.h"
 #include "platform/patch/helper/arena.h"
 #include "platform/patch/patch.h"
+#include "platform/patch/start.h"
 #include "platform/patch/wire.h"
 
 #define ANSWER_SECONDS 60
@@ -33,12 +34,6 @@
 #define SEGMENT_MAX       (96UL << 20)
 
 extern const char patch_helper[], patch_helper_end[];
-/* The C library's registration with the host, which would write to memory that is gone. */
-#define RSEQ_SIG 0x53053053
-extern const ptrdiff_t __rseq_offset __attribute__((weak));
-extern const unsigned int __rseq_size __attribute__((weak));
-
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 static struct {
     struct patch_table *table;
@@ -50,97 +45,23 @@ static struct {
     bool running;
 } worker = {.socket = -1, .arena = -1};
 
-/* ---- the helper's start; the child's code makes raw calls only ---- */
-
-/* Where the embedded image is in this program's file; 0: not to be found. */
-static uint64_t image_offset(void)
-{
-    const Elf64_Ehdr *e = (const Elf64_Ehdr *)__ehdr_start;
-    const Elf64_Phdr *p = (const Elf64_Phdr *)(__ehdr_start + e->e_phoff);
-    uint64_t at = (uint64_t)(patch_helper - __ehdr_start);
-
-    for (unsigned i = 0; i < e->e_phnum; i++) {
-        if (p[i].p_type == PT_LOAD && at >= p[i].p_vaddr && at < p[i].p_vaddr + p[i].p_filesz)
-            return at - p[i].p_vaddr + p[i].p_offset;
-    }
-    return 0;
-}
-
-static NORETURN void fail(void)
-{
-    for (;;)
-        host_syscall(SYS_exit_group, 1, 0, 0, 0, 0, 0);
-}
-
-static void map(uint64_t addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
-{
-    if (size && host_mmap((void *)addr, size, prot, flags | MAP_FIXED_NOREPLACE, fd, offset) !=
-                    (int64_t)addr)
-        fail();
-}
-
-static NORETURN void child(int program, uint64_t offset, int arena, int socket)
-{
-    const struct helper_header *h = (const struct helper_header *)patch_helper;
-    uint64_t size = (uint64_t)(patch_helper_end - patch_helper), none = 0;
-    uint64_t image_end = (size + PAGE_SIZE - 1) & PAGE_MASK;
-
-    host_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&none, 0, 8, 0, 0);
-    if (&__rseq_size && __rseq_size)
-        host_syscall(SYS_rseq, (uint64_t)__builtin_thread_pointer() + (uint64_t)__rseq_offset, 32,
-                     1, RSEQ_SIG, 0, 0);
-    map(HELPER_BASE, h->data, PROT_READ | PROT_EXEC, MAP_PRIVATE, program, offset);
-    map(HELPER_BASE + h->data, image_end - h->data, PROT_READ | PROT_WRITE, MAP_PRIVATE, program,
-        offset + h->data);
-    /* The file goes on behind the image. */
-    memset((char *)HELPER_BASE + size, 0, image_end - size);
-    map(HELPER_BASE + image_end, h->end - image_end, PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    map(ARENA_BASE, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, arena, 0);
-    if (socket != HELPER_SOCKET &&
-        host_syscall(SYS_dup3, (uint64_t)socket, HELPER_SOCKET, 0, 0, 0, 0) < 0)
-        fail();
-    host_syscall(SYS_close_range, 0, HELPER_SOCKET - 1, 0, 0, 0, 0);
-    if (host_syscall(SYS_close_range, HELPER_SOCKET + 1, ~0U, 0, 0, 0, 0) < 0)
-        fail();
-    ((void (*)(void))(HELPER_BASE + h->start))();
-    fail();
-}
-
 static int start_helper(void)
 {
-    const struct helper_header *h = (const struct helper_header *)patch_helper;
-    uint64_t offset = image_offset();
     struct timeval limit = {.tv_sec = ANSWER_SECONDS};
-    int program, pair[2], err = 0;
-    int64_t pid, room;
+    int64_t room;
+    int err = helper_start(patch_helper, patch_helper_end, &worker.helper, &worker.arena,
+                           &worker.socket);
 
-    if (h->magic != HELPER_MAGIC || !offset || offset % PAGE_SIZE)
-        return -ENOEXEC;
-    program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    if (program < 0)
-        return -errno;
-    worker.arena = (int)host_memfd_create("patch", MFD_CLOEXEC);
-    if (worker.arena < 0 || host_ftruncate(worker.arena, ARENA_SIZE) < 0 ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-        host_close(program);
-        return -EAGAIN;
-    }
+    if (err)
+        return err;
     room = host_mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
                      worker.arena, 0);
-    pid = room < 0 ? room : host_syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
-    if (pid == 0)
-        child(program, offset, worker.arena, pair[1]);
-    if (pid < 0)
-        err = (int)pid;
-    worker.helper = pid;
+    if (room < 0)
+        return (int)room;
     worker.room = (uint8_t *)room;
-    host_close(program);
-    host_close(pair[1]);
-    worker.socket = pair[0];
     setsockopt(worker.socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(worker.socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    return err;
+    return 0;
 }
 
 /* ---- talking with it ---- */

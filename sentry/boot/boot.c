@@ -14,6 +14,7 @@
 #include "sentry/base/slab.h"
 #include "sentry/boot/crash.h"
 #include "sentry/boot/jail/jail.h"
+#include "sentry/boot/report/report.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/watchdog.h"
 #include "sentry/strace/strace.h"
@@ -357,6 +358,13 @@ static int confine(struct boot *b)
     return r < 0 ? boot_fail(b, 1, "cannot lock the sandbox in: %s: %s", step, boot_error(r)) : 0;
 }
 
+static int start_reports(struct boot *b)
+{
+    int r = report_start(b);
+
+    return r < 0 ? boot_fail(b, 1, "--crash-report: %s", boot_error(r)) : 0;
+}
+
 static int start_control(struct boot *b)
 {
     return b->config->control_fd >= 0 && control_create(b) < 0
@@ -379,7 +387,8 @@ static int start_sandbox(struct boot *b)
         (status = boot_paths_setup(b)) || (status = boot_fs_seal(b)) || (status = start_tty(b)) ||
         (status = start_threads(b)) || (status = boot_net_start(b)) ||
         (status = boot_pcap_start(b)) || (status = boot_trace_start(b)) ||
-        (status = start_control(b)) || (status = lock_in(b)))
+        (status = start_control(b)) || (status = start_reports(b)) ||
+        (status = lock_in(b)))
         return status;
     return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }
@@ -412,6 +421,7 @@ int boot_run(const struct boot_config *config)
     }
     boot_pcap_finish(&b);
     boot_trace_finish(&b);
+    report_finish(&b);
     platform_shutdown();
     return r;
 }

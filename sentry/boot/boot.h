@@ -102,6 +102,8 @@ struct boot_config {
     /* --coredump-dir's host directory, or -1; cores there take at most coredump_limit bytes */
     int coredump_fd;
     uint64_t coredump_limit;
+    bool crash_report;
+    int report_fd; /* --crash-report=FILE; -1: the log */
     const struct boot_network *network; /* boot_net.h; NULL: loopback only */
 
     int rootfs_fd; /* -1: the root is an empty directory in memory */

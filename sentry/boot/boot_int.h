@@ -11,6 +11,7 @@ struct control;
 struct host_io;
 struct fd_link;
 struct boot_pcap;
+struct reporter;
 struct trace_session;
 struct tty;
 
@@ -29,6 +30,7 @@ struct boot {
     struct fd_link *links[BOOT_LINK_MAX]; /* to the host, borrowed from their interfaces */
     uint32_t link_count;
     struct boot_pcap *pcap; /* --pcap, or NULL */
+    struct reporter *reporter; /* --crash-report, or NULL */
     struct trace_session *traces; /* TRACE_SESSIONS of them */
 };
 

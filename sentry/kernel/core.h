@@ -14,6 +14,7 @@
 #include "sentry/abi/core.h"
 #include "sentry/abi/types.h"
 #include "sentry/base/list.h"
+#include "sentry/base/waiter.h"
 
 struct task;
 struct thread_group;
@@ -36,6 +37,7 @@ struct core_thread {
 
 /* The dumper's. Guarded by sig_lock while tasks still come. */
 struct core_stop {
+    uint32_t reported; /* the reporter has let go of it */
     struct core_thread self; /* the dumper itself: first in threads */
     struct list threads;
     int signo;
@@ -51,6 +53,24 @@ void core_begin_locked(struct task *t, struct core_stop *s, int signo,
 void core_run(struct task *t, struct core_stop *s, uint64_t orig_rax);
 /* Every task's, before it gives anything up on its way out. orig_rax: as above. */
 void core_join(struct task *t, uint64_t orig_rax);
+
+/*
+ * Crash reports: made by a thread of boot's while all tasks of the process are stopped. One at a
+ * time; the dumper waits for it.
+ */
+struct core_reporter {
+    struct core_stop *job; /* claimed by a dumper, cleared by the reporter */
+    struct parker parker;  /* the reporter's */
+    struct waitq free;     /* POLLIN: job was cleared */
+};
+/* Reports are wanted from then on; for the kernel's life. -ENOMEM. */
+int core_reporter_create(struct kernel *k, struct core_reporter **out) MUST_CHECK;
+/* The reporter's: waits for a crash; and has done with it. */
+struct core_stop *core_report_next(struct core_reporter *r);
+void core_report_done(struct core_reporter *r);
+/* The dumper's: is this signal's report wanted; waits until it is made. */
+bool core_report_wanted(const struct kernel *k, int signo);
+void core_report(struct core_stop *s);
 
 /* ---- between the core files ---- */
 /* A task's registers as Linux shows them. */

@@ -31,7 +31,8 @@ static bool file_wanted(struct task *t)
 
 bool core_wanted_locked(struct task *t, int signo)
 {
-    return (LX_SIGMASK(signo) & SIGNALS_CORE) && !t->tg->core && file_wanted(t);
+    return (LX_SIGMASK(signo) & SIGNALS_CORE) && !t->tg->core &&
+           (file_wanted(t) || core_report_wanted(t->k, signo));
 }
 
 void core_begin_locked(struct task *t, struct core_stop *s, int signo,
@@ -254,8 +255,12 @@ void core_run(struct task *t, struct core_stop *s, uint64_t orig_rax)
     mutex_lock(&t->tg->sig_lock);
     list_add(&s->threads, &s->self.node);
     mutex_unlock(&t->tg->sig_lock);
-    if (task_wait_killable(t, NULL, 0, try_all_stopped, t) == 0 && file_wanted(t))
-        dumped = dump(s);
+    if (task_wait_killable(t, NULL, 0, try_all_stopped, t) == 0) {
+        if (core_report_wanted(t->k, s->signo))
+            core_report(s);
+        if (file_wanted(t))
+            dumped = dump(s);
+    }
     mutex_lock(&t->tg->sig_lock);
     list_del(&s->self.node);
     mutex_unlock(&t->tg->sig_lock);

@@ -63,6 +63,7 @@ struct kernel {
         struct path dir;
         const struct cred *dir_cred;
         uint64_t dir_left; /* bytes that cores may still take there */
+        struct core_reporter *reporter; /* --crash-report; set before init; or NULL */
     } core;
     struct futex_table *futexes;
     struct timer_queue *timers;

@@ -191,8 +191,10 @@ void qsort(void *base, size_t count, size_t size, int (*compare)(const void *, c
     }
 }
 
-/* The text of instructions is not used: nothing is printed. */
-int vsnprintf(char *to, size_t size, const char *format, va_list args)
+/*
+ * The text of instructions is not used here: nothing is printed. A helper that prints has its own.
+ */
+__attribute__((weak)) int vsnprintf(char *to, size_t size, const char *format, va_list args)
 {
     (void)format;
     (void)args;
@@ -202,7 +204,8 @@ int vsnprintf(char *to, size_t size, const char *format, va_list args)
 }
 
 int __sprintf_chk(char *to, int flag, size_t size, const char *format, ...);
-int __sprintf_chk(char *to, int flag, size_t size, const char *format, ...)
+__attribute__((weak)) int __sprintf_chk(char *to, int flag, size_t size, const char *format,
+                                        ...)
 {
     (void)flag;
     (void)format;
