@@ -200,7 +200,7 @@ static void enable_controllers(const char *path)
 static bool may_fail(const struct container *c)
 {
     return strcmp(c->global->rootless, "true") == 0 ||
-           (strcmp(c->global->rootless, "auto") == 0 && geteuid() != 0);
+           (strcmp(c->global->rootless, "auto") == 0 && (geteuid() != 0 || is_namespace_root()));
 }
 
 int cgroup_create(struct container *c, json_object *resources, struct cli_error *err)

@@ -44,6 +44,9 @@ struct command {
                struct cli_error *err);
 };
 
+/* sandbox_ids.c: root of a user namespace only, as under rootless podman: no /run, no cgroups. */
+bool is_namespace_root(void);
+
 extern const struct command commands[]; /* ended by a NULL name */
 extern const struct opt global_opts[];
 

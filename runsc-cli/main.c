@@ -213,10 +213,12 @@ static int run_command(const struct global_options *g, int argc, char **argv, st
 
 static const char *default_root(void)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *runtime = getenv("XDG_RUNTIME_DIR"), *user = getenv("USER");
     char *path;
 
-    if (geteuid() == 0 || asprintf(&path, "%s/runsc", runtime && *runtime ? runtime : "/tmp") < 0)
+    if ((geteuid() == 0 &&
+         (!runtime || !*runtime || (user && strcmp(user, "root") == 0) || !is_namespace_root())) ||
+        asprintf(&path, "%s/runsc", runtime && *runtime ? runtime : "/tmp") < 0)
         return "/run/runsc";
     return path;
 }

@@ -77,7 +77,7 @@ static bool is_below(const struct boot_mount *mounts, size_t count, const char *
 
 void spec_make_mountpoints(const struct boot_config *c)
 {
-    if (!c->root_readonly || c->root_overlay)
+    if (c->root_overlay)
         return;
     for (size_t i = 0; i < c->mount_count; i++) {
         const struct boot_mount *m = &c->mounts[i];
@@ -86,7 +86,9 @@ void spec_make_mountpoints(const struct boot_config *c)
 
         while (n > 1 && path[n - 1] == '/')
             path[--n] = '\0';
-        if (n > 1 && !is_below(c->mounts, i, path))
+        /* In a root that can be written the rest is made inside; the jail wants /proc before. */
+        if (n > 1 && (c->root_readonly || m->type == BOOT_MOUNT_PROC) &&
+            !is_below(c->mounts, i, path))
             make_path(c->rootfs_fd, path, !m->name);
         free(path);
     }

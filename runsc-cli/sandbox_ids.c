@@ -98,3 +98,14 @@ int sandbox_map_ids(const struct sandbox *s, struct cli_error *err)
         return map_own_group(s, err);
     return run_helper("newgidmap", s->pid, s->gid_maps, s->gid_map_count, err);
 }
+
+bool is_namespace_root(void)
+{
+    unsigned inside = 0, outside = 0, size = ~0U;
+    FILE *f = fopen("/proc/self/uid_map", "re");
+    bool mapped = f && fscanf(f, "%u %u %u", &inside, &outside, &size) == 3 && size != ~0U;
+
+    if (f)
+        fclose(f);
+    return mapped;
+}

@@ -56,6 +56,13 @@ expect gone 0 '' gone "$(cat "$tmp/home/pid")"
 expect delete 0 '' u delete c2
 expect nothing-left 0 '^0$' sh -c "ls $tmp/home/run/runsc | wc -l"
 
+# As the root of a user namespace that is not the host's, as under rootless podman.
+bundle '["id", "-u"]' 'l["namespaces"] = [n for n in l["namespaces"] if n["type"] != "user"]' 'l.pop("uidMappings")' 'l.pop("gidMappings")' \
+    'c["root"]["readonly"] = False' 'l["cgroupsPath"] = "/under-podman"'
+rmdir "$b/rootfs/proc"
+expect namespace-root 0 '^0$' as env USER=someone unshare -Ur "$tmp/bin/runsc" --platform "$platform" run --bundle "$b" c4
+expect namespace-root-proc 0 '^directory$' stat -c %F "$b/rootfs/proc"
+
 # Ids beside their own, by newuidmap and what /etc/subuid grants: in a mount namespace, the host's files stay as they are.
 if command -v newuidmap >/dev/null; then
     bundle '["sh", "-c", "touch /tmp/of33; chown 33:33 /tmp/of33; stat -c %u:%g /tmp/of33"]' 'c["root"]["readonly"] = False' \
