@@ -64,7 +64,7 @@ static void transfer(uint64_t nr, const void *data, uint64_t size)
 
 static uint64_t ask(uint64_t kind, uint64_t map, uint64_t at, void *to, uint64_t size)
 {
-    uint64_t done = 0, have;
+    uint64_t done = 0, have = 0;
 
     while (done < size) {
         uint64_t part = size - done < REPORT_READ_MAX ? size - done : REPORT_READ_MAX;
