@@ -1,6 +1,7 @@
 /* Data from file to file without the guest's memory: sendfile, copy_file_range, splice, tee.
  * Sources: the manual pages of each. */
 #include "fs/pipe.h"
+#include "fs/sock/sock.h"
 #include "sentry/abi/signal_num.h"
 #include "syscalls/io.h"
 
@@ -249,6 +250,13 @@ static int64_t splice_result(struct task *t, int64_t r)
     return r;
 }
 
+/* Directories, eventfds, epolls, timers and such have no data to be moved. */
+static bool can_splice(struct file *f)
+{
+    return pipe_of(f) || sock_of(f) ||
+           (f->inode && (READ_ONCE(f->inode->mode) & LX_S_IFMT) != LX_S_IFDIR);
+}
+
 int64_t sys_splice(struct task *t, const struct syscall_args *a)
 {
     AUTO_FILE in = task_file(t, ARG_INT(0));
@@ -266,7 +274,7 @@ int64_t sys_splice(struct task *t, const struct syscall_args *a)
         return -EBADF;
     if ((pipe_of(in) && a->arg[1]) || (pipe_of(out) && a->arg[3]))
         return -ESPIPE;
-    if (!pipe_of(in) && !pipe_of(out))
+    if ((!pipe_of(in) && !pipe_of(out)) || !can_splice(in) || !can_splice(out))
         return -EINVAL;
     err = offset_get(t, ARG_PTR(1), in, &from);
     if (!err)

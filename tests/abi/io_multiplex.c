@@ -93,6 +93,30 @@ static void epolls(void)
     SHOW(epoll_ctl(e, EPOLL_CTL_ADD, open("/etc/passwd", O_RDONLY), &ev));
 }
 
+/* Files without data: refused at once, not after waiting for some. */
+static void splices(void)
+{
+    int p[2], full[2], e = epoll_create1(0), c = eventfd(1, EFD_NONBLOCK);
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+
+    SHOW(pipe(p));
+    SHOW(pipe(full));
+    SHOW(write(full[1], "12345678", 8));
+    SHOW(splice(p[0], NULL, e, NULL, 1, 0));
+    SHOW(splice(p[0], NULL, c, NULL, 8, 0));
+    SHOW(splice(p[0], NULL, timer, NULL, 8, 0));
+    SHOW(splice(full[0], NULL, c, NULL, 8, 0));
+    SHOW(splice(c, NULL, p[1], NULL, 8, 0));
+    SHOW(splice(timer, NULL, p[1], NULL, 8, 0));
+    SHOW(splice(e, NULL, p[1], NULL, 8, 0));
+    SHOW(splice(open(".", O_RDONLY), NULL, p[1], NULL, 8, 0));
+    for (int fd = p[0]; fd <= full[1]; fd++)
+        close(fd);
+    close(e);
+    close(c);
+    close(timer);
+}
+
 static void counters(void)
 {
     uint64_t v = 5;
@@ -201,6 +225,7 @@ int main(void)
     pipes();
     epolls();
     counters();
+    splices();
     sockets();
     fd_set r;
     struct timeval tv = {0, 1000};
