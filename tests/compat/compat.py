@@ -20,6 +20,7 @@ import xml.etree.ElementTree
 HERE = os.path.dirname(os.path.abspath(__file__))
 RUNSC, PLATFORM = os.path.realpath(sys.argv[1]), sys.argv[2]
 WORK = tempfile.mkdtemp(prefix="cvisor-compat-test-")
+os.environ["TMPDIR"] = WORK  # what a killed one leaves goes with it
 failures = 0
 
 # In a sandbox, and only there, the host's name is this.
