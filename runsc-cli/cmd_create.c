@@ -63,6 +63,7 @@ static int attach(struct creation *cr, int signal_fd, struct cli_error *err)
     status = start_created(cr, err);
     if (status == 0) {
         release_descriptors(&cr->sandbox.config.init);
+        container_unlock(&cr->container);
         status = sandbox_wait(cr->sandbox.pid, signal_fd);
         trace_out_end(cr->sandbox.config.trace_fd);
     }
@@ -84,7 +85,8 @@ static int run_foreground(const struct global_options *g, const char *id,
     if (status < 0)
         sandbox_abandon(&cr.sandbox);
     console_finish(&cr.console);
-    if ((!o->keep || status < 0) && lifecycle_destroy(&cr.container, &ignored) < 0)
+    if ((!o->keep || status < 0) && container_relock(&cr.container, &ignored) == 0 &&
+        lifecycle_destroy(&cr.container, &ignored) < 0)
         cli_log(g, "warning", "%s", ignored.message);
     container_close(&cr.container);
     return status;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 const struct opt start_opts[] = {{0}};
 const struct opt pause_opts[] = {{0}};
@@ -103,6 +104,8 @@ int cmd_kill(const struct global_options *global, void *opts, int argc, char **a
 
 /* ---- delete ---- */
 
+#define LOCK_PAUSE_US 2000
+
 struct delete_options {
     bool force;
 };
@@ -136,8 +139,12 @@ int cmd_delete(const struct global_options *global, void *opts, int argc, char *
     if (o->force && container_valid_id(args[0])) {
         struct cli_error ignored = {.status = 1};
 
-        kill_unlocked(global, args[0]);
-        if (container_open_remains(global, args[0], &c, &ignored) < 0)
+        /* Who holds the lock may be about to make a sandbox: that one goes too. */
+        for (kill_unlocked(global, args[0]);
+             (r = container_open_remains(global, args[0], &c, &ignored)) == 0;
+             usleep(LOCK_PAUSE_US))
+            kill_unlocked(global, args[0]);
+        if (r < 0)
             return 0;
     } else if (container_open(global, args[0], LOCKED, &c, err) < 0) {
         return -1;

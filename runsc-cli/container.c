@@ -135,14 +135,28 @@ int container_open_remains(const struct global_options *g, const char *id, struc
                            struct cli_error *err)
 {
     struct cli_error ignored = {.status = 1};
+    int r = open_directory(g, id, out, err);
 
-    if (open_directory(g, id, out, err) < 0 || take_lock(out, LOCK_EX, err) < 0) {
+    if (r == 0)
+        r = take_lock(out, LOCK_EX | LOCK_NB, err);
+    if (r <= 0) {
         container_close(out);
-        return -1;
+        return r;
     }
     if (load(out, &ignored) < 0)
         out->json = NULL;
-    return 0;
+    return 1;
+}
+
+void container_unlock(struct container *c)
+{
+    close(c->lock_fd);
+    c->lock_fd = -1;
+}
+
+int container_relock(struct container *c, struct cli_error *err)
+{
+    return c->lock_fd >= 0 || take_lock(c, LOCK_EX, err) > 0 ? 0 : -1;
 }
 
 int container_claim(const struct global_options *g, const char *id, struct container *out,

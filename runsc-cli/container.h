@@ -39,7 +39,13 @@ int container_open(const struct global_options *g, const char *id, enum containe
 int container_claim(const struct global_options *g, const char *id, struct container *out,
                     struct cli_error *err);
 void container_close(struct container *c);
-/* Takes what another command left when it was killed: a directory without state.json too. */
+/* While others may command it, too; relock fails when they have deleted it. */
+void container_unlock(struct container *c);
+int container_relock(struct container *c, struct cli_error *err);
+/*
+ * Takes what another command left when it was killed: a directory without state.json too. 1, or 0
+ * when another holds the lock, or -1.
+ */
 int container_open_remains(const struct global_options *g, const char *id, struct container *out,
                            struct cli_error *err);
 /* json to state.json: written aside, synced, renamed. */

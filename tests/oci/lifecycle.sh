@@ -136,4 +136,13 @@ ln -s /etc "$root/link"
 expect no-link 1 'link' oci state link
 rm "$root/link"
 expect run-listen-fds 0 '^1 1$' env LISTEN_FDS=1 sh -c "$oci run -b $(bundle '["sh", "-c", "echo $LISTEN_FDS $LISTEN_PID"]'; echo "$b") c9 3</dev/null"
+# A container in the foreground takes commands too.
+bundle '["sleep", "1000"]'
+(oci run -b "$b" c9 >/dev/null 2>&1 </dev/null; echo $? >"$tmp/status.fg") &
+until_true sh -c "$oci state c9 | grep -q running"
+expect foreground-pause 0 '' timeout 20 $oci pause c9
+expect foreground-resume 0 '' timeout 20 $oci resume c9
+expect foreground-delete 0 '' timeout 20 $oci delete --force c9
+wait
+expect foreground-status 0 '^137$' cat "$tmp/status.fg"
 finish
