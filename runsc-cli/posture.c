@@ -235,6 +235,14 @@ static json_object *describe(struct posture *p)
     return o;
 }
 
+/* A zombie has no filter, root or namespaces any more; nor has it code to run. */
+static bool has_gone(pid_t pid)
+{
+    char state[32];
+
+    return !host_status(pid, "status", "State", state, sizeof(state)) || strchr("ZX", state[0]);
+}
+
 static int by_number(const void *a, const void *b)
 {
     const struct host_process *x = a, *y = b;
@@ -260,8 +268,17 @@ json_object *posture_read(pid_t sentry, const char *landlock, struct cli_error *
         syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0)
         weaker(&p, "Landlock is not in force, and this host has it");
     for (size_t i = 0; i < n; i++) {
+        size_t before = json_length(p.weaker);
+        json_object *one;
+
         p.process = &all[i];
-        json_object_array_add(list, describe(&p));
+        one = describe(&p);
+        if (has_gone(p.process->pid)) { /* what was read of it may be of none */
+            json_object_array_del_idx(p.weaker, before, json_length(p.weaker) - before);
+            json_object_put(one);
+            continue;
+        }
+        json_object_array_add(list, one);
     }
     json_object_object_add(o, "processes", list);
     json_object_object_add(o, "weaker", p.weaker);

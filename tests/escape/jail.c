@@ -132,6 +132,12 @@ static void allowed(unsigned what)
             _exit(3);
         memset(p, 1, 10 << 20);
         free(p);
+        for (int i = 0; i < 10000; i++) { /* small ones: the heap grows */
+            p = malloc(1000);
+            if (!p)
+                _exit(5);
+            memset(p, 1, 1000);
+        }
         if (raise(SIGURG) != 0) /* ignored by default */
             _exit(4);
         _exit(0);
