@@ -23,7 +23,7 @@ static void serve_syscall(struct task *t, const struct kernel_hooks *hooks)
     struct cpu_regs *r = &t->regs;
     const uint64_t args[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
 
-    t->syscall_nr = r->rax;
+    WRITE_ONCE(t->syscall_nr, r->rax);
     WRITE_ONCE(t->calls, t->calls + 1);
     t->syscall_restartable = true;
     /* A call that sets registers (sigreturn, execve) returns what is to be in rax. */

@@ -28,7 +28,7 @@ static bool counter_is_steady(void)
 {
     uint32_t a, b, c, d;
 
-    return __get_cpuid_max(0x80000000U, NULL) >= CPUID_POWER &&
+    return (uint32_t)__get_cpuid_max(0x80000000U, NULL) >= CPUID_POWER &&
            __get_cpuid(CPUID_POWER, &a, &b, &c, &d) && (d & CPUID_INVARIANT_TSC);
 }
 

@@ -44,7 +44,9 @@ static void print_result(struct strbuf *out, const struct strace_call *c,
 static void print_text(struct strbuf *out, const struct strace_call *c, const struct task *t,
                        const struct strace_result *r)
 {
-    strbuf_puts(out, "[    " + (t->tid > 9) + (t->tid > 99) + (t->tid > 999) + (t->tid > 9999));
+    const char *margin = "[    ";
+
+    strbuf_puts(out, &margin[(t->tid > 9) + (t->tid > 99) + (t->tid > 999) + (t->tid > 9999)]);
     strbuf_dec(out, t->tid);
     strbuf_puts(out, "] ");
     strace_print_call_name(out, c);

@@ -67,7 +67,7 @@ expect detached 0 '' wait $server
 expect runs-on 0 '"running"' oci state c1
 serve
 with_gdb 'p $before = counter' 'continue' 'info threads' 'p counter - $before > 0' 'p $_exitcode' >"$tmp/gdb" &
-until_true pgrep -f "target remote $sock"
+until_true grep -q Continuing "$tmp/gdb"
 sleep 2 # it must be in its continue; before that an interrupt ends the command it is in
 kill -INT "$(pgrep -f "target remote $sock" | tail -1)"
 wait $!

@@ -5,7 +5,7 @@ set -u
 
 bundle '["sh", "-c", "sleep 1000 & while :; do :; done"]'
 oci create -b "$b" c1 && oci start c1
-until_true sh -c "$oci ps c1 | grep -q sleep"
+until_true sh -c "$oci debug c1 | grep -q 'sleep), uid 0: sleeping in .*nanosleep'"
 cat >"$tmp/debug.py" <<'P'
 import json, sys
 d = json.load(sys.stdin)
