@@ -3,6 +3,7 @@
 #include "netstack/ep.h"
 
 #include "netstack/errq.h"
+#include "netstack/mcast.h"
 #include "netstack/net_int.h"
 #include "sentry/abi/poll.h"
 #include "sentry/abi/socket.h"
@@ -56,22 +57,6 @@ void net_ep_error(struct net_ep *ep, int err)
 {
     ep->error = err;
     net_ep_wake(ep, LX_POLLERR | LX_POLLIN | LX_POLLRDNORM | LX_POLLOUT | LX_POLLWRNORM);
-}
-
-bool net_ep_filter(const struct net_ep *ep, struct pkt *p)
-{
-    uint8_t *bytes;
-    uint32_t keep = 0;
-
-    if (!ep->filter)
-        return true;
-    bytes = kmalloc(p->size + 1);
-    if (bytes && pkt_read(p, 0, bytes, p->size))
-        keep = bpf_run(ep->filter->prog, BPF_PACKET, bytes, p->size);
-    kfree(bytes);
-    if (keep && keep < p->size)
-        pkt_trim(p, keep);
-    return keep != 0;
 }
 
 /* ---- the error queue ---- */
@@ -130,6 +115,13 @@ void errq_clear(struct net_ep *ep)
 
     while ((e = errq_take(ep)))
         errq_free(e);
+}
+
+void net_ep_done(struct net_ep *ep)
+{
+    errq_clear(ep);
+    bpf_slot_clear(&ep->filter);
+    mcast_drop_all(ep);
 }
 
 static bool wants(const struct net_ep *ep, bool v6)

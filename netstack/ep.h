@@ -7,7 +7,7 @@
 
 #include "netstack/bind.h"
 #include "netstack/net.h"
-#include "sentry/base/bpf.h"
+#include "sentry/base/bpf_slot.h"
 #include "sentry/base/waiter.h"
 
 enum { NET_SHUT_RD = 1, NET_SHUT_WR = 2 };
@@ -50,12 +50,6 @@ enum {
     NET_PMTU_OMIT = 5
 };
 
-/* A checked program of BPF_PACKET (base/bpf.h). */
-struct net_filter {
-    uint32_t count;
-    struct bpf_insn prog[];
-};
-
 struct net_ep {
     struct net_stack *stack;
     struct waitq *waiters; /* the owner's; woken with poll bits */
@@ -72,8 +66,7 @@ struct net_ep {
     struct list errq; /* struct net_err, errq.h */
     uint32_t errq_count;
     uint32_t drops;          /* SO_RXQ_OVFL, /proc/net */
-    /* SO_ATTACH_FILTER, or NULL: the owner's, to free before the endpoint goes. Raw and packet. */
-    struct net_filter *filter;
+    struct bpf_slot filter;  /* SO_ATTACH_FILTER */
     struct net_mcast *mcast; /* groups joined (mcast.h), NULL: none */
 };
 
@@ -82,8 +75,11 @@ void net_ep_init(struct net_ep *ep, struct net_stack *s, int family, int type, i
                  struct waitq *waiters);
 /* Wakes who waits, if it has a queue. */
 void net_ep_wake(struct net_ep *ep, uint32_t events);
-/* The endpoint's filter lets p through, cutting it to the size it names. */
-bool net_ep_filter(const struct net_ep *ep, struct pkt *p);
+/* The endpoint's filter lets p through, cutting it to the size it names, but not below least. p's
+ * iface is set; l3 and, where there is one, l2 say where its headers are. */
+bool net_ep_filter(const struct net_ep *ep, struct pkt *p, uint32_t least);
+/* The endpoint ends: what it holds besides its queues. */
+void net_ep_done(struct net_ep *ep);
 /* SO_ERROR: the pending error, taken and cleared; positive, or 0. */
 int net_ep_take_error(struct net_ep *ep);
 

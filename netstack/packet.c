@@ -87,7 +87,7 @@ void packet_close(struct packet_ep *e)
     while (!list_empty(&e->memberships))
         drop_membership(e, list_first(&e->memberships, struct membership, node));
     list_del(&e->node);
-    errq_clear(&e->ep);
+    net_ep_done(&e->ep);
     pkt_list_free(&e->queue);
     slab_free(&packet_ep_slab, e);
 }
@@ -188,7 +188,7 @@ static bool wants(const struct packet_ep *e, const struct net_iface *i, const st
     return !outgoing && e->protocol == p->protocol;
 }
 
-static void queue(struct packet_ep *e, const struct net_iface *i, struct pkt *p, bool outgoing)
+static void queue(struct packet_ep *e, struct net_iface *i, struct pkt *p, bool outgoing)
 {
     uint32_t link = i->hw_type == NET_HW_ETHER ? ETH_HEADER : 0, size;
     struct pkt *c = pkt_clone(p);
@@ -205,17 +205,20 @@ static void queue(struct packet_ep *e, const struct net_iface *i, struct pkt *p,
     ok = ok && (link == 0 || pkt_need(c, link));
     if (ok) {
         c->l2 = c->head_off;
+        c->l3 = (uint16_t)(c->head_off + link);
         c->in_iface = i->index;
-        c->iface = NULL;
+        c->iface = i;
         c->type = outgoing ? PKT_OUTGOING : p->type;
         if (!c->time_ns)
             c->time_ns = net_real_ns(e->ep.stack);
         ok = e->ep.type == LX_SOCK_RAW || pkt_pull(c, link);
     }
-    if (ok && !net_ep_filter(&e->ep, c)) {
+    if (ok && !net_ep_filter(&e->ep, c, 1)) {
         pkt_free(c);
         return;
     }
+    if (ok)
+        c->iface = NULL;
     e->seen++;
     size = c ? pkt_truesize(c) : 0;
     if (!ok || size > e->ep.opts.rcvbuf || e->queue_bytes > e->ep.opts.rcvbuf - size) {

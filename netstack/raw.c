@@ -39,8 +39,7 @@ int raw_create(struct net_stack *s, int family, int proto, struct waitq *waiters
 void raw_close(struct raw_ep *r)
 {
     list_del(&r->node);
-    mcast_drop_all(&r->ep);
-    errq_clear(&r->ep);
+    net_ep_done(&r->ep);
     pkt_list_free(&r->queue);
     slab_free(&raw_ep_slab, r);
 }
@@ -294,7 +293,7 @@ static void queue(struct raw_ep *r, const struct pkt *p, const struct ip_recv *i
         pkt_csum_finish(c);
     if (r->ep.family == LX_AF_INET)
         (void)pkt_push(c, in->header_size);
-    if (!net_ep_filter(&r->ep, c)) {
+    if (!net_ep_filter(&r->ep, c, 1)) {
         pkt_free(c);
         return;
     }

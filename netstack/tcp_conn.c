@@ -52,8 +52,7 @@ static void ep_free(struct tcp_ep *ep)
     bind_release(ep->t->ports, &ep->ep.bind);
     tcp_seg_purge(ep);
     tcp_received_purge(ep);
-    errq_clear(&ep->ep);
-    mcast_drop_all(&ep->ep);
+    net_ep_done(&ep->ep);
     list_del(&ep->all);
     if (ep->orphan)
         ep->t->orphan_count--;

@@ -39,6 +39,30 @@ static bool parse(struct tcp_in *in, struct tcp_node *key)
     return true;
 }
 
+/* Whose filter decides: the connection's, or the listener's that it would be made by. */
+static struct tcp_ep *owner_of(struct tcp_node *n, struct tcp_ep *listener)
+{
+    if (n && n->kind == TCP_NODE_EP)
+        return tcp_ep_of(n);
+    if (n && n->kind == TCP_NODE_REQUEST)
+        return container_of(n, struct tcp_request, node)->listener;
+    return listener;
+}
+
+/* SO_ATTACH_FILTER: it may cut data, which then comes again. */
+static bool filter(struct tcp_ep *ep, struct tcp_in *in)
+{
+    uint32_t header = in->p->size - in->size, before = in->size;
+
+    if (!net_ep_filter(&ep->ep, in->p, header)) {
+        ep->ep.drops++;
+        return false;
+    }
+    in->size = in->p->size - header;
+    in->end -= before - in->size;
+    return true;
+}
+
 static void to_endpoint(struct tcp_ep *ep, struct tcp_in *in)
 {
     ep->busy = true;
@@ -51,7 +75,7 @@ void tcp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *ip)
 {
     struct tcp_in in = {.t = s->tcp, .p = p, .ip = ip};
     struct tcp_node key, *n;
-    struct tcp_ep *l;
+    struct tcp_ep *l, *owner;
 
     tcp_enter(in.t);
     NET_MIB_ADD(s, tcp_InSegs, MAX(p->gso_segs, 1U));
@@ -66,9 +90,13 @@ void tcp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *ip)
         NET_MIB_INC(s, tcp_InCsumErrors);
         goto out;
     }
+    n = tcp_table_find(in.t, &key);
+    l = n ? NULL : tcp_listener_find(in.t, &key, key.scope);
+    owner = owner_of(n, l);
+    if (owner && owner->ep.filter.prog && !filter(owner, &in))
+        goto out;
     if (!pkt_pull(p, p->size - in.size))
         goto out;
-    n = tcp_table_find(in.t, &key);
     if (n && n->kind == TCP_NODE_EP) {
         to_endpoint(tcp_ep_of(n), &in);
     } else if (n && n->kind == TCP_NODE_REQUEST) {
@@ -76,7 +104,6 @@ void tcp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *ip)
     } else if (n) {
         tcp_timewait_input(container_of(n, struct tcp_timewait, node), &key, &in);
     } else {
-        l = tcp_listener_find(in.t, &key, key.scope);
         if (l)
             tcp_listen_input(l, &key, &in, NULL);
         else

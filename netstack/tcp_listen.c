@@ -28,6 +28,7 @@ static void inherit(struct tcp_ep *c, const struct tcp_ep *l)
 {
     c->ep.opts = l->ep.opts;
     c->ep.uid = l->ep.uid;
+    bpf_slot_inherit(&c->ep.filter, &l->ep.filter);
     c->nodelay = l->nodelay;
     c->cork = l->cork;
     c->inq = l->inq;

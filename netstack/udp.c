@@ -40,8 +40,7 @@ int udp_create(struct net_stack *s, int family, int proto, struct waitq *waiters
 void udp_close(struct udp_ep *u)
 {
     bind_release(udp_table(u), &u->ep.bind);
-    mcast_drop_all(&u->ep);
-    errq_clear(&u->ep);
+    net_ep_done(&u->ep);
     pkt_list_free(&u->queue);
     pkt_free(u->corked);
     slab_free(&udp_ep_slab, u);

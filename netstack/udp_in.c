@@ -114,6 +114,17 @@ static void drop(struct udp_ep *u, struct pkt *p, bool no_room)
     pkt_free(p);
 }
 
+/* The filter counts from the transport header. */
+static bool filter(struct udp_ep *u, struct pkt *p)
+{
+    uint32_t header = p->head_off - p->l4;
+
+    if (!u->ep.filter.prog)
+        return true;
+    (void)pkt_push(p, header);
+    return net_ep_filter(&u->ep, p, MAX(header, 1U)) && pkt_pull(p, header);
+}
+
 void udp_queue(struct udp_ep *u, struct pkt *p)
 {
     uint32_t size = pkt_truesize(p);
@@ -121,6 +132,10 @@ void udp_queue(struct udp_ep *u, struct pkt *p)
 
     if (u->ep.shutdown & NET_SHUT_RD) {
         pkt_free(p);
+        return;
+    }
+    if (!filter(u, p)) {
+        drop(u, p, false);
         return;
     }
     if (size > u->ep.opts.rcvbuf || u->queue_bytes > u->ep.opts.rcvbuf - size) {

@@ -79,6 +79,7 @@ struct inet_sock *inet_alloc(struct netns *ns, const void *ops, int family, int 
 void inet_destroy(struct sock *sk);
 /* sk's options into the endpoint's; sk.lock held. */
 void inet_options_changed(struct sock *sk);
+int inet_filter(struct sock *sk, enum bpf_slot_what what, struct bpf_prog **prog);
 int inet_take_error(struct sock *sk);
 int inet_getname(struct sock *sk, bool peer, struct sock_addr *out);
 /* inet_addr.c. for_bind: AF_UNSPEC with 0.0.0.0 is taken. -EINVAL, -EAFNOSUPPORT. */

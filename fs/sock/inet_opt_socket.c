@@ -1,6 +1,6 @@
 /*
- * SOL_SOCKET options of sockets with an endpoint that are more than a field: devices, filters,
- * pacing. Lock: the stack's. Sources: socket(7), kernel document filter.rst.
+ * SOL_SOCKET options of sockets with an endpoint that are more than a field: devices, pacing.
+ * Lock: the stack's. Source: socket(7).
  */
 #include "fs/sock/inet.h"
 #include "netstack/bind.h"
@@ -35,61 +35,6 @@ static int bind_iface(struct inet_sock *is, struct task *t, uint32_t index, bool
     }
     netns_unlock(is->ns);
     return err;
-}
-
-struct lx_sock_fprog {
-    uint16_t count;
-    uint64_t prog;
-};
-
-/* SO_ATTACH_FILTER of raw and packet sockets. Loads of what is no byte of the packet (negative
- * offsets) are not there. */
-static int attach_filter(struct inet_sock *is, struct task *t, const void *value, uint32_t size)
-{
-    struct lx_sock_fprog p;
-    struct net_filter *f, *old;
-    int err;
-
-    if (is->sk.type != LX_SOCK_RAW && is->sk.family != LX_AF_PACKET)
-        return -ENOPROTOOPT;
-    if (size != sizeof(p))
-        return -EINVAL;
-    memcpy(&p, value, sizeof(p));
-    if (!p.count || p.count > BPF_INSNS_MAX)
-        return -EINVAL;
-    f = kmalloc(sizeof(*f) + p.count * sizeof(f->prog[0]));
-    if (!f)
-        return -ENOMEM;
-    f->count = p.count;
-    err = copy_in(&t->us, f->prog, uaddr(p.prog), p.count * sizeof(f->prog[0]));
-    if (!err)
-        err = bpf_check(f->prog, f->count, BPF_PACKET, 0);
-    for (uint32_t i = 0; !err && i < f->count; i++)
-        if ((f->prog[i].code & 7) <= 1 && (f->prog[i].code & 0xe0) == 0x20 &&
-            f->prog[i].k > INT32_MAX)
-            err = -EOPNOTSUPP;
-    if (err) {
-        kfree(f);
-        return err;
-    }
-    netns_lock(is->ns);
-    old = is->ep->filter;
-    is->ep->filter = f;
-    netns_unlock(is->ns);
-    kfree(old);
-    return 0;
-}
-
-static int detach_filter(struct inet_sock *is)
-{
-    struct net_filter *old;
-
-    netns_lock(is->ns);
-    old = is->ep->filter;
-    is->ep->filter = NULL;
-    netns_unlock(is->ns);
-    kfree(old);
-    return old ? 0 : -ENOENT;
 }
 
 /* A long, or an int whose ~0 means no limit. */
@@ -134,10 +79,6 @@ int inet_set_socket_opt(struct inet_sock *is, struct task *t, int name, const vo
         is->ep->opts.mark = (uint32_t)v;
         netns_unlock(is->ns);
         return 0;
-    case LX_SO_ATTACH_FILTER:
-        return attach_filter(is, t, value, size);
-    case LX_SO_DETACH_FILTER:
-        return detach_filter(is);
     case LX_SO_MAX_PACING_RATE:
         return set_pacing(is, value, size);
     case LX_SO_PEEK_OFF:

@@ -314,7 +314,6 @@ static void raw_sock_close(struct sock *sk)
     struct inet_sock *is = inet_of(sk);
 
     netns_lock(is->ns);
-    kfree(is->ep->filter);
     raw_close(is->raw);
     is->raw = NULL;
     is->ep = NULL;
@@ -335,6 +334,7 @@ DEFINE_OPS(sock_ops, inet_raw_ops) = {
     .getsockopt = raw_sock_getsockopt,
     .ioctl = raw_sock_ioctl,
     .options_changed = inet_options_changed,
+    .filter = inet_filter,
     .take_error = inet_take_error,
     .control_in = inet_control_in,
     .close = raw_sock_close,

@@ -66,6 +66,17 @@ void inet_options_changed(struct sock *sk)
     netns_unlock(is->ns);
 }
 
+int inet_filter(struct sock *sk, enum bpf_slot_what what, struct bpf_prog **prog)
+{
+    struct inet_sock *is = inet_of(sk);
+    int r;
+
+    netns_lock(is->ns);
+    r = bpf_slot_do(&is->ep->filter, what, prog);
+    netns_unlock(is->ns);
+    return r;
+}
+
 int inet_take_error(struct sock *sk)
 {
     struct inet_sock *is = inet_of(sk);

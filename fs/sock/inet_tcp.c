@@ -381,6 +381,7 @@ DEFINE_OPS(sock_ops, inet_tcp_ops) = {
     .getsockopt = tcp_sock_getsockopt,
     .ioctl = tcp_sock_ioctl,
     .options_changed = inet_options_changed,
+    .filter = inet_filter,
     .take_error = inet_take_error,
     .close = tcp_sock_close,
     .destroy = inet_destroy,

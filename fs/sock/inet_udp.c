@@ -208,6 +208,7 @@ DEFINE_OPS(sock_ops, inet_udp_ops) = {
     .getsockopt = inet_getsockopt,
     .ioctl = udp_sock_ioctl,
     .options_changed = inet_options_changed,
+    .filter = inet_filter,
     .take_error = inet_take_error,
     .control_in = inet_control_in,
     .close = udp_sock_close,

@@ -143,6 +143,13 @@ static int netlink_getname(struct sock *sk, bool peer, struct sock_addr *out)
 
 static void enqueue(struct netlink_sock *nl, struct nl_msg *m)
 {
+    uint32_t keep = sock_filter_run(&nl->filter, m->data, m->size);
+
+    m->size = MIN(m->size, keep);
+    if (!keep) {
+        kfree(m);
+        return;
+    }
     if (nl->queued + m->size + QUEUE_OVERHEAD > nl->sk.rcvbuf && m->group) {
         nl->overrun = !nl->no_enobufs;
         kfree(m);
@@ -429,6 +436,17 @@ static int netlink_getsockopt(struct sock *sk, struct task *t, int level, int na
     return 0;
 }
 
+static int netlink_filter(struct sock *sk, enum bpf_slot_what what, struct bpf_prog **prog)
+{
+    struct netlink_sock *nl = netlink_of(sk);
+    int r;
+
+    netns_lock(nl->ns);
+    r = bpf_slot_do(&nl->filter, what, prog);
+    netns_unlock(nl->ns);
+    return r;
+}
+
 static void netlink_close(struct sock *sk)
 {
     struct netlink_sock *nl = netlink_of(sk);
@@ -447,6 +465,7 @@ static void netlink_destroy(struct sock *sk)
     struct netlink_sock *nl = netlink_of(sk);
 
     netns_put(nl->ns);
+    bpf_slot_clear(&nl->filter);
     slab_free(&netlink_slab, nl);
 }
 
@@ -462,6 +481,7 @@ DEFINE_OPS(sock_ops, netlink_ops) = {
     .poll = netlink_poll,
     .setsockopt = netlink_setsockopt,
     .getsockopt = netlink_getsockopt,
+    .filter = netlink_filter,
     .close = netlink_close,
     .destroy = netlink_destroy,
 };

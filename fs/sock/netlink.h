@@ -59,7 +59,8 @@ struct netlink_sock {
     uint64_t queued;        /* bytes */
     bool overrun;           /* something was lost: the next receive says ENOBUFS */
     bool pktinfo, no_enobufs, cap_ack, ext_ack, strict;
-    struct list node; /* of its namespace's sockets */
+    struct bpf_slot filter; /* SO_ATTACH_FILTER; the stack's lock */
+    struct list node;       /* of its namespace's sockets */
 };
 
 /* One request being answered, or an announcement being built (nl_announce). The stack's lock is

@@ -417,7 +417,6 @@ static void packet_sock_close(struct sock *sk)
     struct inet_sock *is = inet_of(sk);
 
     netns_lock(is->ns);
-    kfree(is->ep->filter);
     packet_close(is->packet);
     is->packet = NULL;
     is->ep = NULL;
@@ -440,6 +439,7 @@ DEFINE_OPS(sock_ops, packet_ops) = {
     .getsockopt = packet_getsockopt,
     .ioctl = packet_sock_ioctl,
     .options_changed = inet_options_changed,
+    .filter = inet_filter,
     .take_error = inet_take_error,
     .map_source = packet_map_source,
     .close = packet_sock_close,

@@ -318,6 +318,9 @@ int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
         mutex_unlock(&sk->lock);
         return 0;
     }
+    err = sock_filter_setsockopt(sk, t, name, value, size);
+    if (err != -ENOPROTOOPT)
+        return err;
     memcpy(&v, value, sizeof(v));
     mutex_lock(&sk->lock);
     err = set_int_locked(sk, t, name, v);
@@ -427,6 +430,12 @@ int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
         return 0;
     case LX_SO_PEERCRED:
         give(value, size, &sk->peer_cred, sizeof(sk->peer_cred));
+        return 0;
+    case LX_SO_LOCK_FILTER:
+        if (!sock_ops_of(sk)->filter)
+            return -ENOPROTOOPT;
+        v = sock_ops_of(sk)->filter(sk, BPF_SLOT_IS_LOCKED, NULL);
+        give(value, size, &v, sizeof(v));
         return 0;
     default:
         break;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "fs/file.h"
+#include "sentry/base/bpf_slot.h"
 #include "sentry/kernel/task.h"
 
 #define SOCK_ADDR_MAX 128U /* sockaddr_storage */
@@ -104,6 +105,9 @@ struct sock_ops {
                      uint64_t arg); /* NULL: ENOTTY */
     /* SOL_SOCKET options that sock.c keeps have changed; sk.lock held. NULL: of no interest. */
     void (*options_changed)(struct sock *sk);
+    /* bpf_slot_do of the socket's filter, under the family's lock. NULL: SO_ATTACH_FILTER is not
+     * there. */
+    int (*filter)(struct sock *sk, enum bpf_slot_what what, struct bpf_prog **prog);
     /* SO_ERROR: taken and cleared, >= 0. NULL: sk.error is it. */
     int (*take_error)(struct sock *sk);
     /* A control message to send that is not of SOL_SOCKET; NULL: ignored, as Linux does. */
@@ -163,6 +167,12 @@ int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
 int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
                     uint32_t *size) MUST_CHECK;
 
+/* filter.c: SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_LOCK_FILTER. -ENOPROTOOPT: none of them. */
+int sock_filter_setsockopt(struct sock *sk, struct task *t, int name, const void *value,
+                           uint32_t size) MUST_CHECK;
+/* A message that has no headers: bytes to keep, 0: it is lost. The slot's lock is held. */
+uint32_t sock_filter_run(const struct bpf_slot *f, const void *data, uint32_t size);
+
 /* ---- families (AF_INET: inet.h) ---- */
 /* type: LX_SOCK_STREAM, DGRAM, SEQPACKET. */
 int unix_socket(struct kernel *k, int type, struct sock **out) MUST_CHECK;
@@ -173,7 +183,7 @@ struct unix_view {
     bool listening, connected;
     uint8_t shutdown;
     uint32_t refs, uid;
-    uint64_t rqueue, wqueue; /* of a listener: waiting, backlog */
+    uint64_t rqueue, wqueue;      /* of a listener: waiting, backlog */
     const struct sock_addr *name; /* NULL: none */
 };
 /* Under kernel.unix_names.lock: fn takes no lock before it. */

@@ -397,6 +397,7 @@ static void unix_destroy(struct sock *sk)
         unix_msg_free(m);
     }
     kfree(u->name);
+    bpf_slot_clear(&u->filter);
     slab_free(&unix_slab, u);
 }
 
@@ -432,6 +433,16 @@ void unix_for_each(struct kernel *k, void (*fn)(const struct unix_view *v, void 
     mutex_unlock(&k->unix_names.lock);
 }
 
+static int unix_filter(struct sock *sk, enum bpf_slot_what what, struct bpf_prog **prog)
+{
+    int r;
+
+    mutex_lock(&sk->lock);
+    r = bpf_slot_do(&unix_of(sk)->filter, what, prog);
+    mutex_unlock(&sk->lock);
+    return r;
+}
+
 static int unix_getsockopt(struct sock *sk, struct task *t, int level, int name, void *value,
                            uint32_t *size)
 {
@@ -450,6 +461,7 @@ DEFINE_OPS(sock_ops, unix_ops) = {
     .poll = unix_poll,
     .getsockopt = unix_getsockopt,
     .ioctl = unix_ioctl,
+    .filter = unix_filter,
     .close = unix_close,
     .destroy = unix_destroy,
 };

@@ -111,13 +111,28 @@ static int check_room(struct unix_sock *u, struct unix_sock *dest)
     return err;
 }
 
+/* dest's filter, which may cut a message. false: it is lost. dest locked. */
+static bool filter_locked(const struct unix_sock *dest, struct unix_msg *m)
+{
+    uint32_t keep;
+
+    if (dest->sk.type == LX_SOCK_STREAM)
+        return true;
+    keep = sock_filter_run(&dest->filter, m->data, m->size);
+    m->size = MIN(m->size, keep);
+    return keep != 0;
+}
+
 static int enqueue(struct unix_sock *u, struct unix_sock *dest, struct unix_msg *m, int depth)
 {
+    bool lost = false;
     int err;
 
     mutex_lock(&dest->sk.lock);
     err = room_locked(u, dest);
-    if (!err) {
+    if (!err)
+        lost = !filter_locked(dest, m);
+    if (!err && !lost) {
         list_add_tail(&dest->queue, &m->node);
         WRITE_ONCE(dest->charged, dest->charged + m->charge);
         WRITE_ONCE(dest->queued, dest->queued + 1);
@@ -125,8 +140,10 @@ static int enqueue(struct unix_sock *u, struct unix_sock *dest, struct unix_msg 
             dest->depth = (int8_t)depth;
     }
     mutex_unlock(&dest->sk.lock);
-    if (!err)
+    if (!err && !lost)
         waitq_wake(&dest->sk.waiters, READABLE);
+    if (lost) /* the sender is not told */
+        unix_msg_free(m);
     return err;
 }
 

@@ -9,7 +9,7 @@
 #include "sentry/abi/socket.h"
 
 #define UNIX_DGRAM_QLEN 10U /* messages from senders that are not connected back */
-#define UNIX_MAX_DEPTH   5 /* sockets passed over sockets passed over sockets ... */
+#define UNIX_MAX_DEPTH  5   /* sockets passed over sockets passed over sockets ... */
 #define UNIX_CHUNK      32768U
 #define UNIX_OVERHEAD   256U /* what a message counts besides its bytes */
 
@@ -46,8 +46,9 @@ struct unix_sock {
     struct list name_node;            /* abstract: kernel.unix_names; guarded by its lock */
     struct kernel *names_of;          /* where it is entered, or NULL */
     struct kernel *k;
-    struct list all_node; /* kernel.unix_names.all; guarded by its lock */
-    struct sock_cred own_cred;        /* of its maker, or of who called listen */
+    struct list all_node;      /* kernel.unix_names.all; guarded by its lock */
+    struct bpf_slot filter;    /* SO_ATTACH_FILTER: of messages, not of streams */
+    struct sock_cred own_cred; /* of its maker, or of who called listen */
 };
 
 static inline struct unix_sock *unix_of(struct sock *sk)

@@ -9,6 +9,7 @@
 /* Classes, sizes, modes, operations and sources: the fields of a code. */
 enum { LD = 0, LDX = 1, ST = 2, STX = 3, ALU = 4, JMP = 5, RET = 6, MISC = 7 };
 enum { W = 0x00, H = 0x08, B = 0x10 };
+#define WIDTH(code) (((code)&0x18) == B ? 1U : ((code)&0x18) == H ? 2U : 4U)
 enum { IMM = 0x00, ABS = 0x20, IND = 0x40, MEM = 0x60, LEN = 0x80, MSH = 0xa0 };
 enum { ADD = 0x00, SUB = 0x10, MUL = 0x20, DIV = 0x30, OR = 0x40, AND = 0x50, LSH = 0x60 };
 enum { RSH = 0x70, NEG = 0x80, MOD = 0x90, XOR = 0xa0 };
@@ -16,15 +17,34 @@ enum { JA = 0x00, JEQ = 0x10, JGT = 0x20, JGE = 0x30, JSET = 0x40 };
 enum { K = 0x00, X = 0x08, A = 0x10 };
 enum { TAX = 0x00, TXA = 0x80 };
 
+/* Offsets below 0 of Linux's packet programs. */
+#define TOLD_AT 0xfffff000U
+#define NET_AT  0xfff00000U
+#define LINK_AT 0xffe00000U
+#define TOLD_THERE                                                                                 \
+    (1U << BPF_TOLD_PROTOCOL | 1U << BPF_TOLD_TYPE | 1U << BPF_TOLD_IFACE | 1U << BPF_TOLD_MARK |  \
+     1U << BPF_TOLD_QUEUE | 1U << BPF_TOLD_HW_TYPE | 1U << BPF_TOLD_HASH | 1U << BPF_TOLD_CPU |    \
+     1U << BPF_TOLD_XOR | 1U << BPF_TOLD_VLAN | 1U << BPF_TOLD_VLAN_PRESENT |                      \
+     1U << BPF_TOLD_RANDOM | 1U << BPF_TOLD_VLAN_TYPE)
+
 /* ---- checking ---- */
+
+/* k of an absolute load: bytes, headers, or a word that is told. */
+static bool packet_place_valid(uint32_t k)
+{
+    uint32_t word = (k - TOLD_AT) / 4;
+
+    return k < TOLD_AT || (k % 4 == 0 && word < BPF_TOLD_COUNT && TOLD_THERE >> word & 1);
+}
 
 static bool load_valid(const struct bpf_insn *i, enum bpf_kind kind, uint32_t size)
 {
     switch (i->code) {
     case LD | W | ABS:
-        return kind == BPF_PACKET || (i->k < size && i->k % 4 == 0);
+        return kind == BPF_PACKET ? packet_place_valid(i->k) : i->k < size && i->k % 4 == 0;
     case LD | H | ABS:
     case LD | B | ABS:
+        return kind == BPF_PACKET && packet_place_valid(i->k);
     case LD | W | IND:
     case LD | H | IND:
     case LD | B | IND:
@@ -166,27 +186,52 @@ int bpf_check(const struct bpf_insn *prog, uint32_t count, enum bpf_kind kind, u
 
 /* ---- running ---- */
 
-/* size bytes at offset, in the order of the kind. */
-static bool fetch(enum bpf_kind kind, const uint8_t *data, uint32_t size, uint64_t at, uint32_t n,
-                  uint32_t *out)
-{
-    uint32_t v = 0;
+/* What a program reads: data, or a packet. */
+struct source {
+    const uint8_t *data;
+    uint32_t size;
+    const struct bpf_packet *packet; /* or NULL */
+};
 
-    if (at + n > size)
-        return false;
-    if (kind == BPF_SECCOMP) {
-        memcpy(out, data + at, sizeof(*out));
-        return true;
+static bool fetch_packet(const struct bpf_packet *p, uint32_t at, uint32_t n, uint32_t *out)
+{
+    int32_t header = at >= NET_AT ? p->net : at >= LINK_AT ? p->link : 0;
+    int64_t from = at;
+    uint8_t bytes[4];
+
+    if (at > INT32_MAX) {
+        if (at < LINK_AT || header == BPF_NO_HEADER)
+            return false;
+        from = (int64_t)header + (at - (at >= NET_AT ? NET_AT : LINK_AT));
     }
+    if (from > INT32_MAX || !p->read(p, (int32_t)from, bytes, n))
+        return false;
+    *out = 0;
     for (uint32_t i = 0; i < n; i++)
-        v = v << 8 | data[at + i];
-    *out = v;
+        *out = *out << 8 | bytes[i];
     return true;
 }
 
-static uint32_t width(uint16_t code)
+/* n bytes at an offset, in the order of the kind. */
+static bool fetch(const struct source *s, uint32_t at, uint32_t n, uint32_t *out)
 {
-    return (code & 0x18) == B ? 1 : (code & 0x18) == H ? 2 : 4;
+    if (s->packet)
+        return fetch_packet(s->packet, at, n, out);
+    if ((uint64_t)at + n > s->size)
+        return false;
+    memcpy(out, s->data + at, sizeof(*out));
+    return true;
+}
+
+/* An absolute load. */
+static bool load(const struct source *s, const struct bpf_insn *i, uint32_t x, uint32_t *a)
+{
+    enum bpf_told what = (enum bpf_told)((i->k - TOLD_AT) / 4);
+
+    if (!s->packet || i->k < TOLD_AT)
+        return fetch(s, i->k, WIDTH(i->code), a);
+    *a = what == BPF_TOLD_XOR ? *a ^ x : s->packet->told(s->packet, what);
+    return true;
 }
 
 /* false: division by zero, which ends the program with 0. */
@@ -243,7 +288,7 @@ static bool jump_taken(uint16_t code, uint32_t a, uint32_t b)
     }
 }
 
-uint32_t bpf_run(const struct bpf_insn *i, enum bpf_kind kind, const void *data, uint32_t size)
+static uint32_t run(const struct bpf_insn *i, const struct source *s)
 {
     uint32_t a = 0, x = 0, mem[SCRATCH];
     uint32_t v;
@@ -259,24 +304,24 @@ uint32_t bpf_run(const struct bpf_insn *i, enum bpf_kind kind, const void *data,
                 a = mem[i->k];
                 break;
             case LEN:
-                a = size;
+                a = s->size;
                 break;
             case IND:
-                if (!fetch(kind, data, size, (uint64_t)x + i->k, width(i->code), &a))
+                if (!fetch(s, x + i->k, WIDTH(i->code), &a))
                     return 0;
                 break;
             default: /* ABS */
-                if (!fetch(kind, data, size, i->k, width(i->code), &a))
+                if (!load(s, i, x, &a))
                     return 0;
             }
             break;
         case LDX:
             if ((i->code & 0xe0) == MSH) {
-                if (!fetch(kind, data, size, i->k, 1, &v))
+                if (!fetch(s, i->k, 1, &v))
                     return 0;
                 x = (v & 15) * 4;
             } else {
-                x = (i->code & 0xe0) == MEM ? mem[i->k] : (i->code & 0xe0) == LEN ? size : i->k;
+                x = (i->code & 0xe0) == MEM ? mem[i->k] : (i->code & 0xe0) == LEN ? s->size : i->k;
             }
             break;
         case ST:
@@ -304,4 +349,14 @@ uint32_t bpf_run(const struct bpf_insn *i, enum bpf_kind kind, const void *data,
                 x = a;
         }
     }
+}
+
+uint32_t bpf_run(const struct bpf_insn *prog, const void *data, uint32_t size)
+{
+    return run(prog, &(struct source){.data = data, .size = size});
+}
+
+uint32_t bpf_run_packet(const struct bpf_insn *prog, const struct bpf_packet *p)
+{
+    return run(prog, &(struct source){.size = p->size, .packet = p});
 }

@@ -196,7 +196,7 @@ static uint32_t run_chain(const struct seccomp_filter *f, const struct seccomp_d
     uint32_t answer = (uint32_t)SECCOMP_RET_ALLOW;
 
     for (; f; f = f->prev) {
-        uint32_t now = bpf_run(f->prog, BPF_SECCOMP, data, sizeof(*data));
+        uint32_t now = bpf_run(f->prog, data, sizeof(*data));
 
         if ((int32_t)(now & SECCOMP_RET_ACTION) < (int32_t)(answer & SECCOMP_RET_ACTION)) {
             answer = now;
