@@ -91,6 +91,11 @@ int errq_add(struct net_ep *ep, struct net_err *e)
     return 0;
 }
 
+static bool is_icmp(const struct net_err *e)
+{
+    return e->origin == NET_ERR_ICMP || e->origin == NET_ERR_ICMP6;
+}
+
 struct net_err *errq_take(struct net_ep *ep)
 {
     struct net_err *e, *next;
@@ -100,12 +105,11 @@ struct net_err *errq_take(struct net_ep *ep)
     e = list_first(&ep->errq, struct net_err, node);
     list_del(&e->node);
     ep->errq_count--;
-    ep->error = 0;
-    if (!list_empty(&ep->errq)) {
-        next = list_first(&ep->errq, struct net_err, node);
-        if (next->origin <= NET_ERR_ICMP6)
-            ep->error = (int32_t)next->err;
-    }
+    next = list_empty(&ep->errq) ? NULL : list_first(&ep->errq, struct net_err, node);
+    if (next && is_icmp(next))
+        ep->error = (int32_t)next->err;
+    else if (is_icmp(e))
+        ep->error = 0;
     return e;
 }
 

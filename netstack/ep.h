@@ -37,6 +37,9 @@ struct net_ep_opts {
     uint8_t ip_option_size;             /* IP_OPTIONS */
     uint8_t ip_options[40];
     uint16_t udp_segment; /* UDP_SEGMENT */
+    uint32_t stamping;    /* SO_TIMESTAMPING: LX_SOF_* */
+    bool stamp_rx;        /* the owner wants to know when data came */
+    bool zerocopy;        /* SO_ZEROCOPY */
     bool udp_gro, udp_cork, no_check6_tx, no_check6_rx;
 };
 
@@ -65,9 +68,10 @@ struct net_ep {
     struct net_bind bind;
     struct list errq; /* struct net_err, errq.h */
     uint32_t errq_count;
-    uint32_t drops;          /* SO_RXQ_OVFL, /proc/net */
-    struct bpf_slot filter;  /* SO_ATTACH_FILTER */
-    struct net_mcast *mcast; /* groups joined (mcast.h), NULL: none */
+    uint32_t stamp_key, zerocopy_next; /* numbers of what is sent: stamp.h */
+    uint32_t drops;                    /* SO_RXQ_OVFL, /proc/net */
+    struct bpf_slot filter;            /* SO_ATTACH_FILTER */
+    struct net_mcast *mcast;           /* groups joined (mcast.h), NULL: none */
 };
 
 /* Fills an endpoint from zero, with the options' defaults. */

@@ -23,7 +23,10 @@ static int transmit(struct udp_ep *u, const struct udp_send *m, const struct udp
     bool v4 = ip_is_v4(&r->to.addr);
     struct net_stack *s = u->ep.stack;
     struct wire_icmp *h = pkt_need(p, ICMP_HEADER);
+    uint32_t flags = net_stamp_flags(&u->ep, &m->stamping);
     struct ip_send send;
+    struct pkt *copy;
+    int err;
 
     if (!h || h->type != (v4 ? ICMP_ECHO : ICMP6_ECHO) || h->code != 0) {
         pkt_free(p);
@@ -44,7 +47,10 @@ static int transmit(struct udp_ep *u, const struct udp_send *m, const struct udp
         s->mib.icmp6_type_out[ICMP6_ECHO]++;
     }
     udp_fill_send(u, m, r, p->size, &send);
-    return ip_output(s, &send, p);
+    copy = net_stamp_copy(&u->ep, flags, p);
+    err = ip_output(s, &send, p);
+    net_stamp_sent(&u->ep, flags, copy, !err);
+    return err;
 }
 
 int64_t ping_send(struct udp_ep *u, const struct udp_send *m, const struct pkt_frag *frags,

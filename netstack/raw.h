@@ -6,6 +6,7 @@
 
 #include "netstack/ep.h"
 #include "netstack/route.h"
+#include "netstack/stamp.h"
 
 struct raw_ep;
 
@@ -37,6 +38,7 @@ struct raw_send {
     uint32_t iface;
     int ttl, tos; /* -1: the socket's */
     bool dont_route;
+    struct net_stamping stamping;
 };
 int64_t raw_send(struct raw_ep *ep, const struct raw_send *send, const struct pkt_frag *frags,
                  uint32_t count) MUST_CHECK;

@@ -148,8 +148,9 @@ int64_t raw_send(struct raw_ep *r, const struct raw_send *m, const struct pkt_fr
 {
     const struct net_end *to = m->to ? m->to : &r->ep.remote;
     bool v4 = r->ep.family == LX_AF_INET;
+    uint32_t flags = net_stamp_flags(&r->ep, &m->stamping);
     struct net_path path;
-    struct pkt *p;
+    struct pkt *p, *copy;
     int64_t size;
     int err;
 
@@ -172,10 +173,12 @@ int64_t raw_send(struct raw_ep *r, const struct raw_send *m, const struct pkt_fr
         pkt_free(p);
         return -EMSGSIZE;
     }
+    copy = net_stamp_copy(&r->ep, flags, p);
     if (!r->hdrincl)
         err = send_payload(r, m, to, &path, p);
     else
         err = v4 ? send_own_header4(r, &path, p) : send_own_header6(r, &path, p);
+    net_stamp_sent(&r->ep, flags, copy, !err);
     if (err == -EMSGSIZE)
         errq_local(&r->ep, EMSGSIZE, to, path.mtu);
     return err ? err : size;

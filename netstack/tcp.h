@@ -40,6 +40,9 @@ bool tcp_is_connected(const struct tcp_ep *ep);
  * the connection's error. flags: TCP_SEND_*.
  */
 enum { TCP_SEND_MORE = 1, TCP_SEND_OOB = 2, TCP_SEND_EOR = 4 };
+/* Besides those: LX_SOF_TIMESTAMPING_TX_ASK's above them, stamps of the last byte if all is taken.
+ */
+#define TCP_SEND_STAMP_SHIFT 8
 uint32_t tcp_send_room(struct tcp_ep *ep);
 int64_t tcp_send(struct tcp_ep *ep, const struct pkt_frag *frags, uint32_t count,
                  uint32_t flags) MUST_CHECK;
@@ -66,6 +69,11 @@ bool tcp_wants_inq(const struct tcp_ep *ep);
 /* Level IPPROTO_TCP, Linux's numbers and value forms; TCP_INFO is true. -ENOPROTOOPT for the rest.
  */
 int tcp_setsockopt(struct tcp_ep *ep, int name, const void *value, uint32_t size) MUST_CHECK;
+/* SO_TIMESTAMPING's OPT_ID begins: bytes are counted from here on, from what is acknowledged or
+ * from what is queued. -EINVAL: there is no connection. */
+int tcp_stamp_begin(struct tcp_ep *ep, bool from_queued) MUST_CHECK;
+/* When what tcp_peek gave last had arrived, of its last piece; 0: not taken. */
+uint64_t tcp_read_stamp(const struct tcp_ep *ep);
 int tcp_getsockopt(struct tcp_ep *ep, int name, void *value, uint32_t *size) MUST_CHECK;
 
 /* ---- from the IP layer ---- */

@@ -189,6 +189,8 @@ int tcp_ack(struct tcp_ep *ep, struct tcp_in *in)
         tcp_rack_detect(ep, &a);
     tcp_recovery_ack(ep, &a);
     tcp_rtx_schedule(ep);
+    if (a.acked && ep->stamps)
+        tcp_stamps_acked(ep);
     if (a.acked)
         tcp_wake_writer(ep);
     return 0;

@@ -52,6 +52,7 @@ static void ep_free(struct tcp_ep *ep)
     bind_release(ep->t->ports, &ep->ep.bind);
     tcp_seg_purge(ep);
     tcp_received_purge(ep);
+    tcp_stamps_drop(ep);
     net_ep_done(&ep->ep);
     list_del(&ep->all);
     if (ep->orphan)
@@ -430,6 +431,7 @@ void tcp_close(struct tcp_ep *ep, uint64_t linger_ns)
     ep->ep.waiters = NULL;
     ep->orphan = true;
     t->orphan_count++;
+    tcp_stamps_drop(ep);
     ep->ep.shutdown = NET_SHUT_RD | NET_SHUT_WR;
     if (ep->state == TCPS_CLOSE) {
         ep_free(ep);

@@ -241,6 +241,8 @@ int tcp_emit(struct tcp_ep *ep, struct pkt *p, uint8_t flags, uint32_t seq, bool
         ep->last_sent_ns = ep->t->now_ns;
         if (ep->t->now_ns - ep->last_recv_ns < ep->ato_ns)
             ep->pingpong = true;
+        if (ep->stamps)
+            tcp_stamps_sent(ep, seq, size);
     }
     push_header(p, &ep->node, &h);
     count_out(ep->t, p, h.flags);

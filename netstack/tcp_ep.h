@@ -58,8 +58,9 @@ struct tcp_ep {
     struct rb_root sent;
     uint32_t snd_charge, sndbuf_cwnd;
     uint32_t sacked_out, lost_out, retrans_out; /* bytes */
-    uint32_t reno_out; /* without SACK: bytes that duplicates say have left */
-    uint64_t cork_ns;  /* since when a small segment is held; 0: none */
+    uint32_t reno_out;         /* without SACK: bytes that duplicates say have left */
+    struct tcp_stamps *stamps; /* what SO_TIMESTAMPING asked for, or NULL */
+    uint64_t cork_ns;          /* since when a small segment is held; 0: none */
 
     /* ---- loss recovery ---- */
     uint8_t ca; /* enum tcp_ca */
@@ -88,7 +89,8 @@ struct tcp_ep {
     uint8_t sack_count;
     bool dsack_ready;
     uint8_t urg_state, urg_byte;
-    uint32_t urg_seq; /* of the urgent byte */
+    uint32_t urg_seq;                   /* of the urgent byte */
+    uint64_t arrival_ns, read_stamp_ns; /* SO_TIMESTAMP: of the segment at hand; of what was read */
     /* delayed ACK */
     uint8_t quick_acks;
     bool ack_now, ack_wanted, pingpong;

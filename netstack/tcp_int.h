@@ -130,7 +130,8 @@ struct tcp_piece {
     };
     struct net_buf *buf; /* one reference */
     uint32_t seq, offset, size, charge;
-    uint32_t room; /* free bytes behind the data in buf, which is ours alone; else 0 */
+    uint32_t room;    /* free bytes behind the data in buf, which is ours alone; else 0 */
+    uint64_t time_ns; /* CLOCK_REALTIME of arrival, of its last part; 0: not taken */
 };
 
 /* ---- options of a segment: tcp_opt.c ---- */

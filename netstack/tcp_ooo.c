@@ -38,6 +38,7 @@ static struct tcp_piece *piece_ref(struct tcp_ep *ep, uint32_t seq, const struct
     pc->seq = seq;
     pc->offset = f->offset;
     pc->size = f->size;
+    pc->time_ns = ep->arrival_ns;
     account(ep, pc, (int32_t)(f->size + PIECE_OVERHEAD));
     return pc;
 }
@@ -58,6 +59,7 @@ static struct tcp_piece *piece_copy(struct tcp_ep *ep, uint32_t seq, const uint8
     memcpy(pc->buf->data, data, size);
     pc->seq = seq;
     pc->size = size;
+    pc->time_ns = ep->arrival_ns;
     pc->room = MAX(capacity, size) - size;
     account(ep, pc, (int32_t)(MAX(capacity, size) + PIECE_OVERHEAD));
     return pc;
@@ -91,6 +93,7 @@ static bool append(struct tcp_ep *ep, uint32_t seq, const struct run *r)
         memcpy(last->buf->data + last->offset + last->size, r->data, size);
         last->size += size;
         last->room -= size;
+        last->time_ns = ep->arrival_ns;
         NET_MIB_INC(ep->t->stack, ext_TCPRcvCoalesce);
         return true;
     }
@@ -307,6 +310,9 @@ void tcp_receive(struct tcp_ep *ep, struct tcp_in *in)
     if (in->size == 0)
         return;
     ep->data_segs_in += MAX(in->p->gso_segs, 1U);
+    ep->arrival_ns = 0;
+    if (ep->ep.opts.stamp_rx)
+        ep->arrival_ns = in->p->time_ns ? in->p->time_ns : net_real_ns(ep->t->stack);
     if (seq_le(in->seq + in->size, ep->rcv_nxt)) { /* all of it again */
         NET_MIB_INC(ep->t->stack, ext_DelayedACKLost);
         tcp_dsack_note(ep, in->seq, in->seq + in->size, true);

@@ -75,6 +75,12 @@ bool tcp_writable(struct tcp_ep *ep);
 int tcp_take_error(struct tcp_ep *ep);
 void tcp_queue_fin(struct tcp_ep *ep);
 
+/* tcp_stamp.c; but for the first, only where there are stamps */
+void tcp_stamp_ask(struct tcp_ep *ep, uint32_t flags); /* of the byte queued last */
+void tcp_stamps_sent(struct tcp_ep *ep, uint32_t seq, uint32_t size);
+void tcp_stamps_acked(struct tcp_ep *ep);
+void tcp_stamps_drop(struct tcp_ep *ep);
+
 /* tcp_out.c */
 uint32_t tcp_gso_max(const struct tcp_ep *ep);
 void tcp_mss_sync(struct tcp_ep *ep);

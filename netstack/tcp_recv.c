@@ -95,6 +95,7 @@ int64_t tcp_peek(struct tcp_ep *ep, uint64_t offset, uint64_t max, struct pkt_fr
             break;
         if (seq_le(pc->seq + pc->size, from))
             continue;
+        ep->read_stamp_ns = pc->time_ns;
         skip = from - pc->seq;
         n = (uint32_t)MIN((uint64_t)MIN(pc->size - skip, end - from), max - done);
         frags[count++] =
@@ -119,6 +120,11 @@ void tcp_consumed(struct tcp_ep *ep, uint64_t n)
     if (ep->urg_state != TCP_URG_NONE && seq_lt(ep->urg_seq, ep->copied_seq))
         ep->urg_state = TCP_URG_NONE;
     tcp_after_read(ep);
+}
+
+uint64_t tcp_read_stamp(const struct tcp_ep *ep)
+{
+    return ep->read_stamp_ns;
 }
 
 bool tcp_at_mark(struct tcp_ep *ep)

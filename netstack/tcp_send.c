@@ -189,6 +189,8 @@ int64_t tcp_send(struct tcp_ep *ep, const struct pkt_frag *frags, uint32_t count
         ep->snd_up = ep->write_seq;
         ep->snd_urgent = true;
     }
+    if (flags >> TCP_SEND_STAMP_SHIFT && done == wanted)
+        tcp_stamp_ask(ep, flags >> TCP_SEND_STAMP_SHIFT);
     tcp_push(ep);
     return done;
 }

@@ -6,6 +6,7 @@
 
 #include "netstack/ep.h"
 #include "netstack/route.h"
+#include "netstack/stamp.h"
 
 struct udp_ep;
 
@@ -28,6 +29,7 @@ struct udp_send {
     uint32_t gso_size;          /* UDP_SEGMENT, or 0 */
     bool more;                  /* MSG_MORE / UDP_CORK: keep and join */
     bool dont_route, confirm;
+    struct net_stamping stamping;
 };
 /* The payload's pieces. The byte count; -EAGAIN when the send buffer is full, -EMSGSIZE,
  * -EDESTADDRREQ, -EPIPE, path errors, or a pending error of the socket. */

@@ -167,6 +167,7 @@ static int transmit(struct udp_ep *u, const struct udp_send *m, const struct udp
     uint32_t size = p->size + UDP_HEADER;
     struct ip_send send;
     struct wire_udp *h;
+    struct pkt *copy;
     bool v4 = ip_is_v4(&r->to.addr);
     int err;
 
@@ -195,7 +196,9 @@ static int transmit(struct udp_ep *u, const struct udp_send *m, const struct udp
     p->mark = u->ep.opts.mark;
     p->priority = u->ep.opts.priority;
     udp_fill_send(u, m, r, size, &send);
+    copy = net_stamp_copy(&u->ep, net_stamp_flags(&u->ep, &m->stamping), p);
     err = ip_output(s, &send, p);
+    net_stamp_sent(&u->ep, net_stamp_flags(&u->ep, &m->stamping), copy, !err);
     if (err == -EMSGSIZE)
         errq_local(&u->ep, EMSGSIZE, &r->to, r->path.mtu);
     if (!err)

@@ -104,12 +104,12 @@ static int parse_control(struct task *t, struct sock *sk, const uint8_t *buf, ui
             err = rights_in(t, buf + at + sizeof(c), data_size, s);
         else if (c.level == LX_SOL_SOCKET && c.type == LX_SCM_CREDENTIALS)
             err = credentials_in(t, buf + at + sizeof(c), data_size, s);
-        else if (c.level == LX_SOL_SOCKET)
-            err = -EINVAL;
         else if (sock_ops_of(sk)->control_in) {
             err = sock_ops_of(sk)->control_in(sk, c.level, c.type, buf + at + sizeof(c), data_size,
                                               ip);
             s->ip = ip;
+        } else if (c.level == LX_SOL_SOCKET) {
+            err = -EINVAL;
         }
         if (err)
             return err;
@@ -317,6 +317,12 @@ static int64_t wait_to_send(struct task *t, struct msg_try *m, uint64_t deadline
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 
+static void zerocopy_done(struct sock *sk, const struct sock_send *s)
+{
+    if (s->flags & LX_MSG_ZEROCOPY && sock_ops_of(sk)->zerocopy_done)
+        sock_ops_of(sk)->zerocopy_done(sk);
+}
+
 int64_t msg_send(struct task *t, struct file *f, struct sock_send *s)
 {
     struct msg_try m = {.sk = sock_of(f), .s = s};
@@ -338,10 +344,15 @@ int64_t msg_send(struct task *t, struct file *f, struct sock_send *s)
         if (r < 0)
             break;
         total += r;
-        if (!s->uio->left || m.sk->type != LX_SOCK_STREAM || s->nonblock || !r)
+        if (!s->uio->left || m.sk->type != LX_SOCK_STREAM || s->nonblock || !r) {
+            if (total)
+                zerocopy_done(m.sk, s);
             return total;
+        }
         msg_control_in_done(s); /* they went with the first part */
     }
+    if (total)
+        zerocopy_done(m.sk, s);
     if (r == -EPIPE && !(s->flags & LX_MSG_NOSIGNAL) && m.sk->type == LX_SOCK_STREAM)
         io_raise(t, LX_SIGPIPE);
     return total ? total : r;

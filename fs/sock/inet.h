@@ -53,6 +53,9 @@ enum {
     INET_RECV_INQ = 0x400,
     INET_RECV_OVFL = 0x800,
     INET_RECV_AUXDATA = 0x1000, /* PACKET_AUXDATA */
+    /* SO_TIMESTAMPING or SO_TIMESTAMP in their newer forms, whose messages have other numbers */
+    INET_RECV_STAMP_NEW = 0x2000,
+    INET_RECV_STAMPING = 0x4000, /* SO_TIMESTAMPING has some flag */
 };
 
 /* IP_PKTINFO and IPV6_PKTINFO: struct in_pktinfo, struct in6_pktinfo. */
@@ -94,6 +97,18 @@ int inet_set_socket_opt(struct inet_sock *is, struct task *t, int name, const vo
                         uint32_t size) MUST_CHECK;
 int inet_get_device(struct inet_sock *is, void *value, uint32_t *size) MUST_CHECK;
 int inet_get_pacing(struct inet_sock *is, void *value, uint32_t *size) MUST_CHECK;
+/* inet_stamp.c: SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING and SO_ZEROCOPY. -ENOPROTOOPT: not
+ * its.
+ */
+int inet_stamp_setsockopt(struct inet_sock *is, int name, const void *value,
+                          uint32_t size) MUST_CHECK;
+int inet_stamp_getsockopt(struct inet_sock *is, int name, void *value, uint32_t *size) MUST_CHECK;
+/* The messages that a stamp makes, 0: none was taken; sent: it is of the error queue. */
+void inet_stamp_out(struct inet_sock *is, struct sock_recv *r, uint64_t ns, bool sent);
+/* SOL_SOCKET's of a send: SCM_TIMESTAMPING. -EINVAL. */
+int inet_stamp_control_in(int type, const void *data, uint64_t size,
+                          struct sock_ip_control *out) MUST_CHECK;
+void inet_zerocopy_done(struct sock *sk);
 /* inet_mcast.c: group membership and the multicast interface. -ENOPROTOOPT: not its. */
 int inet_mcast_setsockopt(struct inet_sock *is, int level, int name, const void *value,
                           uint32_t size) MUST_CHECK;
@@ -120,8 +135,6 @@ int64_t inet_frags_out(const struct pkt_frag *frags, uint32_t count, struct uio 
 
 /* inet_msg.c. A packet's bytes to the guest: bytes moved or -EFAULT. */
 int64_t inet_pkt_out(struct pkt *p, struct uio *uio) MUST_CHECK;
-/* SO_TIMESTAMP, SO_TIMESTAMPNS by wants. */
-void inet_timestamp_out(struct sock_recv *r, uint32_t wants, uint64_t ns);
 /* One message with its name and control messages; takes p. recv_lock held. */
 int64_t inet_datagram_recv(struct inet_sock *is, struct sock_recv *r, struct pkt *p,
                            const struct udp_meta *meta) MUST_CHECK;

@@ -11,17 +11,6 @@
 #include "sentry/base/string.h"
 #include "sentry/mm/usermem.h"
 
-void inet_timestamp_out(struct sock_recv *r, uint32_t wants, uint64_t ns)
-{
-    struct lx_timespec ts = {(int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000)};
-    struct lx_timeval tv = {ts.sec, ts.nsec / 1000};
-
-    if (wants & INET_RECV_TIMESTAMPNS)
-        sock_cmsg_add(r, LX_SOL_SOCKET, LX_SO_TIMESTAMPNS_OLD, &ts, sizeof(ts));
-    else if (wants & INET_RECV_TIMESTAMP)
-        sock_cmsg_add(r, LX_SOL_SOCKET, LX_SO_TIMESTAMP_OLD, &tv, sizeof(tv));
-}
-
 static void add_v4(struct sock_recv *r, uint32_t wants, const struct udp_meta *m)
 {
     int32_t ttl = m->ttl;
@@ -66,7 +55,7 @@ static void add_control(struct inet_sock *is, struct sock_recv *r, const struct 
 
     if (!wants || !r->cmsgs)
         return;
-    inet_timestamp_out(r, wants, m->time_ns);
+    inet_stamp_out(is, r, m->time_ns, false);
     if (wants & INET_RECV_OVFL)
         sock_cmsg_add(r, LX_SOL_SOCKET, LX_SO_RXQ_OVFL, &is->ep->drops, sizeof(is->ep->drops));
     if (ip_is_v4(&m->to.addr))
@@ -170,8 +159,10 @@ int64_t inet_recv_error(struct inet_sock *is, struct sock_recv *r)
         n = inet_pkt_out(e->p, r->uio);
     }
     if (n >= 0) {
-        inet_end_out(is->sk.family, &e->to, &r->from);
-        inet_timestamp_out(r, READ_ONCE(is->recv_wants), e->time_ns);
+        if (e->origin <= NET_ERR_ICMP6)
+            inet_end_out(is->sk.family, &e->to, &r->from);
+        if (e->origin != NET_ERR_ZEROCOPY)
+            inet_stamp_out(is, r, e->time_ns, true);
         add_error(is, r, e);
         r->out_flags |= LX_MSG_ERRQUEUE;
         if (n < size)

@@ -50,8 +50,6 @@ static const struct opt opts[] = {
     BOOLEAN(LX_SOL_UDP, LX_UDP_CORK, udp_cork, 0),
     BOOLEAN(LX_SOL_UDP, LX_UDP_NO_CHECK6_TX, no_check6_tx, 0),
     BOOLEAN(LX_SOL_UDP, LX_UDP_NO_CHECK6_RX, no_check6_rx, 0),
-    WANT(LX_SOL_SOCKET, LX_SO_TIMESTAMP_OLD, INET_RECV_TIMESTAMP),
-    WANT(LX_SOL_SOCKET, LX_SO_TIMESTAMPNS_OLD, INET_RECV_TIMESTAMPNS),
     WANT(LX_SOL_SOCKET, LX_SO_RXQ_OVFL, INET_RECV_OVFL),
     BOOLEAN(LX_SOL_IP, LX_IP_FREEBIND, free_bind, 0),
     BOOLEAN(LX_SOL_IP, LX_IP_TRANSPARENT, transparent, LX_CAP_NET_ADMIN),
@@ -355,7 +353,8 @@ int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
     }
     if (level == LX_SOL_SOCKET && name == LX_SO_MAX_PACING_RATE && sk->type == LX_SOCK_STREAM)
         return inet_get_pacing(is, value, size);
-    err = inet_mcast_getsockopt(is, level, name, value, size);
+    err = level == LX_SOL_SOCKET ? inet_stamp_getsockopt(is, name, value, size)
+                                 : inet_mcast_getsockopt(is, level, name, value, size);
     if (err != -ENOPROTOOPT)
         return err;
     err = 0;
@@ -423,6 +422,8 @@ int inet_control_in(struct sock *sk, int level, int type, const void *data, uint
         out->gso_size = segment;
         return 0;
     }
+    if (level == LX_SOL_SOCKET)
+        return inet_stamp_control_in(type, data, size, out);
     if (level != LX_SOL_IP && level != LX_SOL_IPV6)
         return 0;
     if (size >= sizeof(v))

@@ -87,7 +87,7 @@ int inet_set_socket_opt(struct inet_sock *is, struct task *t, int name, const vo
         mutex_unlock(&is->recv_lock);
         return 0;
     default:
-        return -ENOPROTOOPT;
+        return inet_stamp_setsockopt(is, name, value, size);
     }
 }
 

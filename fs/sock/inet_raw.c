@@ -94,6 +94,7 @@ static int describe_send(struct inet_sock *is, const struct sock_send *s, struct
         return 0;
     out->ttl = s->ip->ttl;
     out->tos = s->ip->tos;
+    out->stamping = (struct net_stamping){s->ip->has_stamping, s->ip->stamping};
     if (s->ip->has_iface)
         out->iface = s->ip->iface;
     if (s->ip->has_from) {

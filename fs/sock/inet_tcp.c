@@ -3,6 +3,7 @@
  * then the stack's; never the stack's over a copy. Source: tcp(7).
  */
 #include "fs/sock/inet.h"
+#include "netstack/stamp.h"
 #include "netstack/tcp.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/socket.h"
@@ -117,6 +118,7 @@ static int tcp_sock_accept(struct sock *sk, struct sock **out)
         child->ep = tcp_net_ep(ep);
         child->ep->uid = is->ep->uid;
         child->ep->ino = child->sk.ino;
+        child->recv_wants = is->recv_wants;
     }
     netns_unlock(is->ns);
     if (err) {
@@ -139,6 +141,15 @@ static int tcp_sock_accept(struct sock *sk, struct sock **out)
     return 0;
 }
 
+/* What is to be stamped of the last byte of a send. */
+static uint32_t stamps(const struct inet_sock *is, const struct sock_send *s)
+{
+    struct net_stamping m = {.given = s->ip && s->ip->has_stamping,
+                             .flags = s->ip ? s->ip->stamping : 0};
+
+    return net_stamp_flags(is->ep, &m) & LX_SOF_TIMESTAMPING_TX_ASK;
+}
+
 /* What the stack takes of one round of bytes. */
 static int64_t send_some(struct inet_sock *is, struct sock_send *s, uint32_t flags)
 {
@@ -156,7 +167,8 @@ static int64_t send_some(struct inet_sock *is, struct sock_send *s, uint32_t fla
     if (size <= 0)
         return size;
     netns_lock(is->ns);
-    sent = tcp_send(is->tcp, bufs.frags, bufs.count, s->uio->left ? flags | TCP_SEND_MORE : flags);
+    flags |= s->uio->left ? (uint32_t)TCP_SEND_MORE : stamps(is, s) << TCP_SEND_STAMP_SHIFT;
+    sent = tcp_send(is->tcp, bufs.frags, bufs.count, flags);
     netns_unlock(is->ns);
     inet_bufs_put(&bufs);
     if (sent < size)
@@ -249,6 +261,16 @@ static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t off
     return moved;
 }
 
+static void add_stamp(struct inet_sock *is, struct sock_recv *r)
+{
+    uint64_t ns;
+
+    netns_lock(is->ns);
+    ns = tcp_read_stamp(is->tcp);
+    netns_unlock(is->ns);
+    inet_stamp_out(is, r, ns, false);
+}
+
 static int64_t tcp_sock_recv(struct sock *sk, struct sock_recv *r)
 {
     struct inet_sock *is = inet_of(sk);
@@ -272,6 +294,8 @@ static int64_t tcp_sock_recv(struct sock *sk, struct sock_recv *r)
         is->peek_offset += total;
     else if (is->peek_offset > 0)
         is->peek_offset = is->peek_offset > total ? is->peek_offset - total : 0;
+    if (total > 0 && READ_ONCE(is->recv_wants) && r->cmsgs)
+        add_stamp(is, r);
     mutex_unlock(&is->recv_lock);
     return total ? total : n;
 }
@@ -354,6 +378,13 @@ static int64_t tcp_sock_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint
     return v < 0 ? v : copy_out_obj(ctx->us, uaddr(arg), &v);
 }
 
+/* Control messages of IP say nothing to a stream. */
+static int tcp_sock_control_in(struct sock *sk, int level, int type, const void *data,
+                               uint64_t size, struct sock_ip_control *out)
+{
+    return level == LX_SOL_SOCKET ? inet_stamp_control_in(type, data, size, out) : 0;
+}
+
 static void tcp_sock_close(struct sock *sk)
 {
     struct inet_sock *is = inet_of(sk);
@@ -383,6 +414,8 @@ DEFINE_OPS(sock_ops, inet_tcp_ops) = {
     .options_changed = inet_options_changed,
     .filter = inet_filter,
     .take_error = inet_take_error,
+    .control_in = tcp_sock_control_in,
+    .zerocopy_done = inet_zerocopy_done,
     .close = tcp_sock_close,
     .destroy = inet_destroy,
 };

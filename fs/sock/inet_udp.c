@@ -82,6 +82,7 @@ static int describe_send(struct inet_sock *is, const struct sock_send *s, struct
     out->ttl = s->ip->ttl;
     out->tos = s->ip->tos;
     out->gso_size = s->ip->gso_size;
+    out->stamping = (struct net_stamping){s->ip->has_stamping, s->ip->stamping};
     if (s->ip->has_iface)
         out->iface = s->ip->iface;
     if (s->ip->has_from) {
@@ -211,6 +212,7 @@ DEFINE_OPS(sock_ops, inet_udp_ops) = {
     .filter = inet_filter,
     .take_error = inet_take_error,
     .control_in = inet_control_in,
+    .zerocopy_done = inet_zerocopy_done,
     .close = udp_sock_close,
     .destroy = inet_destroy,
 };

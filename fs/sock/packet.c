@@ -162,7 +162,7 @@ static void add_control(struct inet_sock *is, struct sock_recv *r, const struct 
     struct lx_tpacket_auxdata aux = {
         .status = LX_TP_STATUS_USER, .size = m->size, .snap = snap, .net = m->net};
 
-    inet_timestamp_out(r, wants, m->time_ns);
+    inet_stamp_out(is, r, m->time_ns, false);
     if (wants & INET_RECV_OVFL)
         sock_cmsg_add(r, LX_SOL_SOCKET, LX_SO_RXQ_OVFL, &is->ep->drops, sizeof(is->ep->drops));
     if (!(wants & INET_RECV_AUXDATA))

@@ -329,7 +329,8 @@ int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
     mutex_unlock(&sk->lock);
     if (err == -ENOPROTOOPT && sock_ops_of(sk)->setsockopt)
         err = sock_ops_of(sk)->setsockopt(sk, t, level, name, value, size);
-    return err;
+    /* Linux knows it everywhere, and who can't do it. */
+    return err == -ENOPROTOOPT && name == LX_SO_ZEROCOPY ? -EOPNOTSUPP : err;
 }
 
 static int get_int_locked(struct sock *sk, int name, int32_t *out)

@@ -28,13 +28,17 @@ struct sock_addr {
     uint8_t data[SOCK_ADDR_MAX];
 };
 
-/* What control messages of IP asked for one datagram: IP_PKTINFO, IP_TTL, IP_TOS, UDP_SEGMENT. */
+/* What control messages asked for one send: IP_PKTINFO, IP_TTL, IP_TOS, UDP_SEGMENT,
+ * SCM_TIMESTAMPING.
+ */
 struct sock_ip_control {
     bool has_from, has_iface;
     uint8_t from[16]; /* in the stack's common form */
     uint32_t iface;
     int32_t ttl, tos; /* -1: the socket's */
     uint32_t gso_size;
+    bool has_stamping; /* SCM_TIMESTAMPING */
+    uint32_t stamping; /* LX_SOF_TIMESTAMPING_TX_ASK's */
 };
 
 /* One send: what and where to. */
@@ -110,9 +114,13 @@ struct sock_ops {
     int (*filter)(struct sock *sk, enum bpf_slot_what what, struct bpf_prog **prog);
     /* SO_ERROR: taken and cleared, >= 0. NULL: sk.error is it. */
     int (*take_error)(struct sock *sk);
-    /* A control message to send that is not of SOL_SOCKET; NULL: ignored, as Linux does. */
+    /* A control message to send that msg.c does not know; NULL: ignored, as Linux does, but one of
+     * SOL_SOCKET is EINVAL then. */
     int (*control_in)(struct sock *sk, int level, int type, const void *data, uint64_t size,
                       struct sock_ip_control *out);
+    /* A send with MSG_ZEROCOPY that took something is over: it is told by the error queue. NULL:
+     * the flag does nothing. */
+    void (*zerocopy_done)(struct sock *sk);
     /* mmap(2): the host descriptor to map from its start; it stays the socket's. NULL: ENODEV. */
     int (*map_source)(struct sock *sk, uint64_t offset, uint64_t size, int *out_fd);
     void (*close)(struct sock *sk);   /* its file has gone */

@@ -130,7 +130,7 @@ def ov():
 t('ovfl',ov)
 t('pacing',lambda:[s:=S.socket(2,1),s.getsockopt(1,47),s.setsockopt(1,47,100000),s.getsockopt(1,47)][1:])
 t('incoming cpu get',lambda:S.socket(2,1).getsockopt(1,49))
-t('zerocopy',lambda:S.socket(2,1).setsockopt(1,60,1)) # refused by cvisor
+t('zerocopy',lambda:S.socket(2,1).setsockopt(1,60,1))
 t('unicast if',lambda:[s:=S.socket(2,2),s.setsockopt(0,50,S.htonl(1)),S.ntohl(s.getsockopt(0,50))][1:])
 t('unicast if bad',lambda:S.socket(2,2).setsockopt(0,50,S.htonl(77)))
 t('ip options',lambda:[s:=S.socket(2,2),s.setsockopt(0,4,b'\x01\x01\x01\x01'),s.getsockopt(0,4,40)][1:])
