@@ -58,6 +58,8 @@ void tcp_consumed(struct tcp_ep *ep, uint64_t n);
 /* MSG_OOB: -EINVAL, -EAGAIN, -ENOTCONN. POLLPRI tells of a mark (SIGURG). */
 int tcp_recv_oob(struct tcp_ep *ep, uint8_t *out, bool peek) MUST_CHECK;
 bool tcp_at_mark(struct tcp_ep *ep);
+/* No more will come than is there: an end or an error. */
+bool tcp_read_over(const struct tcp_ep *ep);
 uint32_t tcp_unread(struct tcp_ep *ep);  /* SIOCINQ */
 uint32_t tcp_unsent(struct tcp_ep *ep);  /* SIOCOUTQNSD */
 uint32_t tcp_unacked(struct tcp_ep *ep); /* SIOCOUTQ */

@@ -122,6 +122,12 @@ void tcp_consumed(struct tcp_ep *ep, uint64_t n)
     tcp_after_read(ep);
 }
 
+bool tcp_read_over(const struct tcp_ep *ep)
+{
+    return ep->fin_received || ep->ep.error || ep->ep.shutdown & NET_SHUT_RD ||
+           ep->state == TCPS_CLOSE;
+}
+
 uint64_t tcp_read_stamp(const struct tcp_ep *ep)
 {
     return ep->read_stamp_ns;

@@ -382,6 +382,7 @@ int64_t msg_recv(struct task *t, struct file *f, struct sock_recv *r)
         if (n <= 0)
             return total ? total : n;
         total += n;
+        r->got = (uint64_t)total;
         if (!all || nonblock || !r->uio->left || r->file_count)
             return total;
     }

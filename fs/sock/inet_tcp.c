@@ -240,9 +240,10 @@ static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t off
     netns_lock(is->ns);
     /* a call does not read across the urgent mark: recv(2); and why there is no more is for the
      * next one to hear */
-    n = !first && (tcp_at_mark(is->tcp) || tcp_unread(is->tcp) == 0)
-            ? -EAGAIN
-            : tcp_peek(is->tcp, offset, r->uio->left, frags, INET_FRAGS, &count);
+    if ((first && !r->got) || (!tcp_at_mark(is->tcp) && tcp_unread(is->tcp)))
+        n = tcp_peek(is->tcp, offset, r->uio->left, frags, INET_FRAGS, &count);
+    else
+        n = tcp_at_mark(is->tcp) || tcp_read_over(is->tcp) ? 0 : -EAGAIN;
     netns_unlock(is->ns);
     if (n <= 0)
         return n;

@@ -61,7 +61,9 @@ struct sock_send {
 struct sock_recv {
     struct task *t;
     struct uio *uio;
-    uint32_t flags;     /* LX_MSG_* given */
+    uint32_t flags; /* LX_MSG_* given */
+    uint64_t got; /* of a stream, by this call so far (MSG_WAITALL): 0 then ends it, and errors are
+                     the next one's */
     uint32_t out_flags; /* LX_MSG_TRUNC, EOR */
     struct sock_addr from;
     bool has_cred;

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -473,6 +474,29 @@ static void reset_after_data(void)
     close(pair[1]);
 }
 
+/* MSG_WAITALL gives what had come when a reset or the end comes; the next call hears why. The pause
+ * lets the reader wait; what is printed does not depend on it. */
+static void waiting_for_all(bool reset)
+{
+    struct linger now = {.l_onoff = reset};
+    char buf[10];
+    int pair[2];
+
+    connected(pair);
+    if (fork() == 0) {
+        send(pair[0], "abc", 3, 0);
+        usleep(200000);
+        setsockopt(pair[0], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        _exit(0);
+    }
+    close(pair[0]);
+    SHOW(recv(pair[1], buf, sizeof(buf), MSG_WAITALL));
+    SHOW(recv(pair[1], buf, sizeof(buf), MSG_WAITALL));
+    SHOW(recv(pair[1], buf, sizeof(buf), MSG_WAITALL));
+    close(pair[1]);
+    wait(NULL);
+}
+
 /* Datagrams of an IPv6 socket to nobody's address: this host, in the form that was given. */
 static void nobodys_address(void)
 {
@@ -510,5 +534,7 @@ int main(void)
     edge_triggered();
     reset_after_data();
     nobodys_address();
+    waiting_for_all(true);
+    waiting_for_all(false);
     return 0;
 }
