@@ -22,6 +22,8 @@ static int make_socket(struct task *t, int family, int type, int protocol, struc
         return packet_socket(t, type, protocol, out);
     if (family == LX_AF_NETLINK)
         return netlink_socket(t, type, protocol, out);
+    if (family == LX_AF_VSOCK)
+        return vsock_socket(t->k, type, protocol, out);
     if (family != LX_AF_UNIX)
         return -EAFNOSUPPORT;
     if (protocol && protocol != LX_AF_UNIX)

@@ -21,6 +21,7 @@ static const struct node nodes[] = {
     {"urandom", LX_S_IFCHR | 0666, DEV_NUMBER(MEM_MAJOR, MEM_URANDOM), NULL},
     {"tty", LX_S_IFCHR | 0666, DEV_NUMBER(TTY_MAJOR, TTY_MINOR_TTY), NULL},
     {"console", LX_S_IFCHR | 0600, DEV_NUMBER(TTY_MAJOR, TTY_MINOR_CONSOLE), NULL},
+    {"vsock", LX_S_IFCHR | 0666, DEV_NUMBER(MISC_MAJOR, MISC_VSOCK), NULL},
     {"ptmx", LX_S_IFLNK | 0777, 0, "pts/ptmx"},
     {"fd", LX_S_IFLNK | 0777, 0, "/proc/self/fd"},
     {"stdin", LX_S_IFLNK | 0777, 0, "/proc/self/fd/0"},
@@ -32,10 +33,13 @@ static const struct node nodes[] = {
 
 int dev_init(struct kernel *k)
 {
+    int r;
+
     if (k->dev_data)
         return 0;
     k->dev_data = k; /* a mark: the drivers are registered */
-    return vfs_register_chrdev(MEM_MAJOR, 0, 256, &mem_dev_ops);
+    r = vfs_register_chrdev(MEM_MAJOR, 0, 256, &mem_dev_ops);
+    return r ? r : vfs_register_chrdev(MISC_MAJOR, MISC_VSOCK, 1, &misc_dev_ops);
 }
 
 static int make(struct inode *dir, const struct node *n, const struct cred *cred)

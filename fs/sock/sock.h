@@ -186,6 +186,8 @@ uint32_t sock_filter_run(const struct bpf_slot *f, const void *data, uint32_t si
 /* ---- families (AF_INET: inet.h) ---- */
 /* type: LX_SOCK_STREAM, DGRAM, SEQPACKET. */
 int unix_socket(struct kernel *k, int type, struct sock **out) MUST_CHECK;
+/* vsock.c: socket(2) of AF_VSOCK. */
+int vsock_socket(struct kernel *k, int type, int protocol, struct sock **out) MUST_CHECK;
 /* What /proc/net/unix and SOCK_DIAG show of one. */
 struct unix_view {
     uint64_t ino, peer_ino; /* peer_ino 0: none */

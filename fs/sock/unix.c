@@ -16,13 +16,13 @@ DECLARE_OPS(sock_ops, unix_ops);
     (LX_POLLIN | LX_POLLRDNORM | LX_POLLRDHUP | LX_POLLOUT | LX_POLLWRNORM | LX_POLLHUP |          \
      LX_POLLERR | SOCK_POLL_DRAINED)
 
-static struct unix_sock *unix_alloc(struct kernel *k, int type)
+struct unix_sock *unix_alloc(struct kernel *k, const struct sock_ops *ops, int family, int type)
 {
     struct unix_sock *u = slab_alloc(&unix_slab);
 
     if (!u)
         return NULL;
-    sock_init(&u->sk, &unix_ops, LX_AF_UNIX, type, 0);
+    sock_init(&u->sk, ops, family, type, 0);
     mutex_init(&u->recv_lock, RANK_SOCK_IO);
     list_init(&u->queue);
     list_init(&u->accept_queue);
@@ -47,7 +47,7 @@ int unix_socket(struct kernel *k, int type, struct sock **out)
         type = LX_SOCK_DGRAM;
     if (type != LX_SOCK_STREAM && type != LX_SOCK_DGRAM && type != LX_SOCK_SEQPACKET)
         return -ESOCKTNOSUPPORT;
-    u = unix_alloc(k, type);
+    u = unix_alloc(k, &unix_ops, LX_AF_UNIX, type);
     if (!u)
         return -ENOMEM;
     *out = &u->sk;
@@ -121,7 +121,7 @@ int unix_socketpair(struct task *t, int type, struct sock *out[2])
 
 /* ---- listening ---- */
 
-static int unix_listen(struct sock *sk, struct task *t, int backlog)
+int unix_listen(struct sock *sk, struct task *t, int backlog)
 {
     struct unix_sock *u = unix_of(sk);
     int err = 0;
@@ -183,7 +183,7 @@ static int enqueue_embryo(struct unix_sock *listener, struct unix_sock *embryo)
     return err;
 }
 
-static int begin_connect(struct unix_sock *u)
+int unix_connect_begin(struct unix_sock *u)
 {
     int err = 0;
 
@@ -198,29 +198,32 @@ static int begin_connect(struct unix_sock *u)
     return err;
 }
 
-static void end_connect(struct unix_sock *u)
+void unix_connect_failed(struct unix_sock *u)
 {
     mutex_lock(&u->sk.lock);
     u->connected = false;
     mutex_unlock(&u->sk.lock);
 }
 
-static int connect_to(struct unix_sock *u, struct task *t, struct unix_sock *listener)
+int unix_connect_to(struct unix_sock *u, struct task *t, struct unix_sock *listener,
+                    const struct sock_addr *name)
 {
-    struct unix_sock *embryo = unix_alloc(u->k, u->sk.type);
+    struct unix_sock *embryo = unix_alloc(u->k, sock_ops_of(&u->sk), u->sk.family, u->sk.type);
     int err;
 
     if (!embryo)
         return -ENOMEM;
-    if (listener->name)
-        embryo->name = (struct sock_addr *)kmemdup(listener->name, sizeof(*listener->name));
+    if (!name)
+        name = listener->name;
+    if (name)
+        embryo->name = (struct sock_addr *)kmemdup(name, sizeof(*name));
     embryo->own_cred = listener->own_cred;
     embryo->sk.peer_cred = sock_cred_of(t);
     u->sk.peer_cred = listener->own_cred;
     u->own_cred = sock_cred_of(t);
     set_peer(embryo, u);
     set_peer(u, embryo);
-    err = listener->name && !embryo->name ? -ENOMEM : enqueue_embryo(listener, embryo);
+    err = name && !embryo->name ? -ENOMEM : enqueue_embryo(listener, embryo);
     if (err) {
         unix_drop_peer(u);
         unix_drop_peer(embryo);
@@ -240,22 +243,22 @@ static int unix_connect(struct sock *sk, struct task *t, const struct sock_addr 
 
     if (unix_is_dgram(u))
         return connect_dgram(u, t, addr);
-    err = begin_connect(u);
+    err = unix_connect_begin(u);
     if (err)
         return err;
     err = unix_lookup(t, addr, sk->type, &listener);
     if (!err) {
-        err = connect_to(u, t, listener);
+        err = unix_connect_to(u, t, listener, NULL);
         if (err == -EAGAIN)
             *blocked_on = sock_get(&listener->sk);
         sock_put(&listener->sk);
     }
     if (err)
-        end_connect(u);
+        unix_connect_failed(u);
     return err;
 }
 
-static int unix_accept(struct sock *sk, struct sock **out)
+int unix_accept(struct sock *sk, struct sock **out)
 {
     struct unix_sock *u = unix_of(sk), *embryo = NULL;
     int err = 0;
@@ -283,7 +286,7 @@ static int unix_accept(struct sock *sk, struct sock **out)
 
 /* ---- ends ---- */
 
-static int unix_shutdown(struct sock *sk, int how)
+int unix_shutdown(struct sock *sk, int how)
 {
     struct unix_sock *u = unix_of(sk), *peer;
     uint8_t mode = (uint8_t)(how + 1), mirrored = 0;
@@ -316,7 +319,7 @@ static void hang_up_peer(struct unix_sock *u, bool unread)
         return;
     mutex_lock(&peer->sk.lock);
     WRITE_ONCE(peer->shutdown, UNIX_BOTH_SHUT);
-    if (unread)
+    if (unread && u->sk.family == LX_AF_UNIX)
         peer->sk.error = ECONNRESET;
     mutex_unlock(&peer->sk.lock);
     waitq_wake_all(&peer->sk.waiters, ALL_EVENTS);
@@ -344,7 +347,7 @@ static void release_clients(struct unix_sock *u)
     }
 }
 
-static void unix_close(struct sock *sk)
+void unix_close(struct sock *sk)
 {
     struct unix_sock *u = unix_of(sk);
     struct list messages, embryos;
@@ -382,7 +385,7 @@ static void unix_close(struct sock *sk)
     }
 }
 
-static void unix_destroy(struct sock *sk)
+void unix_destroy(struct sock *sk)
 {
     struct unix_sock *u = unix_of(sk);
     struct unix_msg *m, *next;
@@ -425,6 +428,8 @@ void unix_for_each(struct kernel *k, void (*fn)(const struct unix_view *v, void 
     if (!k->unix_names.all.next)
         list_init(&k->unix_names.all);
     list_for_each (u, &k->unix_names.all, all_node) {
+        if (u->sk.family != LX_AF_UNIX)
+            continue;
         mutex_lock(&u->sk.lock);
         view(u, &v);
         mutex_unlock(&u->sk.lock);

@@ -46,8 +46,11 @@ struct unix_sock {
     struct list name_node;            /* abstract: kernel.unix_names; guarded by its lock */
     struct kernel *names_of;          /* where it is entered, or NULL */
     struct kernel *k;
-    struct list all_node;      /* kernel.unix_names.all; guarded by its lock */
-    struct bpf_slot filter;    /* SO_ATTACH_FILTER: of messages, not of streams */
+    struct list all_node;   /* kernel.unix_names.all; guarded by its lock */
+    struct bpf_slot filter; /* SO_ATTACH_FILTER: of messages, not of streams */
+    struct {
+        uint64_t size, min, max, timeout_ns;
+    } vm;                      /* AF_VSOCK: SO_VM_SOCKETS_* */
     struct sock_cred own_cred; /* of its maker, or of who called listen */
 };
 
@@ -61,6 +64,30 @@ static inline bool unix_is_dgram(const struct unix_sock *u)
     return u->sk.type == LX_SOCK_DGRAM;
 }
 
+/* unix.c, for vsock.c too, whose sockets are these with other names. A socket with ops. */
+struct unix_sock *unix_alloc(struct kernel *k, const struct sock_ops *ops, int family,
+                             int type) MUST_CHECK;
+/* connect(2) begins: -EISCONN, -EINVAL; and failed, which unix_connect_to alone does not undo. */
+int unix_connect_begin(struct unix_sock *u) MUST_CHECK;
+void unix_connect_failed(struct unix_sock *u);
+/* A connection to listener, in its queue. embryo_name: the other end's name, NULL: the listener's.
+ * -ECONNREFUSED, -EAGAIN (full), -ENOMEM. */
+int unix_connect_to(struct unix_sock *u, struct task *t, struct unix_sock *listener,
+                    const struct sock_addr *embryo_name) MUST_CHECK;
+int unix_listen(struct sock *sk, struct task *t, int backlog);
+int unix_accept(struct sock *sk, struct sock **out);
+int unix_shutdown(struct sock *sk, int how);
+void unix_close(struct sock *sk);
+void unix_destroy(struct sock *sk);
+/* unix_name.c: name, taken over on success, becomes u's and is entered unless in_use finds it
+ * taken; under kernel.unix_names.lock. -EADDRINUSE, -EINVAL (it has one). */
+int unix_enter_name(struct kernel *k, struct unix_sock *u, struct sock_addr *name,
+                    bool (*in_use)(const struct unix_sock *u,
+                                   const struct sock_addr *name)) MUST_CHECK;
+/* The entered socket that fits, with a reference, or NULL. */
+struct unix_sock *unix_find_name(struct kernel *k, const struct sock_addr *name,
+                                 bool (*fits)(const struct unix_sock *u,
+                                              const struct sock_addr *name));
 /* The peer with a reference, or NULL. */
 struct unix_sock *unix_peer_get(struct unix_sock *u);
 void unix_drop_peer(struct unix_sock *u);

@@ -42,30 +42,38 @@ static void addr_path(const struct sock_addr *a, char path[PATH_MAX_SIZE + 1])
 
 /* ---- abstract names ---- */
 
-static struct unix_sock *find_abstract_locked(struct kernel *k, const struct sock_addr *a)
+static bool same_name(const struct unix_sock *u, const struct sock_addr *a)
+{
+    return u->name->size == a->size && memcmp(u->name->data, a->data, a->size) == 0;
+}
+
+static struct unix_sock *find_locked(struct kernel *k, const struct sock_addr *a,
+                                     bool (*fits)(const struct unix_sock *u,
+                                                  const struct sock_addr *name))
 {
     struct unix_sock *u;
 
     if (!k->unix_names.sockets.next)
         list_init(&k->unix_names.sockets);
     list_for_each (u, &k->unix_names.sockets, name_node) {
-        if (u->name->size == a->size && memcmp(u->name->data, a->data, a->size) == 0)
+        if (fits(u, a))
             return u;
     }
     return NULL;
 }
 
-static int find_abstract(struct kernel *k, const struct sock_addr *a, struct unix_sock **out)
+struct unix_sock *unix_find_name(struct kernel *k, const struct sock_addr *a,
+                                 bool (*fits)(const struct unix_sock *u,
+                                              const struct sock_addr *name))
 {
     struct unix_sock *u;
 
     mutex_lock(&k->unix_names.lock);
-    u = find_abstract_locked(k, a);
+    u = find_locked(k, a, fits);
     if (u && !ref_get_unless_zero(&u->sk.ref))
         u = NULL;
     mutex_unlock(&k->unix_names.lock);
-    *out = u;
-    return u ? 0 : -ECONNREFUSED;
+    return u;
 }
 
 /* Gives u the name, taken over on success. */
@@ -82,12 +90,13 @@ static int set_name(struct unix_sock *u, struct sock_addr *name)
     return err;
 }
 
-static int enter_abstract(struct kernel *k, struct unix_sock *u, struct sock_addr *name)
+int unix_enter_name(struct kernel *k, struct unix_sock *u, struct sock_addr *name,
+                    bool (*in_use)(const struct unix_sock *u, const struct sock_addr *name))
 {
     int err = -EADDRINUSE;
 
     mutex_lock(&k->unix_names.lock);
-    if (!find_abstract_locked(k, name)) {
+    if (!find_locked(k, name, in_use)) {
         err = set_name(u, name);
         if (!err) {
             list_add(&k->unix_names.sockets, &u->name_node);
@@ -101,7 +110,7 @@ static int enter_abstract(struct kernel *k, struct unix_sock *u, struct sock_add
 static int bind_abstract(struct kernel *k, struct unix_sock *u, const struct sock_addr *addr)
 {
     struct sock_addr *name = (struct sock_addr *)kmemdup(addr, sizeof(*addr));
-    int err = name ? enter_abstract(k, u, name) : -ENOMEM;
+    int err = name ? unix_enter_name(k, u, name, same_name) : -ENOMEM;
 
     if (err)
         kfree(name);
@@ -240,7 +249,12 @@ int unix_lookup(struct task *t, const struct sock_addr *addr, int type, struct u
         return err;
     if (addr->size == FAMILY_SIZE)
         return -ECONNREFUSED;
-    err = is_abstract(addr) ? find_abstract(t->k, addr, &u) : find_path(t, addr, &u);
+    if (is_abstract(addr)) {
+        u = unix_find_name(t->k, addr, same_name);
+        err = u ? 0 : -ECONNREFUSED;
+    } else {
+        err = find_path(t, addr, &u);
+    }
     if (err)
         return err;
     if (u->sk.type != type) {
