@@ -426,7 +426,7 @@ static void epoll_release(struct file *f)
     epoll_put(ep);
 }
 
-static void epoll_show(struct file *f, struct strbuf *out)
+static void epoll_show(struct file *f, const struct pid_ns *reader, struct strbuf *out)
 {
     struct epoll *ep = f->private_data;
 

@@ -98,7 +98,7 @@ static void eventfd_release(struct file *f)
     slab_free(&eventfd_slab, e);
 }
 
-static void eventfd_show(struct file *f, struct strbuf *out)
+static void eventfd_show(struct file *f, const struct pid_ns *reader, struct strbuf *out)
 {
     struct eventfd *e = f->private_data;
 

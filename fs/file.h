@@ -19,6 +19,7 @@ struct cred;
 struct uio;
 struct strbuf;
 struct task;
+struct pid_ns;
 
 /* getdents: fill is called per entry until it returns false (the entry does not fit). cookie: the
  * position after the entry. */
@@ -62,7 +63,7 @@ struct file_ops {
     int (*flush)(struct file *f);
     void (*release)(struct file *f);
     /* A line or more for /proc/PID/fdinfo. */
-    void (*show_fdinfo)(struct file *f, struct strbuf *out);
+    void (*show_fdinfo)(struct file *f, const struct pid_ns *reader, struct strbuf *out);
     /* Changing O_NONBLOCK, O_ASYNC, O_APPEND ...: NULL is fine. */
     int (*set_flags)(struct file *f, uint32_t flags);
     /* fcntl F_ADD_SEALS, F_GET_SEALS; NULL: EINVAL. */
@@ -98,10 +99,10 @@ struct file {
         int32_t pid, type, sig;
     } owner;
     struct file_async *async; /* signals when it becomes ready, or NULL; guarded by pos_lock */
-    struct list epoll_items; /* of epolls watching it; guarded by pos_lock; see fs/epoll.h */
-    bool epoll_watched;      /* was ever on an epoll: epoll_file_gone must look */
-    uint64_t ino;            /* anonymous files: what stat shows */
-    uint32_t anon_mode;      /* their st_mode; 0: 0600 without a type */
+    struct list epoll_items;  /* of epolls watching it; guarded by pos_lock; see fs/epoll.h */
+    bool epoll_watched;       /* was ever on an epoll: epoll_file_gone must look */
+    uint64_t ino;             /* anonymous files: what stat shows */
+    uint32_t anon_mode;       /* their st_mode; 0: 0600 without a type */
 };
 
 enum {
@@ -111,9 +112,9 @@ enum {
     FMODE_PATH = 8,
     FMODE_EXEC = 16,
     FMODE_STREAM = 32,
-    FMODE_OPENING = 64, /* a FIFO whose other end is missing: see vfs_open_ready */
-    FMODE_WRITER = 128, /* counted as a writer of its inode and mount */
-    FMODE_CREATED = 512, /* this open made the file: F_CREATED_QUERY */
+    FMODE_OPENING = 64,       /* a FIFO whose other end is missing: see vfs_open_ready */
+    FMODE_WRITER = 128,       /* counted as a writer of its inode and mount */
+    FMODE_CREATED = 512,      /* this open made the file: F_CREATED_QUERY */
     FMODE_READ_UNSEEN = 1024, /* reading it changes nothing that others can see */
     FMODE_WRITE_ALL =
         256 /* a blocking write goes on until all is written: pipes, stream sockets, terminals */

@@ -339,7 +339,7 @@ static void inotify_release(struct file *f)
     slab_free(&inotify_slab, in);
 }
 
-static void inotify_show(struct file *f, struct strbuf *out)
+static void inotify_show(struct file *f, const struct pid_ns *reader, struct strbuf *out)
 {
     struct inotify *in = f->private_data;
     struct rb_node *node;

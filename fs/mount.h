@@ -40,6 +40,8 @@ int mount_ns_create(struct superblock *sb, const char *source, uint32_t flags,
                     struct mount_ns **out) MUST_CHECK;
 struct mount_ns *mount_ns_get(struct mount_ns *ns);
 void mount_ns_put(struct mount_ns *ns);
+/* Its topmost root, with references. */
+void mount_ns_root(struct mount_ns *ns, struct path *out);
 /* unshare(CLONE_NEWNS): a copy; paths in map[] are moved to their counterparts. */
 int mount_ns_copy(struct mount_ns *ns, struct path *map[], size_t map_count,
                   struct mount_ns **out) MUST_CHECK;

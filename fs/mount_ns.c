@@ -177,3 +177,13 @@ int mount_for_each(struct mount_ns *ns, int (*fn)(struct mount *m, void *arg), v
     kfree(all);
     return result;
 }
+
+void mount_ns_root(struct mount_ns *ns, struct path *out)
+{
+    struct mutex *lock = &vfs_state()->mount_lock;
+
+    mutex_lock(lock);
+    *out = path_get(&(struct path){ns->root, ns->root->root});
+    mutex_unlock(lock);
+    mount_descend(out);
+}

@@ -51,7 +51,7 @@ static NOINLINE int64_t io_wait(struct task *t, struct io_try *io, bool write)
 void io_raise(struct task *t, int signo)
 {
     struct lx_siginfo info = {
-        .signo = signo, .code = LX_SI_USER, .pid = t->tg->tgid, .uid = t->cred->uid};
+        .signo = signo, .code = LX_SI_USER, .pid = t->tg->own_tgid, .uid = t->cred->uid};
 
     signal_send_task(t, signo, &info);
 }

@@ -68,12 +68,13 @@ static int rights_in(struct task *t, const uint8_t *data, uint64_t size, struct 
 static int credentials_in(struct task *t, const uint8_t *data, uint64_t size, struct sock_send *s)
 {
     const struct cred *c = t->cred;
-    struct sock_cred in;
+    struct lx_ucred in;
+    struct task *who;
 
     if (size != sizeof(in))
         return -EINVAL;
     memcpy(&in, data, sizeof(in));
-    if (in.pid != t->tg->tgid && !task_capable(t, LX_CAP_SYS_ADMIN))
+    if (in.pid != t->tg->own_tgid && !task_capable(t, LX_CAP_SYS_ADMIN))
         return -EPERM;
     if (in.uid != c->uid && in.uid != c->euid && in.uid != c->suid &&
         !task_capable(t, LX_CAP_SETUID))
@@ -81,8 +82,15 @@ static int credentials_in(struct task *t, const uint8_t *data, uint64_t size, st
     if (in.gid != c->gid && in.gid != c->egid && in.gid != c->sgid &&
         !task_capable(t, LX_CAP_SETGID))
         return -EPERM;
-    s->cred = in;
+    s->cred = (struct sock_cred){pid_mark_of(t->tg), in.uid, in.gid};
     s->explicit_cred = true;
+    if (in.pid == t->tg->own_tgid)
+        return 0;
+    who = task_find_for(t, in.pid); /* any thread's number will do */
+    if (!who)
+        return -ESRCH;
+    s->cred.pid = (struct pid_mark){who->tid, who->own_tid, who->tg->pid_ns->ino};
+    task_put(who);
     return 0;
 }
 
@@ -170,7 +178,8 @@ static void advance(struct control_out *o, uint64_t data_size)
 
 static int put_credentials(struct control_out *o, struct sock_recv *r)
 {
-    uint64_t room = o->room - o->used, size = sizeof(r->cred);
+    struct lx_ucred cred = sock_cred_for(o->t, &r->cred);
+    uint64_t room = o->room - o->used, size = sizeof(cred);
 
     if (room < sizeof(struct lx_cmsghdr)) {
         r->out_flags |= LX_MSG_CTRUNC;
@@ -181,7 +190,7 @@ static int put_credentials(struct control_out *o, struct sock_recv *r)
         size = room - sizeof(struct lx_cmsghdr);
     }
     if (put_header(o, LX_SCM_CREDENTIALS, size) ||
-        copy_out(&o->t->us, uaddr_add(o->at, o->used + sizeof(struct lx_cmsghdr)), &r->cred, size))
+        copy_out(&o->t->us, uaddr_add(o->at, o->used + sizeof(struct lx_cmsghdr)), &cred, size))
         return -EFAULT;
     advance(o, size);
     return 0;

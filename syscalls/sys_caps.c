@@ -51,7 +51,7 @@ int64_t sys_capget(struct task *t, const struct syscall_args *a)
         return err;
     if (h.pid < 0)
         return -EINVAL;
-    who = h.pid ? task_find(t->k, h.pid) : task_get(t);
+    who = h.pid ? task_find_for(t, h.pid) : task_get(t);
     if (!who)
         return -ESRCH;
     c = task_cred_get(who);
@@ -86,7 +86,7 @@ int64_t sys_capset(struct task *t, const struct syscall_args *a)
 
     if (err)
         return err;
-    if (h.pid && h.pid != t->tid)
+    if (h.pid && h.pid != t->own_tid)
         return -EPERM;
     if (copy_in(&t->us, data, ARG_PTR(1), count * sizeof(data[0])))
         return -EFAULT;

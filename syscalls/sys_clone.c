@@ -1,11 +1,10 @@
 /*
- * New tasks: clone, clone3, fork, vfork, unshare, setns. The work is kernel/clone.c. Sources:
+ * New tasks: clone, clone3, fork, vfork, unshare. The work is kernel/clone.c. Sources:
  * clone(2), unshare(2).
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/kernel/process.h"
-#include "fs/file.h"
 #include "syscalls/syscalls.h"
 
 /* struct clone_args of clone3(2), to its third version. */
@@ -16,8 +15,7 @@ struct lx_clone_args {
 };
 #define CLONE_ARGS_SIZE_VER0 64
 #define CLONE_ARGS_SIZE_VER2 88
-#define MAX_PID_NS_LEVEL 32
-#define CLONE3_FLAGS (0xffffffffULL | LX_CLONE_CLEAR_SIGHAND | LX_CLONE_INTO_CGROUP)
+#define CLONE3_FLAGS         (0xffffffffULL | LX_CLONE_CLEAR_SIGHAND | LX_CLONE_INTO_CGROUP)
 
 int64_t sys_fork(struct task *t, const struct syscall_args *a)
 {
@@ -55,7 +53,7 @@ int64_t sys_clone(struct task *t, const struct syscall_args *a)
 
 static int check_clone3(const struct lx_clone_args *in, uint64_t size)
 {
-    if (in->set_tid_size > MAX_PID_NS_LEVEL || !in->set_tid != !in->set_tid_size)
+    if (in->set_tid_size > PID_NS_LEVEL_MAX || !in->set_tid != !in->set_tid_size)
         return -EINVAL;
     if ((in->exit_signal & ~(uint64_t)LX_CSIGNAL) || in->exit_signal > LX_NSIG)
         return -EINVAL;
@@ -71,14 +69,15 @@ static int check_clone3(const struct lx_clone_args *in, uint64_t size)
     return 0;
 }
 
-static int read_set_tid(struct task *t, const struct lx_clone_args *in, int32_t *out)
+static int read_set_tid(struct task *t, const struct lx_clone_args *in, struct clone_args *out)
 {
-    if (in->set_tid_size > 1)
-        return -EINVAL; /* there is one pid namespace */
-    if (copy_in_obj(&t->us, out, uaddr(in->set_tid)))
+    out->set_tid_count = (uint32_t)in->set_tid_size;
+    if (copy_in(&t->us, out->set_tid, uaddr(in->set_tid), in->set_tid_size * sizeof(int32_t)))
         return -EFAULT;
-    if (*out < 1)
-        return -EINVAL;
+    for (uint32_t i = 0; i < out->set_tid_count; i++) {
+        if (out->set_tid[i] < 1)
+            return -EINVAL;
+    }
     if (!task_capable(t, LX_CAP_SYS_ADMIN) && !task_capable(t, LX_CAP_CHECKPOINT_RESTORE))
         return -EPERM;
     return 0;
@@ -108,21 +107,11 @@ int64_t sys_clone3(struct task *t, const struct syscall_args *a)
                                .stack = in.stack + in.stack_size,
                                .tls = in.tls};
     if (in.set_tid)
-        err = read_set_tid(t, &in, &args.set_tid);
+        err = read_set_tid(t, &in, &args);
     return err ? err : task_clone(t, &args);
 }
 
 int64_t sys_unshare(struct task *t, const struct syscall_args *a)
 {
     return task_unshare(t, ARG_U64(0));
-}
-
-int64_t sys_setns(struct task *t, const struct syscall_args *a)
-{
-    struct file *f = task_file(t, ARG_INT(0));
-
-    if (!f)
-        return -EBADF;
-    file_put(f);
-    return -EINVAL; /* no file here names a namespace that could be entered */
 }

@@ -109,12 +109,9 @@ enum { F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP };
 static int set_owner(struct task *t, struct file *f, int type, int32_t pid)
 {
     if (pid) {
-        struct task *owner = type == F_OWNER_PGRP ? NULL : task_find(t->k, pid);
-
-        if (type != F_OWNER_PGRP && !owner)
+        pid = pid_first_nr(t, pid); /* other namespaces may ask and signal, too */
+        if (!pid)
             return -ESRCH;
-        if (owner)
-            task_put(owner);
     }
     mutex_lock(&f->pos_lock);
     f->owner.type = type;
@@ -126,7 +123,7 @@ static int set_owner(struct task *t, struct file *f, int type, int32_t pid)
 
 static int64_t owner_ex(struct task *t, struct file *f, bool set, uaddr_t p)
 {
-    struct lx_f_owner_ex ex = {f->owner.type, f->owner.pid};
+    struct lx_f_owner_ex ex = {f->owner.type, pid_nr_for(t, f->owner.pid)};
 
     if (!set)
         return copy_out_obj(&t->us, p, &ex);
@@ -143,7 +140,8 @@ static int64_t fcntl_owner(struct task *t, struct file *f, int cmd, uint64_t arg
 
     switch (cmd) {
     case LX_F_GETOWN:
-        return f->owner.type == F_OWNER_PGRP ? -f->owner.pid : f->owner.pid;
+        pid = pid_nr_for(t, f->owner.pid);
+        return f->owner.type == F_OWNER_PGRP ? -pid : pid;
     case LX_F_SETOWN:
         if (pid == INT32_MIN)
             return -EINVAL;

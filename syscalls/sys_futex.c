@@ -89,7 +89,7 @@ int64_t sys_set_robust_list(struct task *t, const struct syscall_args *a)
 int64_t sys_get_robust_list(struct task *t, const struct syscall_args *a)
 {
     int32_t tid = ARG_INT(0);
-    struct task *of = tid ? task_find(kernel_of(t), tid) : task_get(t);
+    struct task *of = tid ? task_find_for(t, tid) : task_get(t);
     uint64_t head, size = 24;
     bool allowed;
 

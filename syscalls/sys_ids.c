@@ -8,12 +8,12 @@
 
 int64_t sys_getpid(struct task *t, const struct syscall_args *a)
 {
-    return t->tg->tgid;
+    return t->tg->own_tgid;
 }
 
 int64_t sys_gettid(struct task *t, const struct syscall_args *a)
 {
-    return t->tid;
+    return t->own_tid;
 }
 
 int64_t sys_getppid(struct task *t, const struct syscall_args *a)
@@ -21,7 +21,7 @@ int64_t sys_getppid(struct task *t, const struct syscall_args *a)
     int32_t pid;
 
     mutex_lock(&t->k->tasks_lock);
-    pid = t->tg->parent ? t->tg->parent->tgid : 0;
+    pid = t->tg->parent ? thread_group_nr_in_locked(t->tg->parent, t->tg->pid_ns) : 0;
     mutex_unlock(&t->k->tasks_lock);
     return pid;
 }
@@ -33,7 +33,7 @@ static int64_t group_number(struct task *t, int32_t pid, bool session)
     int64_t nr = -ESRCH;
 
     if (pid) {
-        who = task_find(t->k, pid);
+        who = task_find_for(t, pid);
         if (!who)
             return -ESRCH;
     }
@@ -42,7 +42,7 @@ static int64_t group_number(struct task *t, int32_t pid, bool session)
         const struct thread_group *tg = who ? who->tg : t->tg;
 
         if (tg->session)
-            nr = session ? tg->session->id : tg->pgid;
+            nr = pid_nr_in_locked(session ? tg->session->pid : tg->pgrp, t->tg->pid_ns);
     }
     mutex_unlock(&t->k->tasks_lock);
     task_put(who);
@@ -56,7 +56,7 @@ int64_t sys_getpgid(struct task *t, const struct syscall_args *a)
 
 int64_t sys_getpgrp(struct task *t, const struct syscall_args *a)
 {
-    return READ_ONCE(t->tg->pgid);
+    return pid_nr_for(t, READ_ONCE(t->tg->pgid));
 }
 
 int64_t sys_getsid(struct task *t, const struct syscall_args *a)
@@ -77,5 +77,5 @@ int64_t sys_setsid(struct task *t, const struct syscall_args *a)
 int64_t sys_set_tid_address(struct task *t, const struct syscall_args *a)
 {
     t->clear_child_tid = ARG_PTR(0);
-    return t->tid;
+    return t->own_tid;
 }

@@ -60,7 +60,7 @@ static int pick(struct task *who, int type, uint64_t index, const void **out)
 
 int64_t sys_kcmp(struct task *t, const struct syscall_args *a)
 {
-    struct task *x = task_find(t->k, ARG_INT(0)), *y = task_find(t->k, ARG_INT(1));
+    struct task *x = task_find_for(t, ARG_INT(0)), *y = task_find_for(t, ARG_INT(1));
     const void *p, *q;
     int64_t ret = -ESRCH;
 

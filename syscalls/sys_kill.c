@@ -14,7 +14,7 @@ static struct lx_siginfo info_from(struct task *t, int signo, int code)
 {
     struct lx_siginfo info = {.signo = signo, .code = code};
 
-    info.pid = t->tg->tgid;
+    info.pid = t->tg->own_tgid;
     info.uid = t->cred->uid;
     return info;
 }
@@ -30,12 +30,12 @@ static int send_checked(struct task *t, struct thread_group *tg, int signo,
 {
     int err = signal_may_send(t, tg, signo);
 
-    return err || !signo ? err : signal_send_group(tg, signo, info);
+    return err || !signo ? err : signal_send_from(t, tg, NULL, signo, info);
 }
 
 static int send_to_pid(struct task *t, int32_t pid, int signo, const struct lx_siginfo *info)
 {
-    struct task *to = task_find(t->k, pid); /* a thread's id names its process, too */
+    struct task *to = task_find_for(t, pid); /* a thread's id names its process, too */
     int err;
 
     if (!to)
@@ -59,21 +59,21 @@ int64_t sys_kill(struct task *t, const struct syscall_args *a)
         return -ESRCH;
     if (pid == -1)
         return signal_send_all(t, signo, &info);
-    return signal_send_pgrp(t, pid ? -pid : t->tg->pgid, signo, &info, true);
+    return signal_send_own_pgrp(t, -pid, signo, &info);
 }
 
 static int send_to_thread(struct task *t, int32_t tgid, int32_t tid, int signo,
                           const struct lx_siginfo *info)
 {
-    struct task *to = task_find(t->k, tid);
+    struct task *to = task_find_for(t, tid);
     int err = -ESRCH;
 
     if (!to)
         return -ESRCH;
-    if (tgid <= 0 || to->tg->tgid == tgid) {
+    if (tgid <= 0 || pid_nr_for(t, to->tg->tgid) == tgid) {
         err = signal_may_send(t, to->tg, signo);
         if (!err && signo)
-            err = signal_send_task(to, signo, info);
+            err = signal_send_from(t, to->tg, to, signo, info);
     }
     task_put(to);
     return err;
@@ -113,7 +113,7 @@ static int read_info(struct task *t, uaddr_t p, int signo, bool to_self, struct 
 int64_t sys_rt_sigqueueinfo(struct task *t, const struct syscall_args *a)
 {
     struct lx_siginfo info;
-    int err = read_info(t, ARG_PTR(2), ARG_INT(1), ARG_INT(0) == t->tg->tgid, &info);
+    int err = read_info(t, ARG_PTR(2), ARG_INT(1), ARG_INT(0) == t->tg->own_tgid, &info);
 
     return err ? err : send_to_pid(t, ARG_INT(0), ARG_INT(1), &info);
 }
@@ -125,7 +125,7 @@ int64_t sys_rt_tgsigqueueinfo(struct task *t, const struct syscall_args *a)
 
     if (ARG_INT(0) <= 0 || ARG_INT(1) <= 0)
         return -EINVAL;
-    err = read_info(t, ARG_PTR(3), ARG_INT(2), ARG_INT(0) == t->tg->tgid, &info);
+    err = read_info(t, ARG_PTR(3), ARG_INT(2), ARG_INT(0) == t->tg->own_tgid, &info);
     return err ? err : send_to_thread(t, ARG_INT(0), ARG_INT(1), ARG_INT(2), &info);
 }
 
@@ -141,9 +141,9 @@ int64_t sys_pidfd_open(struct task *t, const struct syscall_args *a)
 
     if ((ARG_U32(1) & ~(uint32_t)PIDFD_NONBLOCK) || pid <= 0)
         return -EINVAL;
-    tg = thread_group_find(t->k, pid);
+    tg = thread_group_find_for(t, pid);
     if (!tg) {
-        struct task *thread = task_find(t->k, pid);
+        struct task *thread = task_find_for(t, pid);
 
         if (!thread)
             return -ESRCH;
@@ -181,7 +181,9 @@ int64_t sys_pidfd_send_signal(struct task *t, const struct syscall_args *a)
     err = group_of(t, ARG_INT(0), true, &tg);
     if (err)
         return err;
-    if (a->arg[2]) {
+    if (!pid_ns_within(tg->pid_ns, t->tg->pid_ns))
+        err = -EINVAL;
+    else if (a->arg[2]) {
         if (copy_in_obj(&t->us, &info, ARG_PTR(2)))
             err = -EFAULT;
         else if (info.signo != signo)

@@ -99,7 +99,7 @@ static int64_t get_lock(struct task *t, struct file *f, enum filelock_kind kind,
         fl->whence = LX_SEEK_SET;
         fl->start = range->start;
         fl->size = range->end == INT64_MAX ? 0 : range->end - range->start + 1;
-        fl->pid = range->pid;
+        fl->pid = range->pid == -1 ? -1 : pid_nr_for(t, range->pid);
     }
     return copy_out_obj(&t->us, out, fl);
 }

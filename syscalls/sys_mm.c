@@ -202,7 +202,7 @@ static int remote_iovec(struct task *t, uaddr_t iov, uint64_t count, struct remo
 
 static int remote_mm(struct task *t, int32_t pid, struct remote *r)
 {
-    struct task *other = task_find(kernel_of(t), pid);
+    struct task *other = task_find_for(t, pid);
     int ret = 0;
 
     if (!other)

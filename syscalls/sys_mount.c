@@ -26,7 +26,7 @@ static int make_tmpfs(struct task *t, const char *data, struct superblock **out)
 
 static int make_proc(struct task *t, const char *data, struct superblock **out)
 {
-    return procfs_create(t->k, out);
+    return procfs_create(t->tg->pid_ns, out);
 }
 
 static int make_sysfs(struct task *t, const char *data, struct superblock **out)

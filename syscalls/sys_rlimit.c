@@ -10,7 +10,7 @@
 #include "syscalls/syscalls.h"
 
 #define HOST_CLOCK_BOOTTIME 7
-#define NSEC_PER_TICK 10000000UL /* USER_HZ 100 */
+#define NSEC_PER_TICK       10000000UL /* USER_HZ 100 */
 
 static int set_limit(struct task *t, struct thread_group *tg, int resource,
                      const struct lx_rlimit *new)
@@ -67,7 +67,7 @@ int64_t sys_prlimit64(struct task *t, const struct syscall_args *a)
         return -EINVAL;
     if (a->arg[2] && copy_in_obj(&t->us, &new, ARG_PTR(2)))
         return -EFAULT;
-    who = ARG_INT(0) ? task_find(t->k, ARG_INT(0)) : task_get(t);
+    who = ARG_INT(0) ? task_find_for(t, ARG_INT(0)) : task_get(t);
     if (!who)
         return -ESRCH;
     if (!may_limit(t, who))

@@ -14,7 +14,7 @@
 
 static struct task *find(struct task *t, int32_t pid)
 {
-    return pid ? task_find(t->k, pid) : task_get(t);
+    return pid ? task_find_for(t, pid) : task_get(t);
 }
 
 static bool may_change(struct task *t, struct task *who)
@@ -301,21 +301,24 @@ static int set_nice(struct task *t, struct task *who, int32_t nice)
 /* The next task after *at that which and who select, counted; NULL at the end. */
 static struct task *next_selected(struct task *t, int which, int32_t who, int32_t *at)
 {
+    const struct pid_ns *ns = t->tg->pid_ns;
     struct kernel *k = t->k;
     struct task *found = NULL;
     uint32_t uid = who ? (uint32_t)who : t->cred->uid;
 
     mutex_lock(&k->tasks_lock);
     while (!found && ++*at <= k->pid_high) {
-        struct pid *pid = pid_find_locked(k, *at);
+        struct pid *pid = pid_find_locked(k, *at), *pgrp;
+        int32_t nr = pid && pid->task ? pid_nr_in_locked(pid, ns) : 0;
         bool match;
 
-        if (!pid || !pid->task)
+        if (!nr)
             continue;
+        pgrp = pid->task->tg->pgrp;
         if (which == LX_PRIO_PROCESS)
-            match = *at == (who ? who : t->tid);
+            match = who ? nr == who : pid->task == t;
         else if (which == LX_PRIO_PGRP)
-            match = pid->task->tg->pgid == (who ? who : t->tg->pgid);
+            match = who ? pid_nr_in_locked(pgrp, ns) == who : pgrp == t->tg->pgrp;
         else
             match = READ_ONCE(pid->task->cred->uid) == uid;
         if (match)
@@ -358,7 +361,7 @@ int64_t sys_setpriority(struct task *t, const struct syscall_args *a)
 }
 
 #define IOPRIO_CLASS(value) ((value) >> 13)
-#define IOPRIO_DATA(value) ((value)&0x1fff)
+#define IOPRIO_DATA(value)  ((value)&0x1fff)
 enum { IOPRIO_NONE, IOPRIO_RT, IOPRIO_BE, IOPRIO_IDLE };
 
 static int check_ioprio(struct task *t, uint32_t value)

@@ -7,6 +7,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/namespace.h"
 #include "syscalls/syscalls.h"
 
 struct lx_utsname {
@@ -15,12 +16,14 @@ struct lx_utsname {
 
 int64_t sys_uname(struct task *t, const struct syscall_args *a)
 {
-    struct lx_utsname uts = {.sysname = UTS_SYSNAME, .release = UTS_RELEASE, .version = UTS_VERSION,
+    struct lx_utsname uts = {.sysname = UTS_SYSNAME,
+                             .release = UTS_RELEASE,
+                             .version = UTS_VERSION,
                              .machine = UTS_MACHINE};
 
     mutex_lock(&t->k->uts_lock);
-    memcpy(uts.nodename, t->k->hostname, sizeof(uts.nodename));
-    memcpy(uts.domainname, t->k->domainname, sizeof(uts.domainname));
+    memcpy(uts.nodename, t->uts_ns->hostname, sizeof(uts.nodename));
+    memcpy(uts.domainname, t->uts_ns->domainname, sizeof(uts.domainname));
     mutex_unlock(&t->k->uts_lock);
     return copy_out_last_obj(&t->us, ARG_PTR(0), &uts);
 }
@@ -43,12 +46,12 @@ static int64_t set_uts(struct task *t, char name[65], uaddr_t p, int32_t size)
 
 int64_t sys_sethostname(struct task *t, const struct syscall_args *a)
 {
-    return set_uts(t, t->k->hostname, ARG_PTR(0), ARG_INT(1));
+    return set_uts(t, t->uts_ns->hostname, ARG_PTR(0), ARG_INT(1));
 }
 
 int64_t sys_setdomainname(struct task *t, const struct syscall_args *a)
 {
-    return set_uts(t, t->k->domainname, ARG_PTR(0), ARG_INT(1));
+    return set_uts(t, t->uts_ns->domainname, ARG_PTR(0), ARG_INT(1));
 }
 
 struct lx_sysinfo {
@@ -77,7 +80,7 @@ int64_t sys_sysinfo(struct task *t, const struct syscall_args *a)
 }
 
 #define GRND_NONBLOCK 1U
-#define GRND_RANDOM 2U
+#define GRND_RANDOM   2U
 #define GRND_INSECURE 4U
 
 int64_t sys_getrandom(struct task *t, const struct syscall_args *a)

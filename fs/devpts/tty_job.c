@@ -40,7 +40,7 @@ int tty_check_job(struct task *t, struct tty *tty, int signo)
         return signo == LX_SIGTTIN ? -EIO : 0;
     if (orphaned)
         return -EIO;
-    (void)signal_send_pgrp(t, pgid, signo, NULL, false);
+    (void)signal_send_pgrp(t->k, pgid, signo, NULL);
     return -ERESTARTSYS;
 }
 
@@ -52,7 +52,7 @@ void tty_signal_foreground(struct tty *tty, int signo)
     pgid = tty->head.fg_pgid;
     mutex_unlock(&tty->k->tasks_lock);
     if (pgid)
-        (void)signal_send_pgrp(NULL, pgid, signo, NULL, false);
+        (void)signal_send_pgrp(tty->k, pgid, signo, NULL);
 }
 
 static void attach_locked(struct task *t, struct tty *tty)
@@ -132,8 +132,8 @@ static int give_up(struct task *t, struct tty *tty)
     }
     mutex_unlock(&t->k->tasks_lock);
     if (foreground) {
-        (void)signal_send_pgrp(t, foreground, LX_SIGHUP, NULL, false);
-        (void)signal_send_pgrp(t, foreground, LX_SIGCONT, NULL, false);
+        (void)signal_send_pgrp(t->k, foreground, LX_SIGHUP, NULL);
+        (void)signal_send_pgrp(t->k, foreground, LX_SIGCONT, NULL);
     }
     return 0;
 }
@@ -150,7 +150,7 @@ void tty_session_leader_exit(struct session *s)
     }
     mutex_unlock(&k->tasks_lock);
     if (foreground)
-        (void)signal_send_pgrp(NULL, foreground, LX_SIGHUP, NULL, false);
+        (void)signal_send_pgrp(k, foreground, LX_SIGHUP, NULL);
 }
 
 void tty_hangup(struct tty *tty)
@@ -199,6 +199,7 @@ static int64_t get_number(struct tty *tty, bool master, const struct ioctl_ctx *
                           uint64_t arg)
 {
     struct task *t = ctx->task;
+    const struct pid_ns *ns = t->tg->pid_ns;
     int32_t value = 0;
     int r = 0;
 
@@ -208,7 +209,9 @@ static int64_t get_number(struct tty *tty, bool master, const struct ioctl_ctx *
     else if (session && !tty->head.session)
         r = -ENOTTY;
     else
-        value = session ? tty->head.session->id : tty->head.fg_pgid;
+        value = session ? pid_nr_in_locked(tty->head.session->pid, ns) : tty->head.fg_pgid;
+    if (!session && ns->level) /* in the first namespace also when the group has gone */
+        value = pid_nr_in_locked(pid_find_locked(t->k, value), ns);
     mutex_unlock(&t->k->tasks_lock);
     return r ? r : copy_out_obj(ctx->us, uaddr(arg), &value);
 }
@@ -227,7 +230,7 @@ static int64_t set_foreground(struct tty *tty, const struct ioctl_ctx *ctx, uint
     if (pgid < 0)
         return -EINVAL;
     mutex_lock(&t->k->tasks_lock);
-    pid = pid_find_locked(t->k, pgid);
+    pid = pid_find_in_locked(t->tg->pid_ns, pgid);
     if (!is_controlling_locked(t, tty) || tty->head.session != t->tg->session)
         r = -ENOTTY;
     else if (!pid)
@@ -236,7 +239,7 @@ static int64_t set_foreground(struct tty *tty, const struct ioctl_ctx *ctx, uint
              list_first(&pid->members, struct thread_group, pgrp_node)->session != t->tg->session)
         r = -EPERM;
     else
-        tty->head.fg_pgid = pgid;
+        tty->head.fg_pgid = pid->nr;
     mutex_unlock(&t->k->tasks_lock);
     return r;
 }

@@ -114,9 +114,14 @@ static int task_lookup(struct inode *dir, const char *name, struct inode **out)
     struct proc_inode *pi = proc_inode(dir);
     int32_t tid;
     int r = proc_parse_id(name, &tid);
+    struct task *t = r ? NULL : task_find_in(proc_pid_ns(dir), tid);
 
+    if (!t)
+        return -ENOENT;
+    tid = t->tid;
+    task_put(t);
     /* proc_new_inode checks that the thread is one of the group. */
-    return r ? r : proc_new_inode(dir->sb, &proc_tid_node, pi->tg, tid, true, out);
+    return proc_new_inode(dir->sb, &proc_tid_node, pi->tg, tid, true, out);
 }
 
 static int task_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
@@ -134,10 +139,12 @@ static int task_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
     while ((tid = task_next_in_group(pi->tg, (int32_t)(*pos - FIRST_TID_POS))) != 0) {
         uint64_t next = FIRST_TID_POS + (uint64_t)tid;
 
-        cv_snprintf(name, sizeof(name), "%d", tid);
-        if (!proc_emit(df, name, next, LX_S_IFDIR, &next))
+        int32_t shown = pid_nr_in(proc_pid_ns(f->inode), tid);
+
+        cv_snprintf(name, sizeof(name), "%d", shown);
+        if (shown && !proc_emit(df, name, next, LX_S_IFDIR, &next))
             return 0;
-        *pos = next;
+        *pos = shown ? next : next + 1;
     }
     return 0;
 }

@@ -138,7 +138,7 @@ int proc_show_pid_fdinfo(const struct proc_entry *e, struct strbuf *sb)
                       flags, f->path.mount ? f->path.mount->id : 0,
                       f->inode ? f->inode->ino : f->ino);
         if (f->ops.offset && file_ops_of(f)->show_fdinfo)
-            file_ops_of(f)->show_fdinfo(f, sb);
+            file_ops_of(f)->show_fdinfo(f, e->ns, sb);
         file_put(f);
     }
     if (files)

@@ -32,18 +32,24 @@ void pid_facts_get(const struct proc_entry *e, struct pid_facts *out)
     struct task *t = e->task;
     struct thread_group *tg = t->tg;
 
-    *out = (struct pid_facts){.tgid = tg->tgid, .tid = t->tid, .tpgid = -1};
+    *out = (struct pid_facts){
+        .tpgid = -1, .all_tgid = tg->tgid, .all_tid = t->tid, .all_pgid = tg->pgid};
     mutex_lock(&e->k->tasks_lock);
+    out->tgid = thread_group_nr_in_locked(tg, e->ns);
+    out->tid = task_nr_in_locked(t, e->ns);
     set_state(e, out);
     if (tg->parent)
-        out->ppid = tg->parent->tgid;
-    out->pgid = tg->pgid;
+        out->ppid = thread_group_nr_in_locked(tg->parent, e->ns);
+    out->pgid = pid_nr_in_locked(tg->pgrp, e->ns);
     out->threads = tg->task_count;
     if (tg->session) {
-        out->sid = tg->session->id;
+        out->all_sid = tg->session->id;
+        out->sid = pid_nr_in_locked(tg->session->pid, e->ns);
         if (tg->session->tty) {
             out->tty_dev = tty_head(tg->session->tty)->dev;
             out->tpgid = tty_head(tg->session->tty)->fg_pgid;
+            if (e->ns->level)
+                out->tpgid = pid_nr_in_locked(pid_find_locked(e->k, out->tpgid), e->ns);
         }
     }
     out->child_user_ns = tg->child_user_ns;

@@ -20,8 +20,15 @@ static void show_ids(const struct proc_entry *e, const struct pid_facts *f, stru
     for (uint32_t i = 0; c && i < c->group_count; i++)
         strbuf_printf(sb, "%s%u", i ? " " : "", c->groups[i]);
     strbuf_puts(sb, " \n");
-    strbuf_printf(sb, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\nKthread:\t0\n", f->tgid,
-                  f->tid, f->pgid, f->sid);
+    strbuf_puts(sb, "NStgid:");
+    pid_print_in(e->ns, f->all_tgid, sb);
+    strbuf_puts(sb, "\nNSpid:");
+    pid_print_in(e->ns, f->all_tid, sb);
+    strbuf_puts(sb, "\nNSpgid:");
+    pid_print_in(e->ns, f->all_pgid, sb);
+    strbuf_puts(sb, "\nNSsid:");
+    pid_print_in(e->ns, f->all_sid, sb);
+    strbuf_puts(sb, "\nKthread:\t0\n");
     if (files)
         fdtable_put(files);
     if (c)

@@ -255,7 +255,7 @@ int proc_show_pid_children(const struct proc_entry *e, struct strbuf *sb)
     mutex_lock(&e->k->tasks_lock);
     list_for_each (child, &e->task->tg->children, sibling)
         if (!e->thread || e->task == e->task->tg->leader)
-            strbuf_printf(sb, "%d ", child->tgid);
+            strbuf_printf(sb, "%d ", thread_group_nr_in_locked(child, e->ns));
     mutex_unlock(&e->k->tasks_lock);
     return 0;
 }

@@ -16,12 +16,14 @@
 #include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
 
+struct namespaces;
 struct proc_entry;
 struct proc_node;
 
 /* What a table's function is given. task is held for the call; NULL outside /proc/PID. */
 struct proc_entry {
     struct kernel *k;
+    const struct pid_ns *ns; /* whose numbers are shown */
     struct task *task;
     bool thread;         /* /proc/PID/task/TID: this thread's numbers only */
     int32_t fd;          /* fdinfo/N */
@@ -78,10 +80,11 @@ struct proc_inode {
     struct inode inode;      /* first */
     ops_ref_t node;          /* struct proc_node */
     struct thread_group *tg; /* one reference, or NULL */
-    int32_t tid;
+    int32_t tid;             /* in the first pid namespace */
     bool thread;
-    int32_t fd;        /* fd/N, fdinfo/N */
-    struct file *anon; /* the target of an fd link without a path: one reference */
+    int32_t fd;            /* fd/N, fdinfo/N */
+    struct file *anon;     /* the target of an fd link without a path: one reference */
+    struct namespaces *ns; /* an open file of ns/: owned, with one reference in it */
 };
 
 static inline struct proc_inode *proc_inode(struct inode *inode)
@@ -92,7 +95,11 @@ static inline const struct proc_node *proc_node_of(const struct proc_inode *pi)
 {
     return OPS_GET(proc_node, pi->node);
 }
-struct kernel *proc_kernel(const struct inode *inode);
+struct pid_ns *proc_pid_ns(const struct inode *inode);
+static inline struct kernel *proc_kernel(const struct inode *inode)
+{
+    return proc_pid_ns(inode)->k;
+}
 
 /* The inode's task, counted; NULL: reaped, ESRCH. */
 struct task *proc_task(const struct proc_inode *pi) MUST_CHECK;

@@ -5,8 +5,9 @@
 
 struct pid_facts {
     char state;
-    const char *state_name; /* "sleeping" */
-    int32_t tgid, tid, ppid, pgid, sid, tpgid;
+    const char *state_name;                       /* "sleeping" */
+    int32_t tgid, tid, ppid, pgid, sid, tpgid;    /* as the instance's pid namespace has them */
+    int32_t all_tgid, all_tid, all_pgid, all_sid; /* in the first one */
     uint64_t tty_dev;
     uint32_t threads;
     uint64_t child_user_ns, child_system_ns;

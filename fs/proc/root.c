@@ -47,10 +47,11 @@ static int lookup_pid(struct inode *dir, const char *name, struct inode **out)
     if (r)
         return r;
     /* A thread's number works as well, though only processes are listed. */
-    t = task_find(proc_kernel(dir), pid);
+    t = task_find_in(proc_pid_ns(dir), pid);
     if (!t)
         return -ENOENT;
     tg = thread_group_get(t->tg);
+    pid = t->tid;
     task_put(t);
     r = proc_new_inode(dir->sb, &proc_pid_node, tg, pid, false, out);
     thread_group_put(tg);
@@ -71,7 +72,7 @@ static int root_lookup(struct inode *dir, const char *name, struct inode **out)
 
 static int root_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
 {
-    struct kernel *k = proc_kernel(f->inode);
+    const struct pid_ns *ns = proc_pid_ns(f->inode);
     int32_t tgid;
     char name[12];
 
@@ -82,7 +83,7 @@ static int root_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
             return 0;
         *pos = FIRST_PID_POS;
     }
-    while ((tgid = thread_group_next(k, (int32_t)(*pos - FIRST_PID_POS))) != 0) {
+    while ((tgid = thread_group_next_in(ns, (int32_t)(*pos - FIRST_PID_POS))) != 0) {
         uint64_t next = FIRST_PID_POS + (uint64_t)tgid;
 
         cv_snprintf(name, sizeof(name), "%d", tgid);
@@ -100,12 +101,13 @@ DEFINE_OPS(file_ops, proc_root_file_ops) = {.readdir = root_readdir, .llseek = p
 
 static int64_t self_readlink(struct inode *inode, const struct vfs_ctx *ctx, char *buf, size_t size)
 {
+    int32_t tgid = ctx && ctx->task ? pid_nr_in(proc_pid_ns(inode), ctx->task->tg->tgid) : 0;
     char text[12];
     int n;
 
-    if (!ctx || !ctx->task)
+    if (!tgid)
         return -ENOENT;
-    n = cv_snprintf(text, sizeof(text), "%d", ctx->task->tg->tgid);
+    n = cv_snprintf(text, sizeof(text), "%d", tgid);
     n = (int)MIN((size_t)n, size);
     memcpy(buf, text, (size_t)n);
     return n;
@@ -114,12 +116,14 @@ static int64_t self_readlink(struct inode *inode, const struct vfs_ctx *ctx, cha
 static int64_t thread_self_readlink(struct inode *inode, const struct vfs_ctx *ctx, char *buf,
                                     size_t size)
 {
+    const struct pid_ns *ns = proc_pid_ns(inode);
+    int32_t tgid = ctx && ctx->task ? pid_nr_in(ns, ctx->task->tg->tgid) : 0;
     char text[32];
     int n;
 
-    if (!ctx || !ctx->task)
+    if (!tgid)
         return -ENOENT;
-    n = cv_snprintf(text, sizeof(text), "%d/task/%d", ctx->task->tg->tgid, ctx->task->tid);
+    n = cv_snprintf(text, sizeof(text), "%d/task/%d", tgid, pid_nr_in(ns, ctx->task->tid));
     n = (int)MIN((size_t)n, size);
     memcpy(buf, text, (size_t)n);
     return n;

@@ -6,6 +6,7 @@
 #include "fs/mount.h"
 #include "fs/proc/proc_int.h"
 #include "fs/vfs_int.h"
+#include "sentry/kernel/namespace.h"
 
 #define PROC_SUPER_MAGIC 0x9fa0
 #define PROC_ROOT_INO    1
@@ -17,7 +18,7 @@ struct proc_sb {
 
 SLAB_TYPE(proc_inode_slab, struct proc_inode);
 
-struct kernel *proc_kernel(const struct inode *inode)
+struct pid_ns *proc_pid_ns(const struct inode *inode)
 {
     return inode->sb->data;
 }
@@ -32,11 +33,15 @@ static void free_inode(struct inode *inode)
         inode->fifo = NULL;
         file_put(pi->anon);
     }
+    if (pi->ns)
+        namespaces_put(pi->ns);
+    kfree(pi->ns);
     slab_free(&proc_inode_slab, pi);
 }
 
 static void free_sb(struct superblock *sb)
 {
+    pid_ns_put(sb->data);
     kfree(sb);
 }
 
@@ -135,7 +140,7 @@ int proc_new_child(struct inode *dir, const struct proc_node *node, struct inode
     return proc_new_inode(dir->sb, node, pi->tg, pi->tid, pi->thread, out);
 }
 
-int procfs_create(struct kernel *k, struct superblock **out)
+int procfs_create(struct pid_ns *ns, struct superblock **out)
 {
     struct proc_sb *psb = kmalloc(sizeof(*psb));
     int r;
@@ -144,10 +149,11 @@ int procfs_create(struct kernel *k, struct superblock **out)
         return -ENOMEM;
     sb_init(&psb->sb, &proc_sb_ops, vfs_alloc_dev());
     psb->sb.flags = SB_NO_DCACHE;
-    psb->sb.data = k;
+    psb->sb.data = pid_ns_get(ns);
     psb->next_ino = PROC_ROOT_INO - 1;
     r = proc_new_inode(&psb->sb, &proc_root_node, NULL, 0, false, &psb->sb.root);
     if (r) {
+        pid_ns_put(ns);
         kfree(psb);
         return r;
     }

@@ -9,6 +9,7 @@
 #include "sentry/abi/sched.h"
 #include "sentry/base/hash.h"
 #include "sentry/base/log.h"
+#include "sentry/kernel/namespace.h"
 
 #define CAP_LAST_CAP  CRED_CAP_LAST
 #define MAX_MAP_COUNT 65530
@@ -47,6 +48,14 @@ SYS_TEXT(show_msgmnb, "16384\n")
 SYS_TEXT(show_msgmni, "32000\n")
 SYS_TEXT(show_printk, "4\t4\t1\t7\n")
 
+#define UTS_NAME_MAX 64U
+
+/* Names are those of who reads or writes. */
+static struct uts_ns *uts_of(const struct proc_entry *e)
+{
+    return e->reader ? e->reader->uts_ns : e->k->uts_ns;
+}
+
 static int show_uts(const struct proc_entry *e, const char *name, struct strbuf *sb)
 {
     mutex_lock(&e->k->uts_lock);
@@ -62,7 +71,7 @@ static int store_uts(const struct proc_entry *e, char *name, const char *text)
 
     if (e->reader && !task_capable(e->reader, LX_CAP_SYS_ADMIN))
         return -EPERM;
-    n = MIN(n, sizeof(e->k->hostname) - 1);
+    n = MIN(n, UTS_NAME_MAX);
     mutex_lock(&e->k->uts_lock);
     memcpy(name, text, n);
     name[n] = '\0';
@@ -110,22 +119,22 @@ static int store_core_uses_pid(const struct proc_entry *e, char *text, size_t si
 
 static int show_hostname(const struct proc_entry *e, struct strbuf *sb)
 {
-    return show_uts(e, e->k->hostname, sb);
+    return show_uts(e, uts_of(e)->hostname, sb);
 }
 
 static int store_hostname(const struct proc_entry *e, char *text, size_t size)
 {
-    return store_uts(e, e->k->hostname, text);
+    return store_uts(e, uts_of(e)->hostname, text);
 }
 
 static int show_domainname(const struct proc_entry *e, struct strbuf *sb)
 {
-    return show_uts(e, e->k->domainname, sb);
+    return show_uts(e, uts_of(e)->domainname, sb);
 }
 
 static int store_domainname(const struct proc_entry *e, char *text, size_t size)
 {
-    return store_uts(e, e->k->domainname, text);
+    return store_uts(e, uts_of(e)->domainname, text);
 }
 
 static void put_uuid(uint8_t bytes[16], struct strbuf *sb)

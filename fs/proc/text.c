@@ -66,6 +66,7 @@ static int entry_begin(struct file *f, struct task *reader, struct proc_entry *e
     struct proc_reader *r = f->private_data;
 
     *e = (struct proc_entry){.k = proc_kernel(f->inode),
+                             .ns = proc_pid_ns(f->inode),
                              .thread = pi->thread,
                              .fd = pi->fd,
                              .may_access = r->may_access,

@@ -58,7 +58,7 @@ static bool port_free(struct netlink_sock *nl, uint32_t port)
 /* The thread group's number, as Linux does, or where it is taken a large one. */
 static void autobind(struct netlink_sock *nl, struct task *t)
 {
-    uint32_t port = (uint32_t)t->tg->tgid;
+    uint32_t port = (uint32_t)t->tg->own_tgid;
 
     for (uint32_t rover = UINT32_MAX - 4096; !port_free(nl, port); rover--)
         port = rover;

@@ -33,7 +33,7 @@ void sock_init(struct sock *sk, const void *ops, int family, int type, int proto
     sk->rcvbuf = SOCK_DEFAULT_BUF;
     sk->sndtimeo_ns = sk->rcvtimeo_ns = UINT64_MAX;
     sk->rcvlowat = 1;
-    sk->peer_cred = (struct sock_cred){.pid = 0, .uid = UINT32_MAX, .gid = UINT32_MAX};
+    sk->peer_cred = (struct sock_cred){.uid = UINT32_MAX, .gid = UINT32_MAX};
     sk->ino = vfs_next_anon_ino();
 }
 
@@ -84,7 +84,13 @@ void sock_cmsg_add(struct sock_recv *r, int level, int type, const void *data, u
 
 struct sock_cred sock_cred_of(const struct task *t)
 {
-    return (struct sock_cred){.pid = t->tg->tgid, .uid = t->cred->euid, .gid = t->cred->egid};
+    return (struct sock_cred){
+        .pid = pid_mark_of(t->tg), .uid = t->cred->euid, .gid = t->cred->egid};
+}
+
+struct lx_ucred sock_cred_for(const struct task *reader, const struct sock_cred *c)
+{
+    return (struct lx_ucred){.pid = pid_mark_for(reader, &c->pid), .uid = c->uid, .gid = c->gid};
 }
 
 /* ---- as a file: read and write are recv and send without flags ---- */
@@ -410,6 +416,7 @@ int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
                     uint32_t *size)
 {
     struct lx_timeval tv;
+    struct lx_ucred peer;
     int32_t v;
     int err;
 
@@ -430,7 +437,8 @@ int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
         give(value, size, &sk->linger, sizeof(sk->linger));
         return 0;
     case LX_SO_PEERCRED:
-        give(value, size, &sk->peer_cred, sizeof(sk->peer_cred));
+        peer = sock_cred_for(t, &sk->peer_cred);
+        give(value, size, &peer, sizeof(peer));
         return 0;
     case LX_SO_LOCK_FILTER:
         if (!sock_ops_of(sk)->filter)

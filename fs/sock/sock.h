@@ -17,8 +17,12 @@
 
 struct sock;
 
-/* Who sent a message. */
+/* Who sent a message; and as a reader is told. */
 struct sock_cred {
+    struct pid_mark pid;
+    uint32_t uid, gid;
+};
+struct lx_ucred {
     int32_t pid;
     uint32_t uid, gid;
 };
@@ -165,6 +169,7 @@ struct sock *sock_of(const struct file *f);
 /* SO_RCVTIMEO, SO_SNDTIMEO; UINT64_MAX: none, or no socket. */
 uint64_t sock_timeout_ns(const struct file *f, bool send);
 struct sock_cred sock_cred_of(const struct task *t);
+struct lx_ucred sock_cred_for(const struct task *reader, const struct sock_cred *c);
 
 static inline const struct sock_ops *sock_ops_of(const struct sock *sk)
 {

@@ -348,7 +348,7 @@ static int64_t recv_message(struct unix_sock *u, struct sock_recv *r)
 
 static bool same_sender(const struct sock_cred *a, const struct sock_cred *b)
 {
-    return a->pid == b->pid && a->uid == b->uid && a->gid == b->gid;
+    return a->pid.nr == b->pid.nr && a->uid == b->uid && a->gid == b->gid;
 }
 
 /* Stops at what must not be joined: another sender's credentials when these are asked for, and

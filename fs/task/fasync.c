@@ -34,6 +34,7 @@ struct fasync {
     struct kernel *k;
     uint32_t events;    /* since the last signal */
     uint32_t uid, euid; /* who asked */
+    uint32_t ns;        /* the ino of their pid namespace */
     int32_t fd;
 };
 
@@ -49,9 +50,19 @@ static void notify(struct waiter *w, uint32_t events, struct wakes *wakes)
 
 DEFINE_OPS(waiter_ops, fasync_waiter_ops) = {.notify = notify};
 
+/* The number may be another's by now: never one that was not visible to who asked. */
+static bool was_visible(const struct fasync *fa, const struct task *t)
+{
+    const struct pid_ns *ns = t->tg->pid_ns;
+
+    while (ns && ns->ino != READ_ONCE(fa->ns))
+        ns = ns->parent;
+    return ns != NULL;
+}
+
 static bool may_signal(const struct fasync *fa, struct task *t)
 {
-    const struct cred *c = task_cred_get(t);
+    const struct cred *c = was_visible(fa, t) ? task_cred_get(t) : NULL;
     bool may;
 
     if (!c)
@@ -95,7 +106,7 @@ static void fire(struct ktimer *kt)
         else if (type == OWNER_PID)
             (void)!signal_send_group(t->tg, info.signo, with);
         else
-            (void)!signal_send_pgrp(NULL, pid, info.signo, with, false);
+            (void)!signal_send_pgrp(fa->k, pid, info.signo, with);
     }
     task_put(t);
 }
@@ -128,6 +139,7 @@ static int start(struct task *t, struct file *f, int fd)
     fa->fd = fd;
     fa->uid = t->cred->uid;
     fa->euid = t->cred->euid;
+    fa->ns = t->tg->pid_ns->ino;
     fa->w.mask = EVENTS;
     fa->w.ops = ops_ref(&fasync_waiter_ops);
     ktimer_init(&fa->kt, &fasync_timer_ops, KTIMER_MONOTONIC);
@@ -166,6 +178,7 @@ void fasync_owner(struct task *t, struct file *f)
 
         WRITE_ONCE(fa->uid, t->cred->uid);
         WRITE_ONCE(fa->euid, t->cred->euid);
+        WRITE_ONCE(fa->ns, t->tg->pid_ns->ino);
     }
     mutex_unlock(&f->pos_lock);
 }

@@ -27,12 +27,17 @@ static void pidfd_release(struct file *f)
     thread_group_put(f->private_data);
 }
 
-static void pidfd_show_fdinfo(struct file *f, struct strbuf *out)
+static void pidfd_show_fdinfo(struct file *f, const struct pid_ns *reader, struct strbuf *out)
 {
     struct thread_group *tg = f->private_data;
     int32_t pid = READ_ONCE(tg->leader) ? tg->tgid : -1;
 
-    strbuf_printf(out, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+    strbuf_printf(out, "Pid:\t%d\nNSpid:", pid > 0 ? pid_nr_in(reader, pid) : pid);
+    if (pid > 0)
+        pid_print_in(reader, pid, out);
+    else
+        strbuf_puts(out, "\t-1");
+    strbuf_putc(out, '\n');
 }
 
 static void pidfd_describe(struct file *f, struct strbuf *out)

@@ -154,7 +154,7 @@ static void signalfd_release(struct file *f)
     slab_free(&signalfd_slab, s);
 }
 
-static void signalfd_show(struct file *f, struct strbuf *out)
+static void signalfd_show(struct file *f, const struct pid_ns *reader, struct strbuf *out)
 {
     struct signalfd *s = f->private_data;
 

@@ -118,7 +118,7 @@ static struct itimer_value value_locked(struct timerfd *tf)
     return v;
 }
 
-static void timerfd_show(struct file *f, struct strbuf *out)
+static void timerfd_show(struct file *f, const struct pid_ns *reader, struct strbuf *out)
 {
     struct timerfd *tf = f->private_data;
     struct itimer_value v;

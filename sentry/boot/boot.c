@@ -15,6 +15,7 @@
 #include "sentry/boot/crash.h"
 #include "sentry/boot/jail/jail.h"
 #include "sentry/boot/report/report.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/watchdog.h"
 #include "sentry/strace/strace.h"
@@ -173,6 +174,14 @@ static uint32_t task_limit(void)
     return MIN(max / 4, 16384u);
 }
 
+static void set_names(struct uts_ns *uts, const struct boot_config *c)
+{
+    if (c->hostname)
+        snprintf(uts->hostname, sizeof(uts->hostname), "%s", c->hostname);
+    if (c->domainname)
+        snprintf(uts->domainname, sizeof(uts->domainname), "%s", c->domainname);
+}
+
 static int start_kernel(struct boot *b)
 {
     int r = kernel_create(&boot_hooks, &b->kernel);
@@ -190,10 +199,7 @@ static int start_kernel(struct boot *b)
         return boot_fail(b, 1, "cannot start the kernel: %s", boot_error(r));
     b->kernel->thread_limit = task_limit();
     b->kernel->host_io = b->host_io;
-    if (b->config->hostname)
-        snprintf(b->kernel->hostname, sizeof(b->kernel->hostname), "%s", b->config->hostname);
-    if (b->config->domainname)
-        snprintf(b->kernel->domainname, sizeof(b->kernel->domainname), "%s", b->config->domainname);
+    set_names(b->kernel->uts_ns, b->config);
     if (b->config->flight_recorder)
         b->kernel->watch |= KERNEL_WATCH_RECORD;
     if (b->config->stats && (r = syscall_stats_start(b->kernel)) < 0)
@@ -387,8 +393,7 @@ static int start_sandbox(struct boot *b)
         (status = boot_paths_setup(b)) || (status = boot_fs_seal(b)) || (status = start_tty(b)) ||
         (status = start_threads(b)) || (status = boot_net_start(b)) ||
         (status = boot_pcap_start(b)) || (status = boot_trace_start(b)) ||
-        (status = start_control(b)) || (status = start_reports(b)) ||
-        (status = lock_in(b)))
+        (status = start_control(b)) || (status = start_reports(b)) || (status = lock_in(b)))
         return status;
     return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }

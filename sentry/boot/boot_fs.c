@@ -156,7 +156,7 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
     case BOOT_MOUNT_TMPFS:
         return tmpfs_for(b, m, out);
     case BOOT_MOUNT_PROC:
-        return procfs_create(b->kernel, out);
+        return procfs_create(b->kernel->pid_ns, out);
     case BOOT_MOUNT_DEV:
         return devfs_create(b->kernel, out);
     case BOOT_MOUNT_DEVPTS:

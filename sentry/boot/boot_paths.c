@@ -163,7 +163,7 @@ static int write_sysctls(struct boot *b)
     struct vfs_ctx ctx = b->ctx;
     struct superblock *sb;
     struct mount *hidden;
-    int r = c->sysctl_count ? procfs_create(b->kernel, &sb) : 0;
+    int r = c->sysctl_count ? procfs_create(b->kernel->pid_ns, &sb) : 0;
 
     if (!c->sysctl_count)
         return 0;

@@ -29,7 +29,7 @@ int cpu_clock_get(struct task *t, int clock, struct cpu_clock *out)
     if (out->kind > CPUCLOCK_SCHED)
         return -EINVAL;
     if (thread) {
-        out->task = pid ? task_find(kernel_of(t), pid) : task_get(t);
+        out->task = pid ? task_find_for(t, pid) : task_get(t);
         if (out->task && out->task->tg == t->tg) {
             out->tg = thread_group_get(t->tg);
             return 0;
@@ -38,7 +38,7 @@ int cpu_clock_get(struct task *t, int clock, struct cpu_clock *out)
             task_put(out->task);
         return -EINVAL;
     }
-    out->tg = pid && pid != t->tid ? thread_group_find(kernel_of(t), pid) : thread_group_get(t->tg);
+    out->tg = pid && pid != t->own_tid ? thread_group_find_for(t, pid) : thread_group_get(t->tg);
     return out->tg ? 0 : -EINVAL;
 }
 

@@ -1,11 +1,13 @@
 /*
- * New tasks: fork, vfork, threads, and what of the caller they share or copy. Locks: mm.lock around
- * the host's fork; tasks_lock and sig_lock to enter the child. Source: clone(2).
+ * New tasks: fork, vfork, threads, and what of the caller they share or copy. unshare: namespace.c.
+ * Locks: mm.lock around the host's fork; tasks_lock and sig_lock to enter the child. Source:
+ * clone(2).
  */
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/recorder.h"
 #include "sentry/kernel/seccomp.h"
@@ -13,29 +15,6 @@
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/wait.h"
 #include "sentry/mm/mm.h"
-
-#define NAMESPACE_FLAGS                                                                            \
-    (LX_CLONE_NEWNS | LX_CLONE_NEWCGROUP | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER |  \
-     LX_CLONE_NEWPID | LX_CLONE_NEWNET | LX_CLONE_NEWTIME)
-
-/*
- * Of the namespaces only that of mounts can be made anew; with the others it is as on a kernel
- * built without them.
- */
-static int check_namespaces(const struct task *t, uint64_t flags)
-{
-    if ((flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWUSER) && !task_capable(t, LX_CAP_SYS_ADMIN))
-        return -EPERM;
-    return flags & NAMESPACE_FLAGS & ~LX_CLONE_NEWNS ? -EINVAL : 0;
-}
-
-/* A copy of t's mount namespace; fs, the copy of its context, is moved there. */
-static int copy_mount_ns(struct task *t, struct fs_context *fs, struct mount_ns **out)
-{
-    struct path *map[] = {&fs->root, &fs->cwd};
-
-    return mount_ns_copy(t->mount_ns, map, ARRAY_SIZE(map), out);
-}
 
 static int check_flags(const struct task *t, const struct clone_args *args)
 {
@@ -52,9 +31,11 @@ static int check_flags(const struct task *t, const struct clone_args *args)
         return -EINVAL;
     if ((f & LX_CLONE_PIDFD) && (f & (LX_CLONE_DETACHED | LX_CLONE_THREAD)))
         return -EINVAL;
-    if ((f & LX_CLONE_PARENT) && t->tg == t->k->init)
-        return -EINVAL; /* its children would have no parent */
-    return check_namespaces(t, f);
+    if ((f & LX_CLONE_THREAD) && t->child_ns != t->tg->pid_ns)
+        return -EINVAL;
+    if ((f & LX_CLONE_PARENT) && (t->tg == t->k->init || t->tg->unkillable))
+        return -EINVAL; /* its children would have no parent, or one outside its namespace */
+    return namespaces_check(t, f);
 }
 
 static void copy_identity(struct task *t, struct task *child)
@@ -75,6 +56,7 @@ static void copy_identity(struct task *t, struct task *child)
 
 static int copy_files(struct task *t, struct task *child, uint64_t flags)
 {
+    struct namespaces ns = {0};
     int err = 0;
 
     if (flags & LX_CLONE_FILES)
@@ -87,12 +69,12 @@ static int copy_files(struct task *t, struct task *child, uint64_t flags)
         child->fs = fs_context_get(t->fs);
     else
         err = fs_context_copy(t->fs, &child->fs);
-    if (err)
-        return err;
-    if (flags & LX_CLONE_NEWNS)
-        return copy_mount_ns(t, child->fs, &child->mount_ns);
-    child->mount_ns = t->mount_ns ? mount_ns_get(t->mount_ns) : NULL;
-    return 0;
+    if (!err)
+        err = namespaces_make(t, flags, child->fs, &ns);
+    child->mount_ns = ns.mounts;
+    child->child_ns = ns.child_pids;
+    child->uts_ns = ns.uts;
+    return err;
 }
 
 static int new_group(struct task *t, struct task *child, const struct clone_args *args)
@@ -103,6 +85,7 @@ static int new_group(struct task *t, struct task *child, const struct clone_args
     if (!tg)
         return -ENOMEM;
     child->tg = tg;
+    tg->pid_ns = pid_ns_get(child->child_ns);
     if (args->flags & LX_CLONE_SIGHAND) {
         sighand_get(from->sighand);
         tg->sighand = from->sighand;
@@ -198,6 +181,7 @@ int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pi
         err = -ERESTARTNOINTR;
     if (!err) {
         t->tid = pid->nr;
+        t->own_tid = pid_nr_in_locked(pid, pid->ns);
         t->ctx_shared = t->us.ctx;
         list_add_tail(&tg->tasks, &t->group_node);
         signal_recalc_locked(t);
@@ -205,11 +189,13 @@ int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pi
     if (!err && !tg->leader) {
         tg->leader = t;
         tg->tgid = pid->nr;
+        tg->own_tgid = t->own_tid;
     }
     mutex_unlock(&tg->sig_lock);
     if (err)
         return err;
     pid->task = task_get(t);
+    pid_ns_count_locked(pid->ns, true);
     WRITE_ONCE(tg->task_count, tg->task_count + 1);
     WRITE_ONCE(k->task_count, k->task_count + 1);
     k->forks++;
@@ -243,8 +229,18 @@ static bool too_many_of_user_locked(struct task *t)
     return count >= limit;
 }
 
-/* pid, limits, and the child's place in the tree. */
-static int enter(struct task *t, struct task *child, const struct clone_args *args)
+/* Its first process is a namespace's init: signals from inside have no default action. */
+static void become_init_locked(struct thread_group *tg)
+{
+    tg->pid_ns->init = tg;
+    mutex_lock(&tg->sig_lock);
+    tg->unkillable = true;
+    mutex_unlock(&tg->sig_lock);
+}
+
+/* pid, limits, and the child's place in the tree. *out_tid: its number as t has it. */
+static int enter(struct task *t, struct task *child, const struct clone_args *args,
+                 int32_t *out_tid)
 {
     struct thread_group *self = t->tg, *parent, *tg = child->tg;
     struct kernel *k = t->k;
@@ -259,15 +255,18 @@ static int enter(struct task *t, struct task *child, const struct clone_args *ar
     if (!err && signal_fatal_pending(t))
         err = -ERESTARTNOINTR;
     if (!err)
-        err = pid_alloc_locked(k, args->set_tid, &pid);
+        err = pid_alloc_locked(child->child_ns, args->set_tid, args->set_tid_count, &pid);
     if (err)
         goto out;
     err = task_link_locked(child, parent, pid);
     if (err) {
-        pid_unuse_locked(k, pid);
+        pid_unuse_locked(pid);
         goto out;
     }
+    *out_tid = pid_nr_in_locked(pid, self->pid_ns);
     if (tg != self) {
+        if (tg->pid_ns->level && !tg->pid_ns->init)
+            become_init_locked(tg);
         ref_get(&self->session->ref);
         tg->session = self->session;
         pgrp_join_locked(tg, self->pgrp);
@@ -361,7 +360,7 @@ static int start(struct task *child)
         __atomic_store_n(&child->in_guest, 0, __ATOMIC_RELEASE);
         return platform_ctx_start(child->us.ctx, task_main, child);
     }
-    err = platform_ctx_launch(child->us.ctx, &child->regs, tid_addr, (uint32_t)child->tid,
+    err = platform_ctx_launch(child->us.ctx, &child->regs, tid_addr, (uint32_t)child->own_tid,
                               &child->resumed, task_main, child);
     if (err)
         __atomic_store_n(&child->in_guest, 0, __ATOMIC_RELEASE);
@@ -381,11 +380,10 @@ int64_t task_clone(struct task *t, const struct clone_args *args)
         return -ENOMEM;
     err = build(t, child, args, &pidfd);
     if (!err)
-        err = enter(t, child, args);
+        err = enter(t, child, args, &tid);
     if (err)
         goto fail;
-    tid = child->tid;
-    record(t, RECORD_FORK, child->tg == t->tg, (uint64_t)tid, 0);
+    record(t, RECORD_FORK, child->tg == t->tg, (uint64_t)child->tid, 0);
     if (args->flags & LX_CLONE_PARENT_SETTID)
         (void)!copy_out_obj(&t->us, args->parent_tid, &tid); /* Linux ignores failure, too */
     err = start(child);
@@ -401,53 +399,5 @@ fail:
     discard(child);
     if (pidfd >= 0)
         (void)!fdtable_close(t->files, pidfd);
-    return err;
-}
-
-#define UNSHARE_KNOWN                                                                              \
-    (LX_CLONE_FILES | LX_CLONE_FS | LX_CLONE_SYSVSEM | LX_CLONE_SIGHAND | LX_CLONE_VM |            \
-     LX_CLONE_THREAD | NAMESPACE_FLAGS)
-
-int task_unshare(struct task *t, uint64_t flags)
-{
-    struct fdtable *files = NULL, *old_files = NULL;
-    struct fs_context *fs = NULL, *old_fs = NULL;
-    struct mount_ns *ns = NULL, *old_ns = NULL;
-    int err;
-
-    if (flags & ~(uint64_t)UNSHARE_KNOWN)
-        return -EINVAL;
-    err = check_namespaces(t, flags);
-    if (err)
-        return err;
-    /* Only a process with one thread, whose memory nobody shares, "has" these alone already. */
-    if ((flags & (LX_CLONE_THREAD | LX_CLONE_SIGHAND | LX_CLONE_VM)) &&
-        READ_ONCE(t->tg->task_count) > 1)
-        return -EINVAL;
-    if ((flags & LX_CLONE_VM) && READ_ONCE(t->us.mm->ref.count) > 1)
-        return -EINVAL;
-    if (flags & LX_CLONE_FILES)
-        err = fdtable_copy(t->files, &files);
-    if (!err && (flags & (LX_CLONE_FS | LX_CLONE_NEWNS)))
-        err = fs_context_copy(t->fs, &fs);
-    if (!err && (flags & LX_CLONE_NEWNS))
-        err = copy_mount_ns(t, fs, &ns);
-    if (!err) {
-        mutex_lock(&t->res_lock);
-        old_files = files ? t->files : NULL;
-        old_fs = fs ? t->fs : NULL;
-        old_ns = ns ? t->mount_ns : NULL;
-        t->files = files ? files : t->files;
-        t->fs = fs ? fs : t->fs;
-        t->mount_ns = ns ? ns : t->mount_ns;
-        mutex_unlock(&t->res_lock);
-        files = old_files;
-        fs = old_fs;
-    }
-    if (files)
-        fdtable_put(files);
-    fs_context_put(fs);
-    if (old_ns)
-        mount_ns_put(old_ns);
     return err;
 }

@@ -8,6 +8,7 @@
 #include "sentry/base/string.h"
 #include "sentry/kernel/core.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/mm/mm.h"
 
 #define HOST_CLOCK_REALTIME 0
@@ -45,13 +46,14 @@ static void add_exe(struct strbuf *sb, struct mm *mm, bool last)
     strbuf_free(&path);
 }
 
-static void add_name_of_host(struct strbuf *sb, struct kernel *k)
+static void add_name_of_host(struct strbuf *sb, const struct task *t)
 {
-    char name[sizeof(k->hostname)];
+    const struct uts_ns *ns = t->uts_ns;
+    char name[sizeof(ns->hostname)];
 
-    mutex_lock(&k->uts_lock);
-    memcpy(name, k->hostname, sizeof(name));
-    mutex_unlock(&k->uts_lock);
+    mutex_lock(&t->k->uts_lock);
+    memcpy(name, ns->hostname, sizeof(name));
+    mutex_unlock(&t->k->uts_lock);
     add_escaped(sb, name);
 }
 
@@ -65,13 +67,13 @@ static void add_field(const struct core_stop *s, char field, bool *has_pid, stru
         strbuf_putc(sb, '%');
         break;
     case 'p':
-    case 'P':
+    case 'P': /* in the first pid namespace */
         *has_pid = true;
-        strbuf_printf(sb, "%d", t->tg->tgid);
+        strbuf_printf(sb, "%d", field == 'p' ? t->tg->own_tgid : t->tg->tgid);
         break;
     case 'i':
     case 'I':
-        strbuf_printf(sb, "%d", t->tid);
+        strbuf_printf(sb, "%d", field == 'i' ? t->own_tid : t->tid);
         break;
     case 'u':
         strbuf_printf(sb, "%u", t->cred->uid);
@@ -89,7 +91,7 @@ static void add_field(const struct core_stop *s, char field, bool *has_pid, stru
         strbuf_printf(sb, "%lu", host_clock_ns(HOST_CLOCK_REALTIME) / NS_PER_S);
         break;
     case 'h':
-        add_name_of_host(sb, t->k);
+        add_name_of_host(sb, t);
         break;
     case 'e':
         task_comm_get(t, comm);
@@ -122,5 +124,5 @@ void core_name(const struct core_stop *s, const char *pattern, bool uses_pid, st
             add_field(s, *pattern, &has_pid, sb);
     }
     if (uses_pid && !has_pid)
-        strbuf_printf(sb, ".%d", s->self.task->tg->tgid);
+        strbuf_printf(sb, ".%d", s->self.task->tg->own_tgid);
 }

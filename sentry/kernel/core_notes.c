@@ -71,9 +71,9 @@ static void set_time(int64_t *sec, int64_t *usec, uint64_t ns)
 static void get_family(struct thread_group *tg, int32_t out[3])
 {
     mutex_lock(&tg->k->tasks_lock);
-    out[0] = tg->parent ? tg->parent->tgid : 0;
-    out[1] = tg->pgid;
-    out[2] = tg->session ? tg->session->id : 0;
+    out[0] = tg->parent ? thread_group_nr_in_locked(tg->parent, tg->pid_ns) : 0;
+    out[1] = pid_nr_in_locked(tg->pgrp, tg->pid_ns);
+    out[2] = tg->session ? pid_nr_in_locked(tg->session->pid, tg->pid_ns) : 0;
     mutex_unlock(&tg->k->tasks_lock);
 }
 
@@ -90,7 +90,7 @@ static void add_prstatus(struct strbuf *sb, const struct core_stop *s, const str
     st.signo = st.cursig = (int16_t)s->signo;
     st.sigpend = READ_ONCE(t->pending.set) & ~LX_SIGMASK(LX_SIGKILL);
     st.sighold = t->blocked;
-    st.pid = t->tid;
+    st.pid = t->own_tid;
     st.ppid = family[0];
     st.pgrp = family[1];
     st.sid = family[2];
@@ -121,7 +121,7 @@ static void add_prpsinfo(struct strbuf *sb, const struct core_stop *s)
     ps.nice = (char)t->nice;
     ps.uid = t->cred->uid;
     ps.gid = t->cred->gid;
-    ps.pid = t->tg->tgid;
+    ps.pid = t->tg->own_tgid;
     ps.ppid = family[0];
     ps.pgrp = family[1];
     ps.sid = family[2];

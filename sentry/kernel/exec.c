@@ -50,7 +50,7 @@ static bool others_live_locked(const struct task *t)
 {
     struct task *other;
 
-    list_for_each(other, &t->tg->tasks, group_node) {
+    list_for_each (other, &t->tg->tasks, group_node) {
         if (other != t && other->state == TASK_RUNNING)
             return true;
     }
@@ -84,7 +84,9 @@ static void take_leadership(struct task *t)
     group_pid->task = t;
     own_pid->task = old;
     old->tid = own_pid->nr;
+    old->own_tid = t->own_tid;
     t->tid = group_pid->nr;
+    t->own_tid = tg->own_tgid;
     t->start_ns = old->start_ns;
     tg->leader = t;
     list_del(&old->group_node);
@@ -109,7 +111,7 @@ int thread_group_become_single(struct task *t)
         ret = -EAGAIN; /* this thread is about to be killed itself */
     } else {
         tg->exec_task = t;
-        list_for_each(other, &tg->tasks, group_node) {
+        list_for_each (other, &tg->tasks, group_node) {
             if (other == t || other->exiting)
                 continue;
             WRITE_ONCE(other->pending.set, other->pending.set | LX_SIGMASK(LX_SIGKILL));
@@ -243,7 +245,10 @@ static int load(struct task *t, struct exec_state *s)
 {
     const struct cred *c = s->creds.cred;
     struct loader_env env = {
-        .uid = c->uid, .euid = c->euid, .gid = c->gid, .egid = c->egid,
+        .uid = c->uid,
+        .euid = c->euid,
+        .gid = c->gid,
+        .egid = c->egid,
         .secure = s->creds.secure,
         .no_randomize = t->personality & LX_ADDR_NO_RANDOMIZE,
     };

@@ -52,11 +52,12 @@ static struct thread_group *find_reaper_locked(struct thread_group *tg)
 {
     struct thread_group *p;
 
-    for (p = tg->is_subreaper_descendant ? tg->parent : NULL; p; p = p->parent) {
+    for (p = tg->is_subreaper_descendant ? tg->parent : NULL; p && p->pid_ns == tg->pid_ns;
+         p = p->parent) {
         if (p->child_subreaper && !p->exited)
             return p;
     }
-    return tg->k->init;
+    return pid_ns_init_locked(tg->pid_ns);
 }
 
 static int exit_code_of(int32_t status, int32_t *out)
@@ -92,13 +93,13 @@ static void hangup_if_orphaned_locked(struct thread_group *tg, struct thread_gro
     }
 }
 
-/* True: the parent will not wait. Nobody waits for anything once init is gone. */
+/* True: the parent will not wait. Nobody waits for anything once an init is gone or about to be. */
 static bool tell_parent_locked(struct thread_group *tg, struct wakes *wakes)
 {
     int32_t value;
     int code = exit_code_of(tg->exit_status, &value);
 
-    if (tg->forgotten || (tg->parent && tg->parent->exited))
+    if (tg->forgotten || (tg->parent && (tg->parent->exited || pid_ns_ending_locked(tg->parent))))
         return true;
     return signal_notify_parent_locked(tg, code, value, wakes);
 }
@@ -120,7 +121,7 @@ static void reparent_children_locked(struct thread_group *tg, struct wakes *wake
 {
     struct thread_group *reaper = find_reaper_locked(tg), *child, *tmp;
 
-    if (reaper == tg) { /* init itself: everything dies now */
+    if (reaper == tg) { /* an init itself: everything dies now, or has */
         list_for_each_safe (child, tmp, &tg->children, sibling) {
             if (child->exited)
                 thread_group_release_locked(child);
@@ -152,6 +153,8 @@ void thread_group_release_locked(struct thread_group *tg)
     pgrp_leave_locked(tg);
     session_put_locked(tg->k, tg->session);
     tg->session = NULL;
+    if (tg->pid_ns->init == tg)
+        tg->pid_ns->init = NULL;
     mutex_lock(&tg->sig_lock);
     list_del(&leader->group_node);
     tg->leader = NULL;
@@ -165,7 +168,8 @@ void task_unlink_locked(struct task *t)
 
     BUG_ON(!pid || pid->task != t);
     pid->task = NULL;
-    pid_unuse_locked(t->k, pid);
+    pid_ns_count_locked(pid->ns, false);
+    pid_unuse_locked(pid);
     t->state = TASK_DEAD;
     WRITE_ONCE(t->k->task_count, t->k->task_count - 1);
     task_put(t);
@@ -323,6 +327,8 @@ void task_finish(struct task *t)
     as = drop_mm(t, last);
     t->us.ctx = NULL;
     task_release_vfork(t);
+    if (last)
+        pid_ns_end(t);
     exit_notify(t, user_ns + t->past_user_ns, system_ns + t->past_system_ns);
     if (hooks->task_exited)
         hooks->task_exited(t);

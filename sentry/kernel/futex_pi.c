@@ -58,7 +58,7 @@ static struct futex_waiter *pi_top_waiter_locked(struct futex_bucket *b,
 
 static bool owner_exists(struct task *t, int32_t tid)
 {
-    struct task *owner = task_find(kernel_of(t), tid);
+    struct task *owner = task_find_for(t, tid);
     bool alive = owner && !__atomic_load_n(&owner->futex_exited, __ATOMIC_SEQ_CST);
 
     if (owner)
@@ -80,7 +80,7 @@ static int pi_try_locked(struct task *t, struct futex_bucket *b, const struct fu
         uint32_t holder = old & LX_FUTEX_TID_MASK;
         uint32_t next;
 
-        if (holder == (uint32_t)t->tid)
+        if (holder == (uint32_t)t->own_tid)
             return -EDEADLK;
         if (holder) {
             *owner = (int32_t)holder;
@@ -88,7 +88,7 @@ static int pi_try_locked(struct task *t, struct futex_bucket *b, const struct fu
                 return -EAGAIN;
             next = old | LX_FUTEX_WAITERS;
         } else {
-            next = (uint32_t)t->tid | (old & LX_FUTEX_OWNER_DIED);
+            next = (uint32_t)t->own_tid | (old & LX_FUTEX_OWNER_DIED);
             if (pi_top_waiter_locked(b, key))
                 next |= LX_FUTEX_WAITERS;
         }
@@ -156,7 +156,7 @@ static int pi_take_from_dead(struct task *t, uaddr_t addr, const struct futex_ke
         mutex_lock(&b->lock);
         r = pi_load_locked(t, addr, &old);
         while (!r) {
-            next = (uint32_t)t->tid | LX_FUTEX_OWNER_DIED;
+            next = (uint32_t)t->own_tid | LX_FUTEX_OWNER_DIED;
             if (pi_top_waiter_locked(b, key))
                 next |= LX_FUTEX_WAITERS;
             r = pi_cas_locked(t, addr, &old, next);
@@ -204,10 +204,10 @@ static int pi_hand_over_locked(struct task *t, struct futex_bucket *b, const str
         list_del(&heir->node);
         other = pi_top_waiter_locked(b, key);
         list_add(&b->waiters, &heir->node);
-        next = (uint32_t)heir->task->tid | (other ? LX_FUTEX_WAITERS : 0);
+        next = (uint32_t)heir->task->own_tid | (other ? LX_FUTEX_WAITERS : 0);
     }
     while (!r) {
-        if ((old & LX_FUTEX_TID_MASK) != (uint32_t)t->tid)
+        if ((old & LX_FUTEX_TID_MASK) != (uint32_t)t->own_tid)
             return -EPERM;
         r = pi_cas_locked(t, addr, &old, next);
         if (!r)
@@ -235,7 +235,7 @@ int64_t futex_unlock_pi(struct task *t, struct futex_word word)
         mutex_lock(&b->lock);
         r = pi_hand_over_locked(t, b, &key, word.addr, &heir);
         if (!r && heir) {
-            int32_t tid = heir->task->tid;
+            int32_t tid = heir->task->own_tid;
 
             futex_mark_woken(heir, &wakes);
             list_for_each (w, &b->waiters, node)

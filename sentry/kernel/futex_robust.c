@@ -32,7 +32,7 @@ static int owner_died(struct task *t, uaddr_t addr, bool pi, bool pending)
             (void)futex_wake(t, addr, false, 1);
             return 0;
         }
-        if ((old & LX_FUTEX_TID_MASK) != (uint32_t)t->tid)
+        if ((old & LX_FUTEX_TID_MASK) != (uint32_t)t->own_tid)
             return 0;
         next = (old & LX_FUTEX_WAITERS) | LX_FUTEX_OWNER_DIED;
         if (uatomic_cas32(&t->us, addr, old, next, &seen))
@@ -77,19 +77,19 @@ static void walk_robust_list(struct task *t)
                          head.pending & ROBUST_PI, true);
 }
 
-static struct futex_waiter *next_heir_locked(struct futex_bucket *b, int32_t dead_tid)
+static struct futex_waiter *next_heir_locked(struct futex_bucket *b, const struct task *dead)
 {
     struct futex_waiter *w;
 
     list_for_each (w, &b->waiters, node)
-        if (w->pi && w->owner_tid == dead_tid)
+        if (w->pi && w->owner_tid == dead->own_tid && w->task->tg->pid_ns == dead->tg->pid_ns)
             return w;
     return NULL;
 }
 
-/* Everybody first in line for a PI futex that dead_tid owned becomes its owner; each writes its own
- * word. */
-static void hand_over_pi(struct futex_table *table, int32_t dead_tid)
+/* Everybody first in line for a PI futex that dead owned becomes its owner; each writes its own
+ * word. Words name owners by the numbers of a pid namespace, as on Linux: that of who waits. */
+static void hand_over_pi(struct futex_table *table, const struct task *dead)
 {
     for (uint32_t i = 0; i < FUTEX_BUCKETS; i++) {
         struct futex_bucket *b = &table->buckets[i];
@@ -97,9 +97,9 @@ static void hand_over_pi(struct futex_table *table, int32_t dead_tid)
         struct futex_waiter *heir, *w;
 
         mutex_lock(&b->lock);
-        while (wakes.count < FUTEX_WAKE_BATCH && (heir = next_heir_locked(b, dead_tid))) {
+        while (wakes.count < FUTEX_WAKE_BATCH && (heir = next_heir_locked(b, dead))) {
             struct futex_key key = heir->key;
-            int32_t tid = heir->task->tid;
+            int32_t tid = heir->task->own_tid;
 
             heir->owner_died = true;
             futex_mark_woken(heir, &wakes);
@@ -126,5 +126,5 @@ void futex_exit_robust(struct task *t)
         t->robust_list = uaddr(0);
     }
     if (__atomic_load_n(&table->pi_waiters, __ATOMIC_SEQ_CST))
-        hand_over_pi(table, t->tid);
+        hand_over_pi(table, t);
 }

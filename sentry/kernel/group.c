@@ -34,7 +34,7 @@ void session_put_locked(struct kernel *k, struct session *s)
         return;
     if (s->pid) {
         s->pid->session = NULL;
-        pid_unuse_locked(k, s->pid);
+        pid_unuse_locked(s->pid);
     }
     slab_free(&session_slab, s);
 }
@@ -56,14 +56,14 @@ void pgrp_leave_locked(struct thread_group *tg)
         return;
     tg->pgrp = NULL;
     list_del(&tg->pgrp_node);
-    pid_unuse_locked(tg->k, pid);
+    pid_unuse_locked(pid);
 }
 
 bool pgrp_is_orphaned_locked(struct pid *pgrp, const struct thread_group *ignored)
 {
     struct thread_group *tg;
 
-    list_for_each(tg, &pgrp->members, pgrp_node) {
+    list_for_each (tg, &pgrp->members, pgrp_node) {
         struct thread_group *parent = tg->parent;
 
         if (tg == ignored || tg->exited || !parent)
@@ -74,14 +74,16 @@ bool pgrp_is_orphaned_locked(struct pid *pgrp, const struct thread_group *ignore
     return true;
 }
 
+/* By the numbers of t's namespace. */
 static int setpgid_locked(struct task *t, int32_t pid, int32_t pgid)
 {
-    struct kernel *k = t->k;
-    struct thread_group *self = t->tg, *tg = thread_group_of_pid_locked(k, pid);
-    struct pid *group = pid_find_locked(k, pgid);
+    const struct pid_ns *ns = t->tg->pid_ns;
+    struct thread_group *self = t->tg, *tg;
+    struct pid *group = pid_find_in_locked(ns, pgid), *of = pid_find_in_locked(ns, pid);
 
-    if (!tg)
+    if (!of || !of->task || of->task->tg->leader != of->task)
         return -ESRCH;
+    tg = of->task->tg;
     if (tg != self) {
         if (tg->parent != self)
             return -ESRCH;
@@ -107,7 +109,7 @@ static int setpgid_locked(struct task *t, int32_t pid, int32_t pgid)
         pid_use_locked(group);
         pgrp_leave_locked(tg);
         pgrp_join_locked(tg, group);
-        pid_unuse_locked(k, group);
+        pid_unuse_locked(group);
     }
     return 0;
 }
@@ -117,7 +119,7 @@ int task_setpgid(struct task *t, int32_t pid, int32_t pgid)
     int err;
 
     if (!pid)
-        pid = t->tg->tgid;
+        pid = t->tg->own_tgid;
     if (!pgid)
         pgid = pid;
     if (pgid < 0)
@@ -151,7 +153,7 @@ int64_t task_setsid(struct task *t)
         pgrp_join_locked(tg, pid);
         session_put_locked(k, old);
         fresh = NULL;
-        ret = tg->tgid;
+        ret = tg->own_tgid;
     }
     session_put_locked(k, fresh);
     mutex_unlock(&k->tasks_lock);

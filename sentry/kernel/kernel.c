@@ -12,17 +12,18 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/kernel/recorder.h"
-#include "sentry/kernel/shm.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/shm.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/loader/loader.h"
 #include "sentry/mm/mm.h"
 
-#define HOST_CLOCK_REALTIME 0
+#define HOST_CLOCK_REALTIME  0
 #define HOST_CLOCK_MONOTONIC 1
-#define PID_TABLE_ORDER 6 /* PID_MAX pointers */
+#define PID_TABLE_ORDER      6 /* PID_MAX pointers */
 _Static_assert((PAGE_SIZE << PID_TABLE_ORDER) == PID_MAX * sizeof(struct pid *),
                "the table's size");
 
@@ -35,7 +36,11 @@ static int create_parts(struct kernel *k)
     k->pid_table = page_alloc(PID_TABLE_ORDER);
     if (!k->pid_table)
         return -ENOMEM;
-    err = futex_table_create(&k->futexes);
+    err = pid_ns_create(k, NULL, &k->pid_ns);
+    if (!err)
+        err = uts_ns_create(k, NULL, &k->uts_ns);
+    if (!err)
+        err = futex_table_create(&k->futexes);
     if (!err)
         err = timer_queue_create(&k->timers);
     if (!err)
@@ -59,8 +64,6 @@ int kernel_create(const void *hooks, struct kernel **out)
     k->thread_limit = THREADS_MAX;
     k->boot_realtime_ns = host_clock_ns(HOST_CLOCK_REALTIME);
     k->boot_monotonic_ns = host_clock_ns(HOST_CLOCK_MONOTONIC);
-    str_copy(k->hostname, "cvisor", sizeof(k->hostname));
-    str_copy(k->domainname, "(none)", sizeof(k->domainname));
     str_copy(k->core.pattern, "core", sizeof(k->core.pattern));
     err = create_parts(k);
     if (err) {
@@ -93,6 +96,8 @@ void kernel_destroy(struct kernel *k)
     if (k->pid_table)
         page_free(k->pid_table, PID_TABLE_ORDER);
     idalloc_destroy(&k->pids);
+    pid_ns_destroy_first(k->pid_ns);
+    uts_ns_destroy_first(k->uts_ns);
     slab_free(&kernel_slab, k);
 }
 
@@ -181,6 +186,8 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     t->files = args->files;
     t->cred = cred_get(args->cred);
     t->mount_ns = mount_ns_get(args->mount_ns);
+    t->child_ns = pid_ns_get(k->pid_ns);
+    t->uts_ns = uts_ns_get(k->uts_ns);
     memset(t->affinity, 0xff, sizeof(t->affinity));
     t->personality = args->personality;
     t->seccomp = seccomp_filter_get(args->seccomp);
@@ -193,6 +200,7 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     t->fs = fs_context_alloc(&args->root, &args->root, args->umask);
     if (!t->tg || !t->fs)
         return -ENOMEM;
+    t->tg->pid_ns = pid_ns_get(k->pid_ns);
     t->tg->sighand = sighand_alloc();
     t->tg->unkillable = !args->ordinary;
     t->tg->exit_signal = LX_SIGCHLD;
@@ -215,6 +223,7 @@ static int enter_process(struct task *t, struct tty *tty, bool init)
 {
     struct kernel *k = t->k;
     struct session *s = session_alloc();
+    int32_t number = INIT_PID;
     struct pid *pid;
     int err = 0;
 
@@ -224,7 +233,7 @@ static int enter_process(struct task *t, struct tty *tty, bool init)
     if (!init && (k->shutting_down || k->task_count >= k->thread_limit))
         err = -EAGAIN;
     if (!err)
-        err = pid_alloc_locked(k, init ? INIT_PID : 0, &pid);
+        err = pid_alloc_locked(k->pid_ns, &number, init ? 1 : 0, &pid);
     if (!err)
         err = task_link_locked(t, NULL, pid);
     if (err) {

@@ -11,10 +11,9 @@
 #include "sentry/kernel/debug.h"
 #include "sentry/kernel/task.h"
 
-#define INIT_PID 1
+#define INIT_PID     1
 #define PID_RESERVED 300 /* numbers start again here */
-#define THREADS_MAX 30000
-#define PID_MAX 32768
+#define THREADS_MAX  30000
 
 struct futex_table;
 struct shm_space;
@@ -33,53 +32,55 @@ struct kernel_hooks {
     int64_t (*syscall)(struct task *t, uint64_t nr, const uint64_t args[6]);
     /* fs/task and others clean up what hangs off the task */
     void (*task_exit)(struct task *t);
-    void (*task_exited)(struct task *t); /* its parent and its tracers have been told */
+    void (*task_exited)(struct task *t);            /* its parent and its tracers have been told */
     void (*session_leader_exit)(struct session *s); /* hang up its terminal; no lock held */
     /* A new descriptor for tg in t's table: its number, close-on-exec; flags: LX_O_NONBLOCK. */
     int (*pidfd_create)(struct task *t, struct thread_group *tg, uint32_t flags);
 };
 
 /* kernel.watch */
-#define KERNEL_WATCH_TRACE 1 /* lines of sentry/strace */
-#define KERNEL_WATCH_COUNT 2 /* counts of syscalls/stats.h */
+#define KERNEL_WATCH_TRACE  1 /* lines of sentry/strace */
+#define KERNEL_WATCH_COUNT  2 /* counts of syscalls/stats.h */
 #define KERNEL_WATCH_RECORD 4 /* calls in the flight recorder, kernel/recorder.h */
 
 struct kernel {
     struct mutex tasks_lock; /* rank TASKS */
     struct idalloc pids;
-    struct pid **pid_table; /* PID_MAX pages-allocated slots by number */
-    int32_t pid_high;       /* highest number ever used */
-    struct thread_group *init;  /* pid 1 */
+    struct pid **pid_table;             /* PID_MAX pages-allocated slots by number */
+    int32_t pid_high;                   /* highest number ever used */
+    struct pid_ns *pid_ns;              /* the first one: pid.h */
+    uint32_t pid_ns_count, next_ns_ino; /* of namespaces below the first */
+    struct thread_group *init;          /* pid 1 */
     uint32_t task_count, thread_limit;
-    uint64_t forks; /* since boot, /proc/stat */
+    uint64_t forks;  /* since boot, /proc/stat */
     ops_ref_t hooks; /* struct kernel_hooks */
     uint64_t boot_realtime_ns, boot_monotonic_ns;
     struct mutex uts_lock;
-    char hostname[65], domainname[65];
+    struct uts_ns *uts_ns; /* the first one: namespace.h */
     struct {
         char pattern[CORE_PATTERN_MAX]; /* kernel.core_pattern; guarded by uts_lock */
         uint32_t uses_pid;              /* kernel.core_uses_pid */
         /* --coredump-dir, set before init: cores go there instead; dentry NULL: none */
         struct path dir;
         const struct cred *dir_cred;
-        uint64_t dir_left; /* bytes that cores may still take there */
+        uint64_t dir_left;              /* bytes that cores may still take there */
         struct core_reporter *reporter; /* --crash-report; set before init; or NULL */
     } core;
     struct futex_table *futexes;
     struct timer_queue *timers;
     struct shm_space *shm; /* System V segments */
     struct mount_ns *mount_ns;
-    struct parker boot_parker; /* unparked when init has exited */
+    struct parker boot_parker;    /* unparked when init has exited */
     struct parker control_parker; /* of the thread that starts processes from outside */
-    uint32_t init_held; /* init waits before its first instruction: kernel_release_init */
-    uint32_t paused; /* no task runs guest code: kernel_pause */
-    int32_t init_status;       /* its wait status */
+    uint32_t init_held;           /* init waits before its first instruction: kernel_release_init */
+    uint32_t paused;              /* no task runs guest code: kernel_pause */
+    int32_t init_status;          /* its wait status */
     uint32_t init_done;
-    uint32_t watch;            /* KERNEL_WATCH_*: calls that are looked at, by dispatch */
-    struct recorder *recorder; /* kernel/recorder.h, or NULL */
+    uint32_t watch;                 /* KERNEL_WATCH_*: calls that are looked at, by dispatch */
+    struct recorder *recorder;      /* kernel/recorder.h, or NULL */
     struct call_count *call_counts; /* NULL until first asked for; syscalls/stats.h */
-    struct strace_sinks *trace; /* NULL until first asked for; sentry/strace/sink.h */
-    struct wake_trace *wakes; /* NULL: wake-ups are not traced; wake_trace.h */
+    struct strace_sinks *trace;     /* NULL until first asked for; sentry/strace/sink.h */
+    struct wake_trace *wakes;       /* NULL: wake-ups are not traced; wake_trace.h */
     uint32_t shutting_down;
     uint64_t missing_logged[8]; /* system call numbers already reported as missing, a bit each */
     struct epoll_graph epoll_graph;
@@ -88,7 +89,7 @@ struct kernel {
         struct list sockets; /* bound to abstract names; zeroed until first used */
         struct list all;     /* every AF_UNIX socket; the same */
     } unix_names;            /* fs/sock/unix_name.c */
-    struct netns *netns; /* fs/sock; the network of every task */
+    struct netns *netns;     /* fs/sock; the network of every task */
     /* owned by fs/proc, fs/dev, fs/hostfs, fs/devpts */
     void *proc_data, *dev_data, *host_io, *tty_data;
 };
@@ -105,12 +106,12 @@ void kernel_destroy(struct kernel *k);
 
 struct init_args {
     const char *const *argv, *const *envp; /* NULL-terminated */
-    const char *exe;     /* path inside; argv[0] looked up by the caller */
+    const char *exe;                       /* path inside; argv[0] looked up by the caller */
     const char *cwd;
     const struct cred *cred;
     struct fdtable *files; /* one reference, taken over */
     struct mount_ns *mount_ns;
-    struct path root;      /* borrowed */
+    struct path root; /* borrowed */
     struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
     uint32_t umask;
     struct tty *tty;       /* controlling terminal or NULL */
@@ -150,11 +151,7 @@ void kernel_kill_all(struct kernel *k);
 /* A signal for init from outside (the CLI forwards terminal and process signals). */
 int kernel_signal_init(struct kernel *k, int signo);
 
-/* ---- pids (pid.c); tasks_lock held ---- */
-int pid_alloc_locked(struct kernel *k, int32_t wanted, struct pid **out) MUST_CHECK;
-struct pid *pid_find_locked(struct kernel *k, int32_t nr);
-void pid_use_locked(struct pid *pid);
-void pid_unuse_locked(struct kernel *k, struct pid *pid);
+/* ---- groups (group.c); tasks_lock held ---- */
 struct thread_group *thread_group_of_pid_locked(struct kernel *k, int32_t tgid); /* borrowed */
 void pgrp_join_locked(struct thread_group *tg, struct pid *pid);
 void pgrp_leave_locked(struct thread_group *tg);

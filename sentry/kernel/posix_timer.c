@@ -183,7 +183,7 @@ static int set_event(struct task *t, struct posix_timer *pt, const struct sigeve
     pt->notify = ev->given ? ev->notify : LX_SIGEV_SIGNAL;
     switch (pt->notify) {
     case LX_SIGEV_THREAD_ID:
-        pt->target = task_find(kernel_of(t), ev->tid);
+        pt->target = task_find_for(t, ev->tid);
         if (!pt->target || pt->target->tg != t->tg)
             return -EINVAL;
         break;

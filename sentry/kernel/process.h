@@ -17,9 +17,11 @@ struct clone_args {
     uaddr_t pidfd, child_tid, parent_tid;
     uint64_t stack; /* new rsp, 0: as the caller's */
     uint64_t tls;
-    int32_t set_tid; /* clone3 set_tid[0], 0: any */
+    /* clone3's set_tid: numbers from the child's own pid namespace outwards; others: any */
+    uint32_t set_tid_count;
+    int32_t set_tid[PID_NS_LEVEL_MAX];
 };
-/* The child's tid; -EAGAIN, -ENOMEM, -EINVAL, -EPERM, -ERESTARTNOINTR. */
+/* The child's tid, as t numbers it; -EAGAIN, -ENOMEM, -EINVAL, -EPERM, -ERESTARTNOINTR. */
 int64_t task_clone(struct task *t, const struct clone_args *args) MUST_CHECK;
 /* unshare(2): CLONE_FILES, FS, SYSVSEM, SIGHAND, VM, THREAD as far as they mean something. */
 int task_unshare(struct task *t, uint64_t flags) MUST_CHECK;
@@ -41,16 +43,16 @@ NORETURN void task_finish(struct task *t);
 
 /* wait4, waitid. */
 struct wait_request {
-    int32_t type;     /* LX_P_ALL, P_PID, P_PGID */
-    int32_t id;
+    int32_t type;               /* LX_P_ALL, P_PID, P_PGID */
+    int32_t id;                 /* as the caller's pid namespace has it */
     struct thread_group *group; /* P_PIDFD: borrowed */
-    uint32_t options; /* LX_W*, __W* */
+    uint32_t options;           /* LX_W*, __W* */
 };
 struct wait_result {
     int32_t pid;
     uint32_t uid;
-    int32_t status;   /* wait status word */
-    int32_t code;     /* LX_CLD_* */
+    int32_t status; /* wait status word */
+    int32_t code;   /* LX_CLD_* */
     struct lx_rusage rusage;
 };
 /* 1: out is filled; 0: WNOHANG and nothing; -ECHILD, -ERESTARTSYS. */
@@ -63,5 +65,4 @@ int64_t task_setsid(struct task *t) MUST_CHECK;
 /*
  * Is pgid a group none of whose members has a parent elsewhere in their session? tasks_lock held.
  */
-bool pgrp_is_orphaned_locked(struct pid *pgrp,
-                             const struct thread_group *ignored);
+bool pgrp_is_orphaned_locked(struct pid *pgrp, const struct thread_group *ignored);

@@ -74,7 +74,7 @@ static int32_t stranger_locked(struct task *t)
     list_for_each (other, &t->tg->tasks, group_node) {
         if (other != t &&
             (other->seccomp_mode == SECCOMP_STRICT || !is_ancestor(other->seccomp, t->seccomp)))
-            return other->tid;
+            return other->own_tid;
     }
     return 0;
 }

@@ -34,7 +34,8 @@ struct shm_segment {
     struct mm_file writable, readonly; /* what mappings refer to, by how they were attached */
     struct shm_space *space;
     struct mm_file *memory; /* one reference */
-    struct lx_shmid_ds ds;  /* attached: not kept */
+    struct lx_shmid_ds ds;  /* attached, cpid, lpid: not kept */
+    struct pid_mark creator, last;
     int32_t index;
     int32_t attached; /* atomic */
 };
@@ -258,8 +259,8 @@ static int create_locked(struct task *t, int32_t key, uint64_t size, uint32_t fl
                  .mode = flags & MODE_BITS},
         .size = size,
         .ctime = now(),
-        .cpid = t->tg->tgid,
     };
+    g->creator = pid_mark_of(t->tg);
     err = shm_create(pages_of(g) * PAGE_SIZE, &g->memory);
     if (!err)
         err = take_index_locked(s, g);
@@ -370,7 +371,7 @@ int shm_attach(struct task *t, int32_t id, uint64_t addr, uint32_t flags, uint64
     mutex_lock(&s->lock);
     if (!err) {
         g->ds.atime = now();
-        g->ds.lpid = t->tg->tgid;
+        g->last = pid_mark_of(t->tg);
     }
     mutex_unlock(&s->lock);
     drop_attached(g, false);
@@ -391,7 +392,7 @@ static void note_detach(struct mm_file *f, void *arg)
     struct task *t = arg;
 
     mutex_lock(&g->space->lock);
-    g->ds.lpid = t->tg->tgid;
+    g->last = pid_mark_of(t->tg);
     mutex_unlock(&g->space->lock);
 }
 
@@ -408,6 +409,7 @@ int shm_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_shmi
              int32_t *out_id)
 {
     struct shm_space *s = kernel_of(t)->shm;
+    struct pid_mark creator = {0}, last = {0};
     struct shm_segment *g;
     int err = -EINVAL;
 
@@ -420,10 +422,16 @@ int shm_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_shmi
         err = any ? 0 : check_rights(t, g, READABLE);
     if (!err) {
         *out = g->ds;
+        creator = g->creator;
+        last = g->last;
         out->attached = (uint64_t)__atomic_load_n(&g->attached, __ATOMIC_RELAXED);
         *out_id = id_of(g);
     }
     mutex_unlock(&s->lock);
+    if (!err) {
+        out->cpid = pid_mark_for(t, &creator);
+        out->lpid = pid_mark_for(t, &last);
+    }
     return err;
 }
 

@@ -16,6 +16,7 @@
 #include "sentry/base/ref.h"
 #include "sentry/base/waiter.h"
 
+struct kernel;
 struct task;
 struct thread_group;
 struct cpu_regs;
@@ -30,7 +31,7 @@ struct sighand {
 struct sigqueue_entry {
     struct list node;
     struct lx_siginfo info;
-    struct posix_timer *timer; /* a timer's preallocated entry (its owner frees it), or NULL */
+    struct posix_timer *timer;  /* a timer's preallocated entry (its owner frees it), or NULL */
     struct sigpending *pending; /* the queue it is on, or NULL */
 };
 
@@ -59,11 +60,19 @@ int signal_send_entry(struct thread_group *tg, struct task *t, struct sigqueue_e
 void signal_cancel_entry(struct thread_group *tg, struct sigqueue_entry *e);
 /* SIGKILL or SIGSTOP to pid 1 from outside the sandbox; other signals as signal_send_group. */
 int signal_send_outside(struct thread_group *tg, int signo);
-/* kill(2) with pid -1: to all but init and the sender's group. */
+/*
+ * A guest's call: to tg, or with thread to that task of it. From outside tg's pid namespace it may
+ * kill or stop an init.
+ */
+int signal_send_from(struct task *from, struct thread_group *tg, struct task *thread, int signo,
+                     const struct lx_siginfo *info);
+/* kill(2) with pid -1: to all that from's namespace numbers, but its init and the sender's group.
+ */
 int signal_send_all(struct task *from, int signo, const struct lx_siginfo *info);
-/* To every member of a process group / of the terminal's foreground group. -ESRCH when empty. */
-int signal_send_pgrp(struct task *from, int32_t pgid, int signo, const struct lx_siginfo *info,
-                     bool check);
+/* kill(2) for process groups: nr as from's pid namespace has it, 0: from's own group. */
+int signal_send_own_pgrp(struct task *from, int32_t nr, int signo, const struct lx_siginfo *info);
+/* To every member of a process group, by the kernel: not checked. -ESRCH when empty. */
+int signal_send_pgrp(struct kernel *k, int32_t pgid, int signo, const struct lx_siginfo *info);
 
 /* Anything to deliver now (unblocked)? Cheap: one flag load. */
 bool signal_pending(const struct task *t);

@@ -62,7 +62,7 @@ static void continue_locked(struct thread_group *tg)
     tg->stop_count = 0;
     WRITE_ONCE(tg->stopped, false);
     tg->stop_report = 0;
-    list_for_each(t, &tg->tasks, group_node) {
+    list_for_each (t, &tg->tasks, group_node) {
         t->stop_pending = false;
         store_release(&t->stopped, false);
         if (!t->exiting)
@@ -81,7 +81,7 @@ void signal_group_exit_locked(struct thread_group *tg, struct task *except, int3
     tg->stop_signal = 0;
     tg->stop_count = 0;
     WRITE_ONCE(tg->stopped, false);
-    list_for_each(t, &tg->tasks, group_node) {
+    list_for_each (t, &tg->tasks, group_node) {
         t->stop_pending = false;
         store_release(&t->stopped, false);
         if (t == except || t->exiting)
@@ -106,7 +106,7 @@ static struct task *find_taker_locked(struct thread_group *tg, struct task *t, l
         return wants(t, bit) ? t : NULL;
     if (tg->leader && wants(tg->leader, bit))
         return tg->leader;
-    list_for_each(other, &tg->tasks, group_node) {
+    list_for_each (other, &tg->tasks, group_node) {
         if (wants(other, bit))
             return other;
     }
@@ -258,7 +258,7 @@ void signal_cancel_entry(struct thread_group *tg, struct sigqueue_entry *e)
 
     mutex_lock(&tg->sig_lock);
     if (e->pending) {
-        list_for_each(other, &e->pending->queue, node)
+        list_for_each (other, &e->pending->queue, node)
             more |= other != e && other->info.signo == e->info.signo;
         if (!more)
             WRITE_ONCE(e->pending->set, e->pending->set & ~LX_SIGMASK(e->info.signo));
@@ -314,10 +314,22 @@ int signal_may_send(struct task *from, struct thread_group *to, int signo)
     return err;
 }
 
-int signal_send_pgrp(struct task *from, int32_t pgid, int signo, const struct lx_siginfo *info,
-                     bool check)
+int signal_send_from(struct task *from, struct thread_group *tg, struct task *thread, int signo,
+                     const struct lx_siginfo *info)
 {
-    struct kernel *k = from ? from->k : arena_root();
+    struct lx_siginfo outside = *info;
+    bool stranger = !pid_ns_within(from->tg->pid_ns, tg->pid_ns);
+    int err;
+
+    outside.pid = 0;
+    mutex_lock(&tg->sig_lock);
+    err = signal_send_locked(tg, thread, signo, stranger ? &outside : info, stranger);
+    mutex_unlock(&tg->sig_lock);
+    return err;
+}
+
+int signal_send_pgrp(struct kernel *k, int32_t pgid, int signo, const struct lx_siginfo *info)
+{
     struct thread_group *tg;
     struct pid *pgrp;
     bool done = false;
@@ -326,10 +338,37 @@ int signal_send_pgrp(struct task *from, int32_t pgid, int signo, const struct lx
     mutex_lock(&k->tasks_lock);
     pgrp = pid_find_locked(k, pgid);
     if (pgrp) {
-        list_for_each(tg, &pgrp->members, pgrp_node) {
-            err = check && from ? may_send_locked(from, tg, signo) : 0;
-            if (!err && signo)
-                err = signal_send_group(tg, signo, info);
+        list_for_each (tg, &pgrp->members, pgrp_node) {
+            err = signal_send_group(tg, signo, info);
+            done |= !err;
+        }
+    }
+    mutex_unlock(&k->tasks_lock);
+    return done ? 0 : err;
+}
+
+/* One of several receivers of kill(2). */
+static int send_one_locked(struct task *from, struct thread_group *tg, int signo,
+                           const struct lx_siginfo *info)
+{
+    int err = may_send_locked(from, tg, signo);
+
+    return err || !signo ? err : signal_send_from(from, tg, NULL, signo, info);
+}
+
+int signal_send_own_pgrp(struct task *from, int32_t nr, int signo, const struct lx_siginfo *info)
+{
+    struct kernel *k = from->k;
+    struct thread_group *tg;
+    struct pid *pgrp;
+    bool done = false;
+    int err = -ESRCH;
+
+    mutex_lock(&k->tasks_lock);
+    pgrp = nr ? pid_find_in_locked(from->tg->pid_ns, nr) : from->tg->pgrp;
+    if (pgrp) {
+        list_for_each (tg, &pgrp->members, pgrp_node) {
+            err = send_one_locked(from, tg, signo, info);
             done |= !err;
         }
     }
@@ -339,19 +378,19 @@ int signal_send_pgrp(struct task *from, int32_t pgid, int signo, const struct lx
 
 int signal_send_all(struct task *from, int signo, const struct lx_siginfo *info)
 {
+    const struct pid_ns *ns = from->tg->pid_ns;
     struct kernel *k = from->k;
+    int32_t nr, high = ns->level ? READ_ONCE(ns->high) : READ_ONCE(k->pid_high);
     int err = -ESRCH, one;
-    int32_t nr;
 
     mutex_lock(&k->tasks_lock);
-    for (nr = INIT_PID + 1; nr <= k->pid_high; nr++) {
-        struct thread_group *tg = thread_group_of_pid_locked(k, nr);
+    for (nr = INIT_PID + 1; nr <= high; nr++) {
+        struct pid *pid = pid_find_in_locked(ns, nr);
+        struct thread_group *tg = pid && pid->task ? pid->task->tg : NULL;
 
-        if (!tg || tg == from->tg || tg == k->init)
+        if (!tg || tg->leader != pid->task || tg == from->tg)
             continue;
-        one = may_send_locked(from, tg, signo);
-        if (!one && signo)
-            one = signal_send_group(tg, signo, info);
+        one = send_one_locked(from, tg, signo, info);
         if (err == -ESRCH || one != -EPERM)
             err = one; /* as Linux: the last result that is not EPERM, EPERM when all were */
     }

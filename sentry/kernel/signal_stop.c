@@ -35,7 +35,7 @@ bool signal_notify_parent_locked(struct thread_group *tg, int code, int32_t stat
     }
     if (signo > 0 && signo <= LX_NSIG && send) { /* clone(2) takes any number */
         cred = task_cred_get(tg->leader);
-        info.pid = tg->tgid;
+        info.pid = thread_group_nr_in_locked(tg, parent->pid_ns);
         info.uid = cred->uid;
         info.status = status;
         info.utime = (int64_t)tg->dead_user_ns / NSEC_PER_TICK;
@@ -86,7 +86,7 @@ void signal_start_stop(struct task *t, int signo)
     if (go && tg->stop_dequeued && !tg->group_exit && !tg->exec_task && !tg->stop_signal) {
         tg->stop_signal = signo;
         tg->stop_report = 0;
-        list_for_each(other, &tg->tasks, group_node) {
+        list_for_each (other, &tg->tasks, group_node) {
             if (other->exiting)
                 continue;
             other->stop_pending = true;

@@ -3,17 +3,18 @@
  * looks into other tasks. Not here: how tasks start (clone.c, kernel.c), change (exec.c) and end
  * (exit.c). Locks: task.res_lock, sig_lock, tasks_lock.
  */
+#include "platform/host/host.h"
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
-#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/mm/mm.h"
-#include "platform/host/host.h"
 
-#define HOST_CLOCK_BOOTTIME 7
+#define HOST_CLOCK_BOOTTIME    7
 #define DEFAULT_TIMER_SLACK_NS 50000
 
 SLAB_TYPE(task_slab, struct task);
@@ -28,7 +29,6 @@ struct task *task_alloc(struct kernel *k)
     ref_init(&t->ref);
     t->k = k;
     list_init(&t->group_node);
-    list_init(&t->pid_node);
     mutex_init(&t->res_lock, RANK_CRED);
     sigpending_init(&t->pending);
     t->altstack.flags = LX_SS_DISABLE;
@@ -80,6 +80,8 @@ void task_put(struct task *t)
     kfree(t->fpu_scratch);
     if (t->tg)
         thread_group_put(t->tg);
+    pid_ns_put(t->child_ns);
+    uts_ns_put(t->uts_ns);
     slab_free(&task_slab, t);
 }
 
@@ -103,6 +105,7 @@ void thread_group_put(struct thread_group *tg)
     waitq_destroy(&tg->stop_waiters);
     if (tg->sighand)
         sighand_put(tg->sighand);
+    pid_ns_put(tg->pid_ns);
     slab_free(&thread_group_slab, tg);
 }
 
@@ -192,7 +195,7 @@ void thread_group_cpu_time(struct thread_group *tg, uint64_t *user_ns, uint64_t 
     mutex_lock(&tg->k->tasks_lock);
     *user_ns = tg->dead_user_ns;
     *system_ns = tg->dead_system_ns;
-    list_for_each(t, &tg->tasks, group_node) {
+    list_for_each (t, &tg->tasks, group_node) {
         uint64_t user, system;
 
         if (t->state != TASK_RUNNING)

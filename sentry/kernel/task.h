@@ -22,11 +22,13 @@
 #include "fs/vfs.h"
 #include "platform/platform.h"
 #include "sentry/base/cred.h"
+#include "sentry/kernel/pid.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/mm/usermem.h"
 
 struct kernel;
 struct tty;
+struct uts_ns;
 struct seccomp_filter;
 struct core_stop;
 struct task_debug;
@@ -44,35 +46,16 @@ struct fs_context {
     uint32_t umask;
 };
 
-/*
- * A number in use: as a task's id, a process group's or a session's. Guarded by tasks_lock; freed
- * when no use is left.
- */
-struct pid {
-    int32_t nr;
-    uint32_t users;          /* task + group members + session */
-    struct task *task;       /* one reference, or NULL */
-    struct list members;     /* of thread_group.pgrp_node: the process group of this number */
-    struct session *session; /* whose id it is, or NULL; borrowed */
-};
-
-struct session {
-    struct ref ref; /* thread groups in it; changes under tasks_lock */
-    int32_t id;
-    struct pid *pid;
-    struct tty *tty;      /* controlling terminal or NULL; guarded by tasks_lock */
-    int32_t fg_pgid;      /* the terminal's foreground group is kept in the tty */
-};
-
 struct thread_group {
     struct ref ref;
     struct kernel *k;
-    int32_t tgid;
+    int32_t tgid, own_tgid; /* in the first pid namespace, and in pid_ns */
+    struct pid_ns *pid_ns;  /* one reference; never changes */
     struct task *leader;
     /* guarded by kernel.tasks_lock: */
-    struct list tasks;       /* task.group_node */
-    uint32_t task_count;     /* live ones */
-    struct thread_group *parent; /* NULL for init */
+    struct list tasks;             /* task.group_node */
+    uint32_t task_count;           /* live ones */
+    struct thread_group *parent;   /* NULL for init */
     struct list children, sibling; /* of thread groups */
     int32_t pgid;
     struct pid *pgrp;
@@ -81,14 +64,14 @@ struct thread_group {
     bool exec_done;          /* has called execve since fork (setpgid) */
     bool tty_given_up;       /* TIOCNOTTY by one that is not the session's leader */
     bool child_subreaper, is_subreaper_descendant;
-    bool waited;             /* being reaped */
-    bool forgotten;          /* started from outside, and nobody will ask for its status */
+    bool waited;                /* being reaped */
+    bool forgotten;             /* started from outside, and nobody will ask for its status */
     struct waitq child_waiters; /* POLLIN: a child changed state */
     struct waitq exit_waiters;  /* POLLIN: this group has exited (pidfd) */
-    int32_t exit_signal;     /* to the parent; SIGCHLD usually, 0 none */
-    int32_t exit_status;     /* wait status word once the last task is gone */
-    bool exited;             /* last task has exited */
-    struct mutex sig_lock;   /* rank SIGHAND */
+    int32_t exit_signal;        /* to the parent; SIGCHLD usually, 0 none */
+    int32_t exit_status;        /* wait status word once the last task is gone */
+    bool exited;                /* last task has exited */
+    struct mutex sig_lock;      /* rank SIGHAND */
     /* guarded by sig_lock: */
     struct sighand *sighand; /* one reference */
     struct sigpending shared_pending;
@@ -96,18 +79,18 @@ struct thread_group {
     bool unkillable;         /* pid 1: no default action of a signal from inside */
     /* a stop signal was taken off a queue; SIGCONT since then cancels it */
     bool stop_dequeued;
-    bool continue_notify;    /* a woken task must tell the parent of the continue */
+    bool continue_notify; /* a woken task must tell the parent of the continue */
     struct waitq signalfd_waiters;
     struct wakes *late_wakes; /* where signals leave wake-ups; NULL: nowhere */
-    bool group_exit;         /* exit_group or a fatal signal: group_exit_status is final */
+    bool group_exit;          /* exit_group or a fatal signal: group_exit_status is final */
     int32_t group_exit_status;
-    struct task *exec_task;  /* killing the others for its execve */
-    struct core_stop *core;  /* it is being dumped: kernel/core.h; on the dumper's stack */
-    int32_t stop_signal;     /* a group stop in progress or effect: its signal; 0 none */
-    uint32_t stop_count;     /* tasks that must still stop */
+    struct task *exec_task; /* killing the others for its execve */
+    struct core_stop *core; /* it is being dumped: kernel/core.h; on the dumper's stack */
+    int32_t stop_signal;    /* a group stop in progress or effect: its signal; 0 none */
+    uint32_t stop_count;    /* tasks that must still stop */
     bool stopped;
-    int32_t stop_report;     /* wait status to report for WUNTRACED, 0 none */
-    bool continue_report;    /* for WCONTINUED */
+    int32_t stop_report;       /* wait status to report for WUNTRACED, 0 none */
+    bool continue_report;      /* for WCONTINUED */
     struct waitq stop_waiters; /* tasks stopped here wait for continue */
     /* guarded by limits_lock (rank CRED): */
     struct mutex limits_lock;
@@ -115,8 +98,8 @@ struct thread_group {
     /* times of tasks that have gone and of waited-for children, ns; guarded by tasks_lock */
     uint64_t dead_user_ns, dead_system_ns, child_user_ns, child_system_ns;
     uint64_t max_rss_pages, child_max_rss_pages;
-    uint64_t start_ns; /* host CLOCK_BOOTTIME */
-    struct timers *timers; /* itimers and POSIX timers: kernel/timer.h */
+    uint64_t start_ns;      /* host CLOCK_BOOTTIME */
+    struct timers *timers;  /* itimers and POSIX timers: kernel/timer.h */
     struct mutex exec_lock; /* rank EXEC: one execve or ptrace attach at a time */
     int32_t oom_score_adj;
     uint32_t dumpable; /* PR_SET_DUMPABLE */
@@ -134,18 +117,20 @@ struct task {
     struct ref ref;
     struct kernel *k;
     struct thread_group *tg; /* one reference */
-    int32_t tid;
-    struct list group_node, pid_node;
+    int32_t tid, own_tid;    /* as thread_group.tgid, own_tgid */
+    struct list group_node;
     enum task_state state; /* tasks_lock */
     char comm[16];         /* written under tasks_lock */
 
     struct cpu_regs regs;
-    /* rank CRED: held to swap the next five, and by others to look (task_mm_get ...) */
+    /* rank CRED: held to swap the next seven, and by others to look (task_mm_get ...) */
     struct mutex res_lock;
     struct uspace us;      /* mm (one reference) and platform context */
     struct fdtable *files; /* one reference each; NULL once exited */
     struct fs_context *fs;
     struct mount_ns *mount_ns;
+    struct pid_ns *child_ns; /* where its children go; one reference */
+    struct uts_ns *uts_ns;   /* one reference */
     const struct cred *cred; /* read by others with task_cred_get(t) */
     uint32_t personality;
     bool syscall_restartable; /* regs.rax may hold a restart code */
@@ -154,53 +139,53 @@ struct task {
     uint32_t finish;
     bool resumed; /* the guest runs already, with finish_result for its call */
     int64_t finish_result;
-    uint32_t in_guest;      /* 1 while platform_switch may be running guest code */
-    uint32_t signal_flag;   /* something to do before the guest runs: see signal_pending() */
+    uint32_t in_guest;    /* 1 while platform_switch may be running guest code */
+    uint32_t signal_flag; /* something to do before the guest runs: see signal_pending() */
     /* guarded by sig_lock: */
     struct platform_ctx *ctx_shared; /* us.ctx while others may interrupt it */
-    bool exiting;            /* takes no signals any more */
-    bool exit_requested;     /* leaves before it runs guest code again, with exit_code */
-    bool stopped;            /* waits in a group stop */
-    bool leaving;            /* is past core_join */
+    bool exiting;                    /* takes no signals any more */
+    bool exit_requested;             /* leaves before it runs guest code again, with exit_code */
+    bool stopped;                    /* waits in a group stop */
+    bool leaving;                    /* is past core_join */
     lx_sigset_t blocked, saved_mask, real_blocked;
-    bool mask_saved;         /* saved_mask is put back when no handler runs */
+    bool mask_saved; /* saved_mask is put back when no handler runs */
     struct sigpending pending;
     struct lx_sigaltstack altstack;
-    bool stop_pending;      /* must take part in the group stop */
+    bool stop_pending; /* must take part in the group stop */
 
     /* restart_syscall(2) */
     struct {
-        uint32_t kind;      /* RESTART_* of the call that set it */
+        uint32_t kind; /* RESTART_* of the call that set it */
         uint64_t arg[6];
     } restart;
 
     uaddr_t clear_child_tid; /* set_tid_address, CLONE_CHILD_CLEARTID */
     uaddr_t robust_list;
     uint64_t robust_list_size;
-    uint32_t futex_exited;   /* 1 from futex_exit_robust on: owns no PI futex any more */
-    uaddr_t rseq;            /* registered area or null */
-    struct task *vfork_parent;  /* woken when we exec or exit; one reference */
+    uint32_t futex_exited;     /* 1 from futex_exit_robust on: owns no PI futex any more */
+    uaddr_t rseq;              /* registered area or null */
+    struct task *vfork_parent; /* woken when we exec or exit; one reference */
     uint32_t vfork_done;
-    int32_t exit_code;       /* wait status word */
+    int32_t exit_code; /* wait status word */
     int32_t pdeath_signal;
     uint64_t timer_slack_ns, timer_slack_default_ns;
     int32_t nice;
     uint32_t sched_policy, sched_priority;
-    uint64_t affinity[16];   /* words */
-    uint64_t start_ns;       /* host CLOCK_BOOTTIME */
-    uint64_t syscall_nr;     /* the call being serviced, for /proc/PID/syscall and strace */
-    void *fpu_scratch; /* for signal frames; NULL until needed */
+    uint64_t affinity[16]; /* words */
+    uint64_t start_ns;     /* host CLOCK_BOOTTIME */
+    uint64_t syscall_nr;   /* the call being serviced, for /proc/PID/syscall and strace */
+    void *fpu_scratch;     /* for signal frames; NULL until needed */
     uint64_t min_flt, voluntary_switches, calls, watch_calls; /* calls served; the watchdog's */
     bool in_vfork;
     uint64_t trap_no, trap_err, trap_addr; /* of the last fault, for signal frames */
     uint64_t past_user_ns, past_system_ns; /* of contexts left by exec; sig_lock */
-    uint32_t seccomp_mode;   /* SECCOMP_OFF ...: kernel/seccomp.h */
-    struct seccomp_filter *seccomp; /* one reference, or NULL */
-    uaddr_t set_child_tid;   /* CLONE_CHILD_SETTID: written by the child before it first runs */
+    uint32_t seccomp_mode;                 /* SECCOMP_OFF ...: kernel/seccomp.h */
+    struct seccomp_filter *seccomp;        /* one reference, or NULL */
+    uaddr_t set_child_tid; /* CLONE_CHILD_SETTID: written by the child before it first runs */
     uint32_t ioprio, watch_looks; /* the last: the watchdog's */
     struct task_debug *debug; /* once it was debugged: kernel/debug.h; made once, with release */
     struct wake_note wake;
-    uint32_t trace_named;    /* events.c: the trace knows its name */
+    uint32_t trace_named; /* events.c: the trace knows its name */
 };
 
 enum restart_kind { RESTART_NONE, RESTART_FUTEX_WAIT, RESTART_NANOSLEEP, RESTART_POLL };
@@ -255,7 +240,7 @@ struct task *task_get(struct task *t);
 void task_put(struct task *t);
 struct thread_group *thread_group_get(struct thread_group *tg);
 void thread_group_put(struct thread_group *tg);
-struct task *task_find(struct kernel *k, int32_t tid) MUST_CHECK;            /* NULL: ESRCH */
+struct task *task_find(struct kernel *k, int32_t tid) MUST_CHECK; /* NULL: ESRCH */
 /* zombies included */
 struct thread_group *thread_group_find(struct kernel *k, int32_t tgid) MUST_CHECK;
 /* The next thread group id >= tgid in use, or 0; for /proc. And the next tid of a group. */

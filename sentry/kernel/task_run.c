@@ -97,7 +97,7 @@ void task_main(void *arg)
     bool from_syscall = false;
 
     if (!t->resumed && !uaddr_is_null(t->set_child_tid)) {
-        uint32_t tid = (uint32_t)t->tid;
+        uint32_t tid = (uint32_t)t->own_tid;
 
         (void)!copy_out_obj(&t->us, t->set_child_tid, &tid); /* Linux ignores failure, too */
     }

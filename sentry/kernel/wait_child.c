@@ -23,14 +23,15 @@ static bool eligible(const struct wait_request *req, const struct thread_group *
                      const struct thread_group *child)
 {
     bool clone_child = child->exit_signal != LX_SIGCHLD;
+    const struct pid_ns *ns = self->pid_ns;
 
     switch (req->type) {
     case LX_P_PID:
-        if (child->tgid != req->id)
+        if (thread_group_nr_in_locked(child, ns) != req->id)
             return false;
         break;
     case LX_P_PGID:
-        if (child->pgid != (req->id ? req->id : self->pgid))
+        if (req->id ? pid_nr_in_locked(child->pgrp, ns) != req->id : child->pgrp != self->pgrp)
             return false;
         break;
     case LX_P_PIDFD:
@@ -49,7 +50,7 @@ static void fill_result(const struct thread_group *child, int code, int32_t stat
     const struct cred *cred = task_cred_get(child->leader);
 
     memset(out, 0, sizeof(*out));
-    out->pid = child->tgid;
+    out->pid = thread_group_nr_in_locked(child, child->parent->pid_ns);
     out->uid = cred->uid;
     out->status = status;
     out->code = code;
@@ -118,7 +119,7 @@ static int64_t try_wait(void *arg)
     int64_t ret = -ECHILD;
 
     mutex_lock(&s->task->k->tasks_lock);
-    list_for_each(child, &self->children, sibling) {
+    list_for_each (child, &self->children, sibling) {
         if (!eligible(s->req, self, child))
             continue;
         if (take_exit_locked(s, child) || take_stop_locked(s, child)) {
