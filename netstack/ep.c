@@ -42,7 +42,7 @@ void net_ep_init(struct net_ep *ep, struct net_stack *s, int family, int type, i
 void net_ep_wake(struct net_ep *ep, uint32_t events)
 {
     if (ep->waiters)
-        waitq_wake(ep->waiters, events);
+        waitq_notify(ep->waiters, events, &ep->stack->wakes);
 }
 
 int net_ep_take_error(struct net_ep *ep)

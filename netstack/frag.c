@@ -263,6 +263,7 @@ static struct pkt *join(struct datagram *d)
         ok = ok && q->gso_size <= d->total - at && pkt_read(q, skip, b->data + at, q->gso_size);
         at += q->gso_size;
     }
+    ok = ok && at == d->total; /* what no piece wrote is not ours to show */
     if (ok && d->headers <= first->head_size)
         p = pkt_alloc();
     if (p) {

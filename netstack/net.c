@@ -205,14 +205,30 @@ static void flush_links(struct list *links, struct list *dead)
     }
 }
 
-void net_unlock(struct net_stack *s)
+/* Those to be woken, once the lock is let go, behind those in out. */
+static void take_wakes(struct net_stack *s, struct wakes *out)
+{
+    if (out->count + s->wakes.count > WAKES_MAX)
+        wakes_flush(&s->wakes);
+    memcpy(out->list + out->count, s->wakes.list, s->wakes.count * sizeof(out->list[0]));
+    out->count += s->wakes.count;
+    s->wakes.count = 0;
+    s->wakes.finish = false;
+}
+
+/* keep: who is to be woken is left in wakes. */
+static void unlock(struct net_stack *s, struct wakes *wakes, bool keep)
 {
     struct list links, dead;
 
     if (!list_empty(&s->loop_queue) && !s->running)
         run_loop_queue(s);
+    if (s->wakes.count)
+        take_wakes(s, wakes);
     if (likely(list_empty(&s->flush_list) && list_empty(&s->dead_ifaces))) {
         mutex_unlock(&s->lock);
+        if (!keep)
+            wakes_flush(wakes);
         return;
     }
     list_init(&links);
@@ -220,8 +236,24 @@ void net_unlock(struct net_stack *s)
     list_splice_tail(&links, &s->flush_list);
     list_splice_tail(&dead, &s->dead_ifaces);
     mutex_unlock(&s->lock);
+    if (!keep)
+        wakes_flush(wakes);
     flush_links(&links, &dead);
     net_ifaces_bury(&dead);
+}
+
+void net_unlock(struct net_stack *s)
+{
+    struct wakes wakes;
+
+    wakes.count = 0;
+    unlock(s, &wakes, false);
+}
+
+void net_unlock_keeping(struct net_stack *s, struct wakes *wakes)
+{
+    s->wakes.finish = wakes->finish && !wakes->count;
+    unlock(s, wakes, true);
 }
 
 void net_stack_run(struct net_stack *s)

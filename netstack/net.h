@@ -8,7 +8,7 @@
  * they say "unlocked". Guest memory is never touched under it: senders fill net_bufs first,
  * receivers take references and copy afterwards. net_unlock runs what was put off meanwhile:
  * packets looped back (no recursion from output into input), then links' flushes, which may make
- * host calls.
+ * host calls, and the wake-ups of sleepers.
  *
  * Time: env ops give now_ns; the stack's timers lie in a timer wheel (timer.h). net_stack_run fires
  * what is due; whoever drives the stack sleeps until net_stack_deadline.
@@ -18,7 +18,7 @@
 #include "netstack/addr.h"
 #include "netstack/pkt.h"
 #include "netstack/timer.h"
-#include "sentry/base/lock.h"
+#include "sentry/base/waiter.h"
 
 struct net_stack;
 struct net_iface;
@@ -52,6 +52,9 @@ int net_stack_create(const void *env_ops, void *env, struct net_stack **out) MUS
 void net_stack_destroy(struct net_stack *s);
 void net_lock(struct net_stack *s);
 void net_unlock(struct net_stack *s);
+/* The sleepers to be woken are left in wakes, with those that are there, for wakes_flush. finish,
+ * as waitq_wake_finish: the caller holds no other lock by then. */
+void net_unlock_keeping(struct net_stack *s, struct wakes *wakes);
 /* Unlocked. Fires due timers. */
 void net_stack_run(struct net_stack *s);
 /* Unlocked. Absolute CLOCK_MONOTONIC ns, UINT64_MAX: nothing to wait for. */

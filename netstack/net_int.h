@@ -9,6 +9,7 @@
 #include "netstack/route.h"
 #include "netstack/sysctl.h"
 #include "sentry/abi/errno.h"
+#include "sentry/base/waiter.h"
 
 #define NS_PER_MS  1000000UL
 #define NS_PER_SEC 1000000000UL
@@ -29,6 +30,7 @@ struct net_stack {
     ops_ref_t env_ops;
     void *env;
     struct net_wheel wheel;
+    struct wakes wakes; /* of sleepers: they would run into the lock */
     struct list ifaces, dead_ifaces, flush_list;
     struct net_iface *lo;
     uint32_t iface_count, next_index;

@@ -22,7 +22,7 @@ struct net_buf *net_buf_alloc(uint32_t size)
 
     if (size > PKT_MAX)
         return NULL;
-    b = kmalloc(sizeof(*b) + size);
+    b = kmalloc_raw(sizeof(*b) + size);
     if (!b)
         return NULL;
     ref_init(&b->ref);

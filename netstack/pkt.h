@@ -21,7 +21,9 @@
 struct net_buf {
     struct ref ref;
     uint32_t size; /* of data */
-    uint8_t data[];
+    /* rep movsb takes 15 times as long to where page offsets are 1 to 15 beyond the source's, as
+     * those of a page of the guest's are with any other place of it (AMD Zen 3) */
+    uint8_t data[] ALIGNED(16);
 };
 
 struct pkt_frag {
@@ -75,7 +77,8 @@ struct pkt {
     uint8_t head[PKT_HEAD];
 };
 
-/* NULL: out of memory. size <= PKT_MAX. */
+/* NULL: out of memory. size <= PKT_MAX. What data holds is anything: it is never to be sent before
+ * it was written. */
 struct net_buf *net_buf_alloc(uint32_t size) MUST_CHECK;
 struct net_buf *net_buf_get(struct net_buf *b);
 void net_buf_put(struct net_buf *b);

@@ -5,7 +5,7 @@
 #include "sentry/abi/signal_num.h"
 #include "syscalls/io.h"
 
-#define BOUNCE_SIZE 65536U
+#define BOUNCE_SIZE 32768U /* larger runs go back to the host when freed */
 #define COPY_MAX    0x7ffff000UL
 
 /* An offset argument: null means the file's own position. */
@@ -58,7 +58,7 @@ static int64_t copy_chunk(struct task *t, struct file *in, int64_t *in_pos, stru
 static int64_t copy_files(struct task *t, struct file *in, int64_t *in_pos, struct file *out,
                           int64_t *out_pos, uint64_t n)
 {
-    void *buf = kmalloc(MIN(MAX(n, 1), BOUNCE_SIZE));
+    void *buf = kmalloc_raw(MIN(MAX(n, 1), BOUNCE_SIZE));
     int64_t total = 0, r = 0;
 
     if (!buf)

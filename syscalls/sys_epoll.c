@@ -54,7 +54,8 @@ static int64_t try_harvest(void *arg)
     return epoll_harvest(e->f, e->us, e->events, e->max);
 }
 
-static int64_t do_wait(struct task *t, const struct syscall_args *a, uint64_t deadline)
+/* plain: nothing is left to be done for the guest when it is over. */
+static int64_t do_wait(struct task *t, const struct syscall_args *a, uint64_t deadline, bool plain)
 {
     AUTO_FILE f = task_file(t, ARG_INT(0));
     struct epoll_try e = {f, &t->us, ARG_PTR(1), (uint32_t)ARG_INT(2)};
@@ -71,7 +72,8 @@ static int64_t do_wait(struct task *t, const struct syscall_args *a, uint64_t de
         return r;
     if (!deadline)
         return 0;
-    r = task_wait(t, file_poll_queue(f), LX_POLLIN, deadline, try_harvest, &e);
+    r = (plain ? task_wait_offering : task_wait)(t, file_poll_queue(f), LX_POLLIN, deadline,
+                                                 try_harvest, &e);
     if (r == -ETIMEDOUT)
         return 0;
     return r == -ERESTARTSYS ? -EINTR : r;
@@ -86,7 +88,7 @@ static uint64_t ms_deadline(int32_t ms)
 
 int64_t sys_epoll_wait(struct task *t, const struct syscall_args *a)
 {
-    return do_wait(t, a, ms_deadline(ARG_INT(3)));
+    return do_wait(t, a, ms_deadline(ARG_INT(3)), true);
 }
 
 static int64_t masked_wait(struct task *t, const struct syscall_args *a, uint64_t deadline)
@@ -96,7 +98,7 @@ static int64_t masked_wait(struct task *t, const struct syscall_args *a, uint64_
 
     if (err)
         return err;
-    r = do_wait(t, a, deadline);
+    r = do_wait(t, a, deadline, !a->arg[4]);
     poll_mask_done(t, a->arg[4], r == -EINTR);
     return r;
 }

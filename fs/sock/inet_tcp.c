@@ -150,8 +150,9 @@ static uint32_t stamps(const struct inet_sock *is, const struct sock_send *s)
     return net_stamp_flags(is->ep, &m) & LX_SOF_TIMESTAMPING_TX_ASK;
 }
 
-/* What the stack takes of one round of bytes. */
-static int64_t send_some(struct inet_sock *is, struct sock_send *s, uint32_t flags)
+/* What the stack takes of one round of bytes. wakes: for wakes_flush, once send_lock is let go. */
+static int64_t send_some(struct inet_sock *is, struct sock_send *s, uint32_t flags,
+                         struct wakes *wakes)
 {
     struct inet_bufs bufs;
     uint32_t room;
@@ -169,7 +170,9 @@ static int64_t send_some(struct inet_sock *is, struct sock_send *s, uint32_t fla
     netns_lock(is->ns);
     flags |= s->uio->left ? (uint32_t)TCP_SEND_MORE : stamps(is, s) << TCP_SEND_STAMP_SHIFT;
     sent = tcp_send(is->tcp, bufs.frags, bufs.count, flags);
-    netns_unlock(is->ns);
+    /* With a guest's last piece: its call holds no other lock, as splice might. */
+    wakes->finish = s->uio->us && !s->uio->left;
+    net_unlock_keeping(is->ns->stack, wakes);
     inet_bufs_put(&bufs);
     if (sent < size)
         uio_revert(s->uio, (uint64_t)(size - (sent < 0 ? 0 : sent)));
@@ -179,9 +182,11 @@ static int64_t send_some(struct inet_sock *is, struct sock_send *s, uint32_t fla
 static int64_t tcp_sock_send(struct sock *sk, struct sock_send *s)
 {
     struct inet_sock *is = inet_of(sk);
+    struct wakes wakes;
     uint32_t flags = 0;
     int64_t total = 0, n = 0;
 
+    wakes.count = 0;
     if (s->flags & LX_MSG_OOB)
         flags |= TCP_SEND_OOB;
     if (s->flags & LX_MSG_MORE)
@@ -190,11 +195,12 @@ static int64_t tcp_sock_send(struct sock *sk, struct sock_send *s)
         flags |= TCP_SEND_EOR;
     mutex_lock(&is->send_lock);
     do {
-        n = send_some(is, s, flags);
+        n = send_some(is, s, flags, &wakes);
         if (n > 0)
             total += n;
     } while (n > 0 && s->uio->left);
     mutex_unlock(&is->send_lock);
+    wakes_flush(&wakes);
     return total ? total : n;
 }
 
@@ -229,21 +235,31 @@ static int tcp_sock_getname(struct sock *sk, bool peer, struct sock_addr *out)
     return peer && !connected ? -ENOTCONN : inet_getname(sk, peer, out);
 }
 
-/* One round: references taken under the stack's lock, bytes moved outside it. */
-static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t offset, bool first)
+/* A call does not read across the urgent mark: recv(2); and why there is no more is for the next
+ * one to hear. */
+static bool more_to_read(struct inet_sock *is, uint64_t offset)
+{
+    return !tcp_at_mark(is->tcp) && tcp_unread(is->tcp) > offset;
+}
+
+/* One round: references taken under the stack's lock, bytes moved outside it. *more: another may
+ * follow. */
+static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t offset, bool first,
+                         bool *more)
 {
     bool discard = r->flags & LX_MSG_TRUNC, peek = r->flags & LX_MSG_PEEK;
     struct pkt_frag frags[INET_FRAGS];
     uint32_t count = 0;
     int64_t n, moved;
 
+    *more = false;
     netns_lock(is->ns);
-    /* a call does not read across the urgent mark: recv(2); and why there is no more is for the
-     * next one to hear */
-    if ((first && !r->got) || (!tcp_at_mark(is->tcp) && tcp_unread(is->tcp)))
+    if ((first && !r->got) || more_to_read(is, 0))
         n = tcp_peek(is->tcp, offset, r->uio->left, frags, INET_FRAGS, &count);
     else
         n = tcp_at_mark(is->tcp) || tcp_read_over(is->tcp) ? 0 : -EAGAIN;
+    if (n > 0 && peek)
+        *more = more_to_read(is, offset + (uint64_t)n);
     netns_unlock(is->ns);
     if (n <= 0)
         return n;
@@ -257,6 +273,7 @@ static int64_t recv_some(struct inet_sock *is, struct sock_recv *r, uint64_t off
     if (moved > 0 && !peek) {
         netns_lock(is->ns);
         tcp_consumed(is->tcp, (uint64_t)moved);
+        *more = more_to_read(is, 0);
         netns_unlock(is->ns);
     }
     return moved;
@@ -278,6 +295,7 @@ static int64_t tcp_sock_recv(struct sock *sk, struct sock_recv *r)
     bool peek = r->flags & LX_MSG_PEEK;
     uint64_t offset = 0;
     int64_t total = 0, n = 0;
+    bool more;
 
     if (r->flags & LX_MSG_ERRQUEUE)
         return inet_recv_error(is, r);
@@ -287,10 +305,10 @@ static int64_t tcp_sock_recv(struct sock *sk, struct sock_recv *r)
     if (peek && is->peek_offset > 0)
         offset = (uint64_t)is->peek_offset;
     do {
-        n = recv_some(is, r, peek ? offset + (uint64_t)total : 0, total == 0);
+        n = recv_some(is, r, peek ? offset + (uint64_t)total : 0, total == 0, &more);
         if (n > 0)
             total += n;
-    } while (n > 0 && r->uio->left);
+    } while (n > 0 && more && r->uio->left);
     if (peek && is->peek_offset >= 0)
         is->peek_offset += total;
     else if (is->peek_offset > 0)

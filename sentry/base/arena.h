@@ -53,6 +53,8 @@ void *arena_root(void);
  * pages or more is freed.
  */
 void *page_alloc(unsigned order) MUST_CHECK;
+/* The same with what the pages held last left in them: for whoever writes all that is ever read. */
+void *page_alloc_raw(unsigned order) MUST_CHECK;
 void page_free(void *p, unsigned order);
 uint64_t arena_pages_used(void);
 bool arena_contains(const void *p);

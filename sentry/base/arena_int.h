@@ -24,6 +24,16 @@ enum {
     PAGE_ALLOCATED = 0x20,
     PAGE_CLEAN = 0x40, /* free block: zero but for its list node */
     PAGE_FREE = 0x80,
+    PAGE_KEPT = PAGE_FREE | PAGE_ALLOCATED, /* on arena.kept */
+};
+
+/* So many blocks of each order below KEPT_ORDERS stay whole when freed, to be taken first. */
+#define KEPT_ORDERS 4
+#define KEPT_MAX    32
+
+struct kept_blocks {
+    struct list blocks; /* last freed first: that one is still in the processor's cache */
+    uint32_t count;
 };
 
 /* The mutable half of a slab_type. */
@@ -45,12 +55,13 @@ struct arena {
     uint64_t magic;
     uint64_t size;
     void *root;
-    struct mutex page_lock; /* guards the page_ and free fields and page_info */
+    struct mutex page_lock; /* guards the page_ and free fields, kept and page_info */
     uint64_t page_base;     /* address that page_info[0] is for: the arena's start */
     uint64_t page_fresh;    /* address of the first page never handed out */
     uint64_t page_end;
     uint64_t pages_used;
     struct list free[PAGE_ORDERS];
+    struct kept_blocks kept[KEPT_ORDERS];
     uint8_t *page_info;
     struct slab_state slabs[SLAB_TYPES_MAX];
     struct held_locks held[HELD_THREADS_MAX];

@@ -25,19 +25,38 @@ static unsigned log2_up(size_t size)
     return size <= 1 ? 0 : 64 - (unsigned)__builtin_clzl(size - 1);
 }
 
+static const struct slab_type *cache_of(unsigned shift)
+{
+    return &caches[MAX(shift, (unsigned)KMALLOC_MIN_SHIFT) - KMALLOC_MIN_SHIFT];
+}
+
+static void *count_block(void *p)
+{
+    if (p)
+        __atomic_fetch_add(&slab_state_of(&page_blocks)->live, 1, __ATOMIC_RELAXED);
+    return p;
+}
+
 void *kmalloc(size_t size)
 {
     unsigned shift = log2_up(size);
-    void *p;
 
     if (size > KMALLOC_MAX)
         return NULL;
     if (shift <= KMALLOC_MAX_SHIFT)
-        return slab_alloc(&caches[MAX(shift, (unsigned)KMALLOC_MIN_SHIFT) - KMALLOC_MIN_SHIFT]);
-    p = page_alloc(MAX(shift, (unsigned)PAGE_SHIFT) - PAGE_SHIFT);
-    if (p)
-        __atomic_fetch_add(&slab_state_of(&page_blocks)->live, 1, __ATOMIC_RELAXED);
-    return p;
+        return slab_alloc(cache_of(shift));
+    return count_block(page_alloc(MAX(shift, (unsigned)PAGE_SHIFT) - PAGE_SHIFT));
+}
+
+void *kmalloc_raw(size_t size)
+{
+    unsigned shift = log2_up(size);
+
+    if (size > KMALLOC_MAX)
+        return NULL;
+    if (shift <= KMALLOC_MAX_SHIFT) /* cheap to zero */
+        return slab_alloc(cache_of(shift));
+    return count_block(page_alloc_raw(MAX(shift, (unsigned)PAGE_SHIFT) - PAGE_SHIFT));
 }
 
 static unsigned block_order(const void *p)

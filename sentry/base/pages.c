@@ -1,17 +1,18 @@
 /*
  * The arena's page allocator: blocks of 2^order pages, split and joined with their buddies (the
  * block whose address differs in one bit). A free block's list node lies in its first bytes; the
- * rest of a clean one is zero. Pages beyond page_fresh were never used and cost nothing. Lock:
+ * rest of a clean one is zero. Pages beyond page_fresh were never used and cost nothing. A few
+ * small blocks are kept whole when they are freed, for the next that wants one. Lock:
  * arena.page_lock (rank PAGES).
  */
 #include "platform/host/host.h"
 #include "sentry/base/arena_int.h"
 #include "sentry/base/string.h"
 
-#define HOST_MADV_REMOVE 9
-#define RETURN_ORDER 4        /* a freed block from this size goes back to the host at once */
+#define HOST_MADV_REMOVE    9
+#define RETURN_ORDER        4 /* a freed block from this size goes back to the host at once */
 #define RETURN_MERGED_ORDER 9 /* and one that grew to this size from smaller ones */
-#define GROW_ORDER 9          /* fresh pages are taken in blocks of this size */
+#define GROW_ORDER          9 /* fresh pages are taken in blocks of this size */
 
 static uint64_t order_size(unsigned order)
 {
@@ -25,6 +26,8 @@ void pages_init(struct arena *a)
     mutex_init(&a->page_lock, RANK_PAGES);
     for (unsigned i = 0; i < PAGE_ORDERS; i++)
         list_init(&a->free[i]);
+    for (unsigned i = 0; i < KEPT_ORDERS; i++)
+        list_init(&a->kept[i].blocks);
     a->page_base = (uintptr_t)a;
     a->page_info = (uint8_t *)(a + 1);
     a->page_fresh = PAGE_ALIGN_UP((uintptr_t)(a->page_info + count));
@@ -105,32 +108,101 @@ static bool find_order(struct arena *a, unsigned order, unsigned *out)
     return false;
 }
 
-void *page_alloc(unsigned order)
+/* The block last freed of those that were kept whole; 0: there is none. */
+static uint64_t take_kept(struct arena *a, unsigned order)
+{
+    struct list *node;
+
+    if (order >= KEPT_ORDERS || !a->kept[order].count)
+        return 0;
+    node = a->kept[order].blocks.next;
+    list_del(node);
+    a->kept[order].count--;
+    return (uintptr_t)node;
+}
+
+static bool keep(struct arena *a, uint64_t addr, unsigned order)
+{
+    if (order >= KEPT_ORDERS || a->kept[order].count == KEPT_MAX)
+        return false;
+    *arena_page_info((void *)addr) = (uint8_t)(PAGE_KEPT | order);
+    list_add(&a->kept[order].blocks, (struct list *)addr);
+    a->kept[order].count++;
+    return true;
+}
+
+/* All that is kept becomes free, joined. */
+static void drop_kept(struct arena *a)
+{
+    for (unsigned i = 0; i < KEPT_ORDERS; i++) {
+        uint64_t addr;
+
+        while ((addr = take_kept(a, i))) {
+            bool clean = false;
+            unsigned order;
+
+            *arena_page_info((void *)addr) = 0;
+            order = join_buddies(&addr, i, &clean);
+            put_block(a, addr, order, false);
+        }
+    }
+}
+
+static bool find_or_grow(struct arena *a, unsigned order, unsigned *out)
+{
+    if (find_order(a, order, out) || (add_fresh(a, order) && find_order(a, order, out)))
+        return true;
+    drop_kept(a);
+    return find_order(a, order, out);
+}
+
+/* *clean: all of it is zero. */
+static void *take_pages(unsigned order, bool *clean)
 {
     struct arena *a = ro_globals.arena;
     unsigned have;
     uint64_t addr;
-    bool clean;
 
     if (order >= PAGE_ORDERS)
         return NULL;
     mutex_lock(&a->page_lock);
-    if (!find_order(a, order, &have) && (!add_fresh(a, order) || !find_order(a, order, &have))) {
+    addr = take_kept(a, order);
+    if (addr) {
+        *clean = false;
+        goto out;
+    }
+    if (!find_or_grow(a, order, &have)) {
         mutex_unlock(&a->page_lock);
         return NULL;
     }
     addr = (uintptr_t)a->free[have].next;
-    clean = take_block(addr, arena_page_info((void *)addr));
+    *clean = take_block(addr, arena_page_info((void *)addr));
     while (have > order) {
         have--;
-        put_block(a, addr + order_size(have), have, clean);
+        put_block(a, addr + order_size(have), have, *clean);
     }
+out:
     *arena_page_info((void *)addr) = (uint8_t)(PAGE_ALLOCATED | order);
     a->pages_used += 1UL << order;
     mutex_unlock(&a->page_lock);
-    if (!clean)
-        memset((void *)addr, 0, order_size(order));
     return (void *)addr;
+}
+
+void *page_alloc(unsigned order)
+{
+    bool clean;
+    void *p = take_pages(order, &clean);
+
+    if (p && !clean)
+        memset(p, 0, order_size(order));
+    return p;
+}
+
+void *page_alloc_raw(unsigned order)
+{
+    bool clean;
+
+    return take_pages(order, &clean);
 }
 
 /* Gives the memory back to the host; the block, owned by the caller, then reads as zero. */
@@ -151,8 +223,12 @@ void page_free(void *p, unsigned order)
     if (order >= RETURN_ORDER)
         clean = return_memory(addr, order);
     mutex_lock(&a->page_lock);
-    *info = 0;
     a->pages_used -= 1UL << order;
+    if (keep(a, addr, order)) {
+        mutex_unlock(&a->page_lock);
+        return;
+    }
+    *info = 0;
     order = join_buddies(&addr, order, &clean);
     if (!clean && order >= RETURN_MERGED_ORDER) {
         /* On no list it is ours: the host call is made without the lock. */

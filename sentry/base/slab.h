@@ -36,6 +36,8 @@ void slab_for_each_live(void (*fn)(const struct slab_type *type, uint64_t live, 
  */
 #define KMALLOC_MAX (16UL << 20)
 void *kmalloc(size_t size) MUST_CHECK;
+/* Not zeroed, for data that is written before it is read: zeroing it would cost as much again. */
+void *kmalloc_raw(size_t size) MUST_CHECK;
 void *krealloc(void *p, size_t old_size, size_t new_size) MUST_CHECK;
 void kfree(void *p);
 /* NULL when out of memory. */

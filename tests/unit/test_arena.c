@@ -7,6 +7,7 @@
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/arena.h"
+#include "sentry/base/slab.h"
 #include "tests/unit/fixture.h"
 
 #define BLOCKS 200
@@ -47,7 +48,7 @@ static void obtain(struct block *b, unsigned order, uint64_t tag)
     cr_assert(arena_contains(b->p) && arena_contains(b->p + words - 1));
     for (size_t i = 0; i < words; i++)
         cr_assert(b->p[i] == 0, "word %zu of a new block of order %u is %lx", i, order, b->p[i]);
-    for (size_t i = 0; i < words; i += order > 6 ? 512 : 1)
+    for (size_t i = 0; i<words; i += order> 6 ? 512 : 1)
         b->p[i] = tag;
     b->p[0] = b->p[(words - 1) / 2] = b->p[words - 1] = tag;
 }
@@ -108,6 +109,33 @@ Test(arena, freed_memory_goes_back_to_the_host)
     page_free(p, 4);
     cr_assert_eq(mincore(p + PAGE_SIZE, PAGE_SIZE, resident), 0);
     cr_assert_eq(resident[0] & 1, 0);
+}
+
+/* Raw pages and the zeroed ones that follow them are the same pages. */
+Test(arena, only_raw_pages_keep_what_they_held)
+{
+    char *p = page_alloc_raw(1), *q;
+
+    cr_assert_not_null(p);
+    memset(p, 0x5a, PAGE_SIZE << 1);
+    page_free(p, 1);
+    q = page_alloc(1);
+    cr_assert_eq(q, p);
+    for (uint32_t i = 0; i < PAGE_SIZE << 1; i++)
+        cr_assert_eq(q[i], 0);
+    page_free(q, 1);
+    cr_assert_null(page_alloc_raw(13));
+
+    p = kmalloc_raw(3 * PAGE_SIZE);
+    cr_assert_not_null(p);
+    memset(p, 0x5a, 3 * PAGE_SIZE);
+    kfree(p);
+    q = kmalloc(3 * PAGE_SIZE);
+    cr_assert_eq(q, p);
+    cr_assert_eq(q[PAGE_SIZE], 0);
+    kfree(q);
+    cr_assert_null(kmalloc_raw(KMALLOC_MAX + 1));
+    cr_assert_eq(kmalloc_live(), 0);
 }
 
 Test(arena, root_and_bounds)
