@@ -29,6 +29,7 @@ void net_ep_init(struct net_ep *ep, struct net_stack *s, int family, int type, i
     o->rcvbuf = (uint32_t)s->sysctl.rmem_default;
     o->rcvlowat = 1;
     o->hop_limit = o->tclass = -1;
+    o->send_coverage = o->recv_coverage = -1;
     o->mtu_discover = s->sysctl.ip_no_pmtu_disc ? NET_PMTU_DONT : NET_PMTU_WANT;
     o->mtu_discover6 = NET_PMTU_WANT;
     o->v6_only = s->sysctl.bindv6only;

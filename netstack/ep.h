@@ -41,6 +41,8 @@ struct net_ep_opts {
     bool stamp_rx;        /* the owner wants to know when data came */
     bool zerocopy;        /* SO_ZEROCOPY */
     bool udp_gro, udp_cork, no_check6_tx, no_check6_rx;
+    /* UDPLITE_SEND_CSCOV, UDPLITE_RECV_CSCOV: bytes, 0 all; -1: not set */
+    int32_t send_coverage, recv_coverage;
 };
 
 /* IP_MTU_DISCOVER, IPV6_MTU_DISCOVER */

@@ -202,7 +202,8 @@ static void error_in(struct net_stack *s, struct pkt *p, const struct ip_recv *i
     raw_icmp_error(s, &e);
     if (e.proto == LX_IPPROTO_TCP)
         tcp_icmp_error(s, &e);
-    else if (e.proto == LX_IPPROTO_UDP || e.proto == LX_IPPROTO_ICMPV6)
+    else if (e.proto == LX_IPPROTO_UDP || e.proto == LX_IPPROTO_UDPLITE ||
+             e.proto == LX_IPPROTO_ICMPV6)
         udp_icmp_error(s, &e);
 }
 

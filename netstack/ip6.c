@@ -175,6 +175,7 @@ static void to_transport(struct net_stack *s, struct pkt *p, struct ip_recv *in,
             pkt_free(p);
         return;
     case LX_IPPROTO_UDP:
+    case LX_IPPROTO_UDPLITE:
         udp_input(s, p, in);
         return;
     case LX_IPPROTO_ICMPV6:

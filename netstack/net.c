@@ -76,6 +76,7 @@ static void destroy_parts(struct net_stack *s)
     routes_destroy(s);
     icmp_destroy(s);
     bind_table_destroy(s->udp_ports);
+    bind_table_destroy(s->udplite_ports);
     bind_table_destroy(s->ping_ports);
     net_ifaces_bury(&s->dead_ifaces);
     slab_free(&net_stack_slab, s);
@@ -86,8 +87,9 @@ static int create_parts(struct net_stack *s)
     int err;
 
     s->udp_ports = bind_table_create(BIND_DGRAM);
+    s->udplite_ports = bind_table_create(BIND_DGRAM);
     s->ping_ports = bind_table_create(BIND_DGRAM);
-    if (!s->udp_ports || !s->ping_ports)
+    if (!s->udp_ports || !s->udplite_ports || !s->ping_ports)
         return -ENOMEM;
     err = routes_create(s);
     if (!err)

@@ -51,7 +51,7 @@ struct net_stack {
     struct net_gro *gro;
     uint32_t ip_ids[256];  /* RFC 6864: counters by hash of the ends */
     struct tcp_state *tcp; /* tcp_init's */
-    struct bind_table *udp_ports, *ping_ports;
+    struct bind_table *udp_ports, *udplite_ports, *ping_ports;
     struct list raw_eps, packet_eps;
 };
 

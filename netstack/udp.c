@@ -15,7 +15,12 @@ SLAB_TYPE(udp_ep_slab, struct udp_ep);
 
 struct bind_table *udp_table(const struct udp_ep *u)
 {
-    return is_ping(u) ? u->ep.stack->ping_ports : u->ep.stack->udp_ports;
+    return is_ping(u) ? u->ep.stack->ping_ports : udp_ports(u->ep.stack, u->ep.proto);
+}
+
+struct bind_table *udp_ports(struct net_stack *s, uint8_t proto)
+{
+    return proto == LX_IPPROTO_UDPLITE ? s->udplite_ports : s->udp_ports;
 }
 
 int udp_create(struct net_stack *s, int family, int proto, struct waitq *waiters,
@@ -25,7 +30,7 @@ int udp_create(struct net_stack *s, int family, int proto, struct waitq *waiters
 
     if (family != LX_AF_INET && family != LX_AF_INET6)
         return -EAFNOSUPPORT;
-    if (proto != LX_IPPROTO_UDP &&
+    if (proto != LX_IPPROTO_UDP && proto != LX_IPPROTO_UDPLITE &&
         proto != (family == LX_AF_INET ? LX_IPPROTO_ICMP : LX_IPPROTO_ICMPV6))
         return -EPROTONOSUPPORT;
     u = slab_alloc(&udp_ep_slab);
@@ -221,7 +226,8 @@ uint32_t udp_queued(struct udp_ep *u)
 void udp_for_each(struct net_stack *s, int proto, void (*fn)(struct udp_ep *ep, void *arg),
                   void *arg)
 {
-    struct bind_table *t = proto == LX_IPPROTO_UDP ? s->udp_ports : s->ping_ports;
+    bool ping = proto == LX_IPPROTO_ICMP || proto == LX_IPPROTO_ICMPV6;
+    struct bind_table *t = ping ? s->ping_ports : udp_ports(s, (uint8_t)proto);
     struct net_bind *b, *next;
 
     for (uint32_t i = 0; i < BIND_BUCKETS; i++)

@@ -10,7 +10,7 @@
 
 struct udp_ep;
 
-/* proto: IPPROTO_UDP, IPPROTO_UDPLITE is not there; IPPROTO_ICMP / ICMPV6: a ping socket. */
+/* proto: IPPROTO_UDP, IPPROTO_UDPLITE (RFC 3828); IPPROTO_ICMP / ICMPV6: a ping socket. */
 int udp_create(struct net_stack *s, int family, int proto, struct waitq *waiters,
                struct udp_ep **out) MUST_CHECK;
 void udp_close(struct udp_ep *ep);
@@ -54,7 +54,8 @@ uint32_t udp_queued(struct udp_ep *ep); /* bytes of memory in the receive queue 
 void udp_for_each(struct net_stack *s, int proto, void (*fn)(struct udp_ep *ep, void *arg),
                   void *arg);
 
-void udp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *in);  /* takes p */
+/* Of both protocols, in->proto. Takes p. */
+void udp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *in);
 void ping_input(struct net_stack *s, struct pkt *p, const struct ip_recv *in); /* echo replies */
 /* UDP's and ping's. */
 void udp_icmp_error(struct net_stack *s, const struct icmp_error *e);

@@ -49,15 +49,14 @@ static int score(const struct net_bind *b, const struct net_end *local,
 }
 
 /* One of the members of the reuseport group that first is in, by the flow. */
-static struct udp_ep *choose(struct net_stack *s, struct net_bind *first, int points,
-                             const struct net_end *local, const struct net_end *remote,
+static struct udp_ep *choose(struct net_stack *s, struct list *bucket, struct net_bind *first,
+                             int points, const struct net_end *local, const struct net_end *remote,
                              uint32_t iface)
 {
     struct {
         struct ip_addr from, to;
         uint32_t from_port, to_port;
     } key = {remote->addr, local->addr, remote->port, local->port};
-    struct list *bucket = bind_bucket(s->udp_ports, local->port);
     struct net_bind *b;
     uint32_t count = 0, at;
 
@@ -70,13 +69,14 @@ static struct udp_ep *choose(struct net_stack *s, struct net_bind *first, int po
     return udp_of(first->ep);
 }
 
-struct udp_ep *udp_lookup(struct net_stack *s, const struct net_end *local,
+struct udp_ep *udp_lookup(struct net_stack *s, uint8_t proto, const struct net_end *local,
                           const struct net_end *remote, uint32_t iface)
 {
+    struct list *bucket = bind_bucket(udp_ports(s, proto), local->port);
     struct net_bind *b, *best = NULL;
     int points = -1;
 
-    list_for_each (b, bind_bucket(s->udp_ports, local->port), node) {
+    list_for_each (b, bucket, node) {
         int now = score(b, local, remote, iface);
 
         if (now > points) {
@@ -85,7 +85,7 @@ struct udp_ep *udp_lookup(struct net_stack *s, const struct net_end *local,
         }
     }
     if (best && best->reuse_port && !best->ep->remote.port)
-        return choose(s, best, points, local, remote, iface);
+        return choose(s, bucket, best, points, local, remote, iface);
     return best ? udp_of(best->ep) : NULL;
 }
 
@@ -106,7 +106,7 @@ static void drop(struct udp_ep *u, struct pkt *p, bool no_room)
     bool v4 = p->protocol == 0x0800;
 
     u->ep.drops++;
-    if (!is_ping(u)) {
+    if (u->ep.proto == LX_IPPROTO_UDP) {
         *(v4 ? &m->udp_InErrors : &m->udp6_InErrors) += 1;
         if (no_room)
             *(v4 ? &m->udp_RcvbufErrors : &m->udp6_RcvbufErrors) += 1;
@@ -148,7 +148,7 @@ void udp_queue(struct udp_ep *u, struct pkt *p)
         p->time_ns = net_real_ns(u->ep.stack);
     u->queue_bytes += size;
     list_add_tail(&u->queue, &p->node);
-    if (!is_ping(u))
+    if (u->ep.proto == LX_IPPROTO_UDP)
         *(p->protocol == 0x0800 ? &m->udp_InDatagrams : &m->udp6_InDatagrams) += 1;
     net_ep_wake(&u->ep, LX_POLLIN | LX_POLLRDNORM);
 }
@@ -176,11 +176,23 @@ static void queue_segments(struct udp_ep *u, struct pkt *p)
     }
 }
 
+/* UDPLITE_RECV_CSCOV: 0 wants everything covered. */
+static bool covered_enough(const struct udp_ep *u, const struct pkt *p)
+{
+    const struct wire_udp *h = (const struct wire_udp *)(p->head + p->l4);
+    uint32_t covered = be16(h->size_be);
+    int32_t least = u->ep.opts.recv_coverage;
+
+    if (!is_lite(u) || least < 0 || !covered || covered >= p->size + UDP_HEADER)
+        return true;
+    return least && covered >= (uint32_t)least;
+}
+
 static void deliver(struct udp_ep *u, struct pkt *p, const struct ip_recv *in)
 {
     uint8_t least = ip_is_v4(&in->from) ? u->ep.opts.min_ttl : u->ep.opts.min_hops;
 
-    if (in->hop_limit < least)
+    if (in->hop_limit < least || !covered_enough(u, p))
         drop(u, p, false);
     else if (p->gso == PKT_GSO_UDP && !u->ep.opts.udp_gro)
         queue_segments(u, p);
@@ -196,7 +208,7 @@ static void spread(struct net_stack *s, struct pkt *p, const struct ip_recv *in,
     struct udp_ep *last = NULL;
     struct pkt *c;
 
-    list_for_each_safe (b, next, bind_bucket(s->udp_ports, local->port), node) {
+    list_for_each_safe (b, next, bind_bucket(udp_ports(s, in->proto), local->port), node) {
         if (!b->ep || !udp_wants_spread(udp_of(b->ep), local, remote, in->iface->index))
             continue;
         c = last ? pkt_clone(p) : NULL;
@@ -239,15 +251,34 @@ static struct wire_udp *validate(struct net_stack *s, struct pkt *p, const struc
     return NULL;
 }
 
+/*
+ * RFC 3828 3.1: where the length was is how much the checksum covers, from the header on, 0: all.
+ * The checksum is never left out.
+ */
+static struct wire_udp *validate_lite(struct pkt *p, const struct ip_recv *in)
+{
+    struct wire_udp *h = pkt_need(p, UDP_HEADER);
+    uint32_t covered, sum;
+
+    if (!h || !h->csum)
+        return NULL;
+    covered = be16(h->size_be) ? be16(h->size_be) : p->size;
+    if (covered < UDP_HEADER || covered > p->size)
+        return NULL;
+    sum = net_pseudo_sum(&in->from, &in->to, LX_IPPROTO_UDPLITE, p->size);
+    return net_sum(NULL, 0, sum + pkt_sum(p, 0, covered)) == 0xffff ? h : NULL;
+}
+
 void udp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *in)
 {
-    struct wire_udp *h = validate(s, p, in);
-    bool v4 = ip_is_v4(&in->from);
+    bool v4 = ip_is_v4(&in->from), lite = in->proto == LX_IPPROTO_UDPLITE;
+    struct wire_udp *h = lite ? validate_lite(p, in) : validate(s, p, in);
     struct net_end local, remote;
     struct udp_ep *u;
 
     if (!h) {
-        *(v4 ? &s->mib.udp_InErrors : &s->mib.udp6_InErrors) += 1;
+        if (!lite)
+            *(v4 ? &s->mib.udp_InErrors : &s->mib.udp6_InErrors) += 1;
         pkt_free(p);
         return;
     }
@@ -262,12 +293,13 @@ void udp_input(struct net_stack *s, struct pkt *p, const struct ip_recv *in)
         spread(s, p, in, &local, &remote);
         return;
     }
-    u = udp_lookup(s, &local, &remote, in->iface->index);
+    u = udp_lookup(s, in->proto, &local, &remote, in->iface->index);
     if (u) {
         deliver(u, p, in);
         return;
     }
-    *(v4 ? &s->mib.udp_NoPorts : &s->mib.udp6_NoPorts) += 1;
+    if (!lite)
+        *(v4 ? &s->mib.udp_NoPorts : &s->mib.udp6_NoPorts) += 1;
     icmp_port_unreachable(s, p, in);
     pkt_free(p);
 }
@@ -303,11 +335,11 @@ void udp_icmp_error(struct net_stack *s, const struct icmp_error *e)
     struct net_end remote = {.addr = e->to, .port = e->to_port};
     struct udp_ep *u;
 
-    if (e->proto != LX_IPPROTO_UDP) {
+    if (e->proto != LX_IPPROTO_UDP && e->proto != LX_IPPROTO_UDPLITE) {
         ping_icmp_error(s, e);
         return;
     }
-    u = udp_lookup(s, &local, &remote, e->iface);
+    u = udp_lookup(s, e->proto, &local, &remote, e->iface);
     if (u)
         (void)udp_error_in(u, e, e->about_at + UDP_HEADER);
 }

@@ -23,7 +23,13 @@ struct udp_ep {
 
 static inline bool is_ping(const struct udp_ep *u)
 {
-    return u->ep.proto != 17;
+    return u->ep.proto == 1 || u->ep.proto == 58;
+}
+
+/* RFC 3828 */
+static inline bool is_lite(const struct udp_ep *u)
+{
+    return u->ep.proto == 136;
 }
 
 static inline struct udp_ep *udp_of(struct net_ep *ep)
@@ -32,6 +38,8 @@ static inline struct udp_ep *udp_of(struct net_ep *ep)
 }
 
 struct bind_table *udp_table(const struct udp_ep *u);
+/* UDP's and UDP-Lite's ports are each their own. */
+struct bind_table *udp_ports(struct net_stack *s, uint8_t proto);
 /* The datagram is queued or dropped and counted. Takes p, at its payload. */
 void udp_queue(struct udp_ep *u, struct pkt *p);
 /* The end a message goes to, the way, the source. */
@@ -49,7 +57,7 @@ int64_t ping_send(struct udp_ep *u, const struct udp_send *send, const struct pk
                   uint32_t count) MUST_CHECK;
 /* Whom a packet is for: the endpoint that fits it best. group_hash chooses among equal ones of a
  * SO_REUSEPORT group. */
-struct udp_ep *udp_lookup(struct net_stack *s, const struct net_end *local,
+struct udp_ep *udp_lookup(struct net_stack *s, uint8_t proto, const struct net_end *local,
                           const struct net_end *remote, uint32_t iface);
 /* ep takes a packet spread to many. */
 bool udp_wants_spread(struct udp_ep *u, const struct net_end *local, const struct net_end *remote,

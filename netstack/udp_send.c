@@ -155,9 +155,29 @@ static int check_gso(const struct udp_ep *u, const struct udp_route *r, uint32_t
 {
     uint32_t header = (ip_is_v4(&r->to.addr) ? IP4_HEADER : IP6_HEADER) + UDP_HEADER;
 
+    if (is_lite(u))
+        return -EIO;
     if (gso + header > r->path.mtu || size > gso * SEGMENTS_MAX || u->ep.opts.no_check)
         return -EINVAL;
     return 0;
+}
+
+/* RFC 3828 3.1: the checksum is made here, as no link knows of partial ones. */
+static void cover(const struct udp_ep *u, const struct udp_route *r, struct pkt *p,
+                  struct wire_udp *h)
+{
+    uint32_t covered = p->size, asked = (uint32_t)u->ep.opts.send_coverage;
+
+    if (u->ep.opts.send_coverage >= 0 && asked < covered) {
+        h->size_be = be16((uint16_t)asked);
+        covered = asked ? asked : covered;
+    }
+    h->csum = (uint16_t)~net_sum(
+        NULL, 0,
+        (uint32_t)net_pseudo_sum(&r->from, &r->to.addr, LX_IPPROTO_UDPLITE, p->size) +
+            pkt_sum(p, 0, covered));
+    if (!h->csum)
+        h->csum = 0xffff;
 }
 
 static int transmit(struct udp_ep *u, const struct udp_send *m, const struct udp_route *r,
@@ -186,8 +206,10 @@ static int transmit(struct udp_ep *u, const struct udp_send *m, const struct udp
     h->to_be = be16(r->to.port);
     h->size_be = be16((uint16_t)size);
     h->csum = 0;
-    p->ip_proto = LX_IPPROTO_UDP;
-    if (!(v4 ? u->ep.opts.no_check : u->ep.opts.no_check6_tx)) {
+    p->ip_proto = u->ep.proto;
+    if (is_lite(u)) {
+        cover(u, r, p, h);
+    } else if (!(v4 ? u->ep.opts.no_check : u->ep.opts.no_check6_tx)) {
         h->csum = net_pseudo_sum(&r->from, &r->to.addr, LX_IPPROTO_UDP, size);
         p->csum = PKT_CSUM_PARTIAL;
         p->csum_start = 0;
@@ -201,7 +223,7 @@ static int transmit(struct udp_ep *u, const struct udp_send *m, const struct udp
     net_stamp_sent(&u->ep, net_stamp_flags(&u->ep, &m->stamping), copy, !err);
     if (err == -EMSGSIZE)
         errq_local(&u->ep, EMSGSIZE, &r->to, r->path.mtu);
-    if (!err)
+    if (!err && !is_lite(u))
         *(v4 ? &s->mib.udp_OutDatagrams : &s->mib.udp6_OutDatagrams) += 1;
     return err;
 }

@@ -220,5 +220,7 @@ DEFINE_OPS(proc_node, proc_net_nodes[PROC_NET_COUNT]) = {
     PROC_FILE("tcp6", proc_net_tcp6),
     PROC_FILE("udp", proc_net_udp),
     PROC_FILE("udp6", proc_net_udp6),
+    PROC_FILE("udplite", proc_net_udplite),
+    PROC_FILE("udplite6", proc_net_udplite6),
     PROC_FILE("unix", proc_net_unix),
 };

@@ -26,6 +26,8 @@ PROC_SHOW(proc_net_sockstat);
 PROC_SHOW(proc_net_sockstat6);
 PROC_SHOW(proc_net_udp);
 PROC_SHOW(proc_net_udp6);
+PROC_SHOW(proc_net_udplite);
+PROC_SHOW(proc_net_udplite6);
 PROC_SHOW(proc_net_unix);
 /* net_link.c */
 PROC_SHOW(proc_net_arp);
@@ -37,7 +39,7 @@ PROC_SHOW(proc_net_igmp6);
 void proc_net_put_end(struct strbuf *sb, const struct net_end *end, bool v6);
 
 /* /proc/PID/net. */
-#define PROC_NET_COUNT 25
+#define PROC_NET_COUNT 27
 extern const struct proc_node proc_net_nodes[PROC_NET_COUNT];
 /* /proc/sys/net (sys_net.c): of a node whose name is a path beneath /proc/sys. */
 DECLARE_OPS(inode_ops, proc_sys_net_ops);

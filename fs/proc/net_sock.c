@@ -101,6 +101,16 @@ int proc_net_udp6(const struct proc_entry *e, struct strbuf *sb)
     return show_eps(e, sb, LX_IPPROTO_UDP, true);
 }
 
+int proc_net_udplite(const struct proc_entry *e, struct strbuf *sb)
+{
+    return show_eps(e, sb, LX_IPPROTO_UDPLITE, false);
+}
+
+int proc_net_udplite6(const struct proc_entry *e, struct strbuf *sb)
+{
+    return show_eps(e, sb, LX_IPPROTO_UDPLITE, true);
+}
+
 int proc_net_icmp(const struct proc_entry *e, struct strbuf *sb)
 {
     return show_eps(e, sb, LX_IPPROTO_ICMP, false);

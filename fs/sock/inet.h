@@ -9,6 +9,7 @@
 #include "fs/sock/netns.h"
 #include "fs/sock/sock.h"
 #include "netstack/ep.h"
+#include "sentry/abi/socket.h"
 
 struct tcp_ep;
 struct udp_ep;
@@ -68,6 +69,12 @@ struct lx_in6_pktinfo {
     uint8_t addr[16];
     uint32_t iface;
 };
+
+static inline bool inet_is_udp(const struct sock *sk)
+{
+    return sk->type == LX_SOCK_DGRAM &&
+           (sk->protocol == LX_IPPROTO_UDP || sk->protocol == LX_IPPROTO_UDPLITE);
+}
 
 static inline struct inet_sock *inet_of(struct sock *sk)
 {

@@ -214,6 +214,12 @@ static int set_v6only(struct inet_sock *is, int32_t v)
     return err;
 }
 
+/* RFC 3828: the header at least, or all. */
+static int32_t coverage(int32_t v)
+{
+    return v && v < 8 ? 8 : MIN(v, UINT16_MAX);
+}
+
 static int set_udp(struct inet_sock *is, int name, int32_t v)
 {
     int err = 0;
@@ -228,6 +234,10 @@ static int set_udp(struct inet_sock *is, int name, int32_t v)
             err = -EINVAL;
         else
             is->ep->opts.udp_segment = (uint16_t)v;
+    } else if (is->sk.protocol == LX_IPPROTO_UDPLITE && name == LX_UDPLITE_SEND_CSCOV) {
+        is->ep->opts.send_coverage = coverage(v);
+    } else if (is->sk.protocol == LX_IPPROTO_UDPLITE && name == LX_UDPLITE_RECV_CSCOV) {
+        is->ep->opts.recv_coverage = coverage(v);
     } else {
         err = -ENOPROTOOPT;
     }
@@ -239,13 +249,16 @@ int inet_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
                     uint32_t size)
 {
     struct inet_sock *is = inet_of(sk);
-    const struct opt *o = find_opt(level, name);
+    const struct opt *o;
     int32_t v;
     int err;
 
     if (level == LX_SOL_IPV6 && sk->family != LX_AF_INET6)
         return -ENOPROTOOPT;
-    if (level == LX_SOL_UDP && sk->protocol != LX_IPPROTO_UDP)
+    if (level == LX_SOL_UDPLITE && inet_is_udp(sk)) /* one set of options */
+        level = LX_SOL_UDP;
+    o = find_opt(level, name);
+    if (level == LX_SOL_UDP && !inet_is_udp(sk))
         return -ENOPROTOOPT;
     if (level == LX_SOL_SOCKET && !o)
         return inet_set_socket_opt(is, t, name, value, size);
@@ -312,6 +325,10 @@ static int get_locked(struct inet_sock *is, int level, int name, int32_t *out)
         *out = o->mcast_ttl;
     else if (level == LX_SOL_UDP && name == LX_UDP_GRO)
         *out = o->udp_gro;
+    else if (level == LX_SOL_UDP && name == LX_UDPLITE_SEND_CSCOV)
+        *out = MAX(o->send_coverage, 0);
+    else if (level == LX_SOL_UDP && name == LX_UDPLITE_RECV_CSCOV)
+        *out = MAX(o->recv_coverage, 0);
     else if (level == LX_SOL_UDP && name == LX_UDP_SEGMENT)
         *out = o->udp_segment;
     else if ((level == LX_SOL_IP && name == LX_IP_MTU) ||
@@ -328,13 +345,16 @@ int inet_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
                     uint32_t *size)
 {
     struct inet_sock *is = inet_of(sk);
-    const struct opt *o = find_opt(level, name);
+    const struct opt *o;
     int32_t v = 0;
     int err = 0;
 
+    if (level == LX_SOL_UDPLITE && inet_is_udp(sk))
+        level = LX_SOL_UDP;
+    o = find_opt(level, name);
     /* IPv4 tells a level it does not know from a name, IPv6 does not. */
     if (sk->family == LX_AF_INET && level != LX_SOL_SOCKET && level != LX_SOL_IP &&
-        !(level == LX_SOL_UDP && sk->protocol == LX_IPPROTO_UDP) &&
+        !(level == LX_SOL_UDP && inet_is_udp(sk)) &&
         !(level == LX_SOL_RAW && sk->type == LX_SOCK_RAW))
         return -EOPNOTSUPP;
     if (level == LX_SOL_SOCKET && name == LX_SO_BINDTODEVICE)

@@ -125,7 +125,7 @@ int inet_socket(struct task *t, int family, int type, int protocol, struct sock 
         err = inet_tcp_socket(t->k->netns, family, out);
         break;
     case LX_SOCK_DGRAM:
-        if (protocol && protocol != LX_IPPROTO_UDP &&
+        if (protocol && protocol != LX_IPPROTO_UDP && protocol != LX_IPPROTO_UDPLITE &&
             protocol != (family == LX_AF_INET ? LX_IPPROTO_ICMP : LX_IPPROTO_ICMPV6))
             return -EPROTONOSUPPORT;
         err = inet_udp_socket(t->k->netns, family, type, protocol ? protocol : LX_IPPROTO_UDP, out);

@@ -20,7 +20,7 @@ static int udp_sock_bind(struct sock *sk, struct task *t, const struct sock_addr
     struct net_end at;
     int err = inet_end_in(is, addr, true, &at);
 
-    if (!err && sk->protocol == LX_IPPROTO_UDP)
+    if (!err && inet_is_udp(sk))
         err = inet_may_bind(t, &at);
     if (err)
         return err;
@@ -73,7 +73,7 @@ static int describe_send(struct inet_sock *is, const struct sock_send *s, struct
 
         if (err)
             return err;
-        if (!to->port && is->sk.protocol == LX_IPPROTO_UDP)
+        if (!to->port && inet_is_udp(&is->sk))
             return -EINVAL;
         out->to = to;
     }

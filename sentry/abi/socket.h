@@ -315,6 +315,9 @@
 #define LX_SOL_TIPC 0x10f
 #define LX_SOL_TLS 0x11a
 #define LX_SOL_UDP 17
+#define LX_SOL_UDPLITE 136
+#define LX_UDPLITE_SEND_CSCOV 10
+#define LX_UDPLITE_RECV_CSCOV 11
 #define LX_SOL_X25 0x106
 #define LX_SOL_XDP 0x11b
 #define LX_SOMAXCONN 0x1000
