@@ -217,7 +217,7 @@ static int set_v6only(struct inet_sock *is, int32_t v)
 /* RFC 3828: the header at least, or all. */
 static int32_t coverage(int32_t v)
 {
-    return v && v < 8 ? 8 : MIN(v, UINT16_MAX);
+    return v && v < 8 ? 8 : MIN(v, 65535);
 }
 
 static int set_udp(struct inet_sock *is, int name, int32_t v)
