@@ -49,8 +49,10 @@ static int pick(struct task *who, int type, uint64_t index, const void **out)
     case KCMP_SIGHAND:
         *out = READ_ONCE(who->tg->sighand);
         return 0;
-    case KCMP_IO:
     case KCMP_SYSVSEM:
+        *out = READ_ONCE(who->sem_undo);
+        return 0;
+    case KCMP_IO:
         *out = NULL;
         return 0;
     default:

@@ -142,6 +142,7 @@ DECLARE_OPS(file_ops, proc_text_ops);
 /* ---- tables ---- */
 extern const struct proc_node proc_root_node, proc_pid_node, proc_tid_node;
 extern const struct proc_node proc_sys_node; /* sys.c */
+extern const struct proc_node proc_sysvipc_node;
 DECLARE_OPS(inode_ops, proc_root_inode_ops);
 DECLARE_OPS(file_ops, proc_root_file_ops);
 /* pid_fd.c, pid_links.c, pid_mem.c */

@@ -23,6 +23,7 @@ static PROC_NODES(root_nodes) = {
     PROC_FILE("stat", proc_show_stat),
     PROC_FILE("swaps", proc_show_swaps),
     {.name = "sys", .mode = LX_S_IFDIR | 0555},
+    {.name = "sysvipc", .mode = LX_S_IFDIR | 0555},
     PROC_FILE("uptime", proc_show_uptime),
     PROC_FILE("version", proc_show_version),
     PROC_FILE("vmstat", proc_show_vmstat),
@@ -64,6 +65,8 @@ static int root_lookup(struct inode *dir, const char *name, struct inode **out)
         return lookup_pid(dir, name, out);
     if (strcmp(name, "sys") == 0)
         return proc_new_child(dir, &proc_sys_node, out);
+    if (strcmp(name, "sysvipc") == 0)
+        return proc_new_child(dir, &proc_sysvipc_node, out);
     for (uint32_t i = 0; i < ARRAY_SIZE(root_nodes); i++)
         if (strcmp(root_nodes[i].name, name) == 0)
             return proc_new_child(dir, &root_nodes[i], out);

@@ -11,6 +11,7 @@
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/recorder.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/sem.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/wait.h"
@@ -161,6 +162,7 @@ static void discard(struct task *child)
     child->files = NULL;
     child->fs = NULL;
     child->mount_ns = NULL;
+    sem_undo_leave(child);
     task_release_vfork(child);
     task_put(child);
 }
@@ -315,6 +317,11 @@ static int build(struct task *t, struct task *child, const struct clone_args *ar
         err = new_group(t, child, args);
     if (err)
         return err;
+    if (args->flags & LX_CLONE_SYSVSEM) {
+        child->sem_undo = sem_undo_share(t);
+        if (!child->sem_undo)
+            return -ENOMEM;
+    }
     if (args->flags & LX_CLONE_PIDFD) {
         if (!kernel_hooks_of(t->k)->pidfd_create)
             return -EINVAL;

@@ -10,6 +10,7 @@
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/recorder.h"
+#include "sentry/kernel/sem.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/wake_trace.h"
@@ -321,6 +322,7 @@ void task_finish(struct task *t)
         hooks->task_exit(t);
     if (last && tg->session && tg->session->id == tg->tgid && hooks->session_leader_exit)
         hooks->session_leader_exit(tg->session);
+    sem_undo_leave(t);
     drop_resources(t);
     platform_ctx_cpu_time(ctx, &user_ns, &system_ns);
     task_set_ctx_shared(t, NULL);

@@ -12,9 +12,11 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/msgq.h"
 #include "sentry/kernel/namespace.h"
 #include "sentry/kernel/recorder.h"
 #include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/sem.h"
 #include "sentry/kernel/shm.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/tty.h"
@@ -45,6 +47,10 @@ static int create_parts(struct kernel *k)
         err = timer_queue_create(&k->timers);
     if (!err)
         err = shm_space_create(&k->shm);
+    if (!err)
+        err = sem_space_create(&k->sems);
+    if (!err)
+        err = msgq_space_create(&k->msgs);
     if (!err)
         k->recorder = recorder_create();
     return err;
@@ -88,6 +94,10 @@ void kernel_destroy(struct kernel *k)
     BUG_ON(k->task_count);
     if (k->shm)
         shm_space_destroy(k->shm);
+    if (k->sems)
+        sem_space_destroy(k->sems);
+    if (k->msgs)
+        msgq_space_destroy(k->msgs);
     if (k->timers)
         timer_queue_destroy(k->timers);
     if (k->futexes)

@@ -16,6 +16,8 @@
 #define THREADS_MAX  30000
 
 struct futex_table;
+struct msgq_space;
+struct sem_space;
 struct shm_space;
 struct timer_queue;
 struct netns;
@@ -68,7 +70,9 @@ struct kernel {
     } core;
     struct futex_table *futexes;
     struct timer_queue *timers;
-    struct shm_space *shm; /* System V segments */
+    struct shm_space *shm; /* System V segments, semaphores, message queues */
+    struct sem_space *sems;
+    struct msgq_space *msgs;
     struct mount_ns *mount_ns;
     struct parker boot_parker;    /* unparked when init has exited */
     struct parker control_parker; /* of the thread that starts processes from outside */

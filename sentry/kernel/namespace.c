@@ -11,6 +11,7 @@
 #include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
+#include "sentry/kernel/sem.h"
 
 #define UTS_INO_FIRST  4026531838U /* as on Linux */
 #define UTS_INO_OTHERS 4026800000U
@@ -173,6 +174,8 @@ int task_unshare(struct task *t, uint64_t flags)
         err = namespaces_make(t, flags, fs, &ns);
     if (!err)
         swap_in(t, &files, &fs, &ns);
+    if (!err && (flags & LX_CLONE_SYSVSEM))
+        sem_undo_leave(t);
     if (files)
         fdtable_put(files);
     fs_context_put(fs);

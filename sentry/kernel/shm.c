@@ -1,10 +1,10 @@
 /*
- * System V shared memory: the table of segments, their rights, attaching and detaching. Not here:
- * the memory itself (mm/shm.c) and what the system calls decode (syscalls/sys_shm.c). A locked
- * segment is marked so, no more. The last process is told apart where it attaches or detaches by a
- * call; one that exits is not noted.
+ * System V shared memory: segments, attaching and detaching. Not here: keys, ids and rights
+ * (ipc.c), the memory itself (mm/shm.c) and what the system calls decode (syscalls/sys_shm.c). A
+ * locked segment is marked so, no more. The last process is told apart where it attaches or
+ * detaches by a call; one that exits is not noted.
  *
- * Locks: shm_space.lock (rank OBJ) guards the table and every segment but its count of attachments,
+ * Locks: the table's (rank OBJ) guards it and every segment but its count of attachments,
  * which grows without it by those who hold one already (mm's copies).
  */
 #include "sentry/kernel/shm.h"
@@ -14,43 +14,27 @@
 #include "sentry/abi/mman.h"
 #include "sentry/abi/sched.h"
 #include "sentry/abi/time_num.h"
-#include "sentry/base/arena.h"
-#include "sentry/base/cred.h"
 #include "sentry/base/fmt.h"
-#include "sentry/base/idalloc.h"
 #include "sentry/base/slab.h"
-#include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/mm/mm.h"
 
-#define ID_SHIFT  15 /* an id: sequence number, index */
-#define SEQ_MAX   (INT32_MAX >> ID_SHIFT)
-#define READABLE  0444U
-#define WRITABLE  0222U
-#define RUNNABLE  0111U
-#define MODE_BITS 0777U
-
 struct shm_segment {
+    struct ipc_object ipc;
     struct mm_file writable, readonly; /* what mappings refer to, by how they were attached */
     struct shm_space *space;
     struct mm_file *memory; /* one reference */
-    struct lx_shmid_ds ds;  /* attached, cpid, lpid: not kept */
+    struct lx_shmid_ds ds;  /* perm, attached, cpid, lpid: not kept */
     struct pid_mark creator, last;
-    int32_t index;
     int32_t attached; /* atomic */
 };
 
 struct shm_space {
-    struct mutex lock;
-    struct idalloc indices;
-    uint32_t seq, last_index;
+    struct ipc_table table;
     uint64_t pages;
-    struct shm_segment *segments[SHM_MAX_SEGMENTS];
 };
 
 SLAB_TYPE(shm_segment_slab, struct shm_segment);
-#define SPACE_ORDER 4
-_Static_assert(sizeof(struct shm_space) <= PAGE_SIZE << SPACE_ORDER, "the table's size");
 
 DECLARE_OPS(mm_file_ops, shm_writable_ops);
 DECLARE_OPS(mm_file_ops, shm_readonly_ops);
@@ -63,11 +47,6 @@ static struct shm_segment *segment_of(struct mm_file *f)
     if (ops_is(f->ops, &shm_readonly_ops))
         return container_of(f, struct shm_segment, readonly);
     return NULL;
-}
-
-static int64_t now(void)
-{
-    return (int64_t)(host_clock_ns(LX_CLOCK_REALTIME) / 1000000000U);
 }
 
 static uint64_t pages_of(const struct shm_segment *g)
@@ -88,8 +67,7 @@ static struct mm_file *destroy_locked(struct shm_space *s, struct shm_segment *g
 {
     struct mm_file *memory = g->memory;
 
-    s->segments[g->index] = NULL;
-    idalloc_put(&s->indices, (uint32_t)g->index);
+    ipc_remove_locked(&s->table, &g->ipc);
     s->pages -= pages_of(g);
     slab_free(&shm_segment_slab, g);
     return memory;
@@ -105,13 +83,13 @@ static void drop_attached(struct shm_segment *g, bool detached)
     struct shm_space *s = g->space;
     struct mm_file *memory = NULL;
 
-    mutex_lock(&s->lock);
+    mutex_lock(&s->table.lock);
     if (detached)
-        g->ds.dtime = now();
+        g->ds.dtime = ipc_now();
     if (__atomic_sub_fetch(&g->attached, 1, __ATOMIC_ACQ_REL) == 0 &&
-        (g->ds.perm.mode & LX_SHM_DEST))
+        (g->ipc.perm.mode & LX_SHM_DEST))
         memory = destroy_locked(s, g);
-    mutex_unlock(&s->lock);
+    mutex_unlock(&s->table.lock);
     drop_memory(memory);
 }
 
@@ -141,8 +119,8 @@ static void describe(struct mm_file *f, uint64_t *dev, uint64_t *ino, struct str
     struct shm_segment *g = segment_of(f);
 
     *dev = 1;
-    *ino = ((uint64_t)g->ds.perm.seq << ID_SHIFT) + (uint64_t)g->index;
-    strbuf_printf(sb, "/SYSV%08x (deleted)", (uint32_t)g->ds.perm.key);
+    *ino = (uint64_t)ipc_id(&g->ipc);
+    strbuf_printf(sb, "/SYSV%08x (deleted)", (uint32_t)g->ipc.perm.key);
 }
 
 static uint64_t identity(struct mm_file *f)
@@ -168,70 +146,14 @@ DEFINE_OPS(mm_file_ops, shm_readonly_ops) = {
     .identity = identity,
 };
 
-/* ---- look-up and rights; space.lock held ---- */
-
-static int32_t id_of(const struct shm_segment *g)
-{
-    return (int32_t)((uint32_t)g->ds.perm.seq << ID_SHIFT) + g->index;
-}
-
 static struct shm_segment *find_locked(struct shm_space *s, int32_t id)
 {
-    uint32_t index = (uint32_t)id & ((1U << ID_SHIFT) - 1);
-    struct shm_segment *g = id < 0 || index >= SHM_MAX_SEGMENTS ? NULL : s->segments[index];
+    struct ipc_object *o = ipc_find_locked(&s->table, id);
 
-    return g && id_of(g) == id ? g : NULL;
-}
-
-static struct shm_segment *find_key_locked(struct shm_space *s, int32_t key)
-{
-    for (uint32_t i = 0; i < SHM_MAX_SEGMENTS; i++) {
-        if (s->segments[i] && s->segments[i]->ds.perm.key == key)
-            return s->segments[i];
-    }
-    return NULL;
-}
-
-/* want: rights in all three places, or any: those of the fitting one count. */
-static int check_rights(const struct task *t, const struct shm_segment *g, uint32_t want)
-{
-    const struct lx_ipc_perm *p = &g->ds.perm;
-    const struct cred *c = t->cred;
-    uint32_t granted = p->mode;
-
-    want = want >> 6 | want >> 3 | want;
-    if (c->euid == p->cuid || c->euid == p->uid)
-        granted >>= 6;
-    else if (cred_in_group(c, p->cgid) || cred_in_group(c, p->gid))
-        granted >>= 3;
-    if ((want & ~granted & 07) && !cred_capable(c, LX_CAP_IPC_OWNER))
-        return -EACCES;
-    return 0;
-}
-
-static bool owns(const struct task *t, const struct shm_segment *g)
-{
-    return t->cred->euid == g->ds.perm.uid || t->cred->euid == g->ds.perm.cuid;
+    return o ? container_of(o, struct shm_segment, ipc) : NULL;
 }
 
 /* ---- shmget ---- */
-
-static int take_index_locked(struct shm_space *s, struct shm_segment *g)
-{
-    uint32_t index;
-    int err = idalloc_get_cyclic(&s->indices, 0, &index);
-
-    if (err < 0)
-        return err;
-    if (s->last_index != UINT32_MAX && index <= s->last_index)
-        s->seq = s->seq >= SEQ_MAX ? 0 : s->seq + 1;
-    s->last_index = index;
-    g->index = (int32_t)index;
-    g->ds.perm.seq = (uint16_t)s->seq;
-    s->segments[index] = g;
-    s->pages += pages_of(g);
-    return 0;
-}
 
 static int create_locked(struct task *t, int32_t key, uint64_t size, uint32_t flags,
                          int32_t *out_id)
@@ -251,54 +173,40 @@ static int create_locked(struct task *t, int32_t key, uint64_t size, uint32_t fl
     g->readonly.ops = ops_ref(&shm_readonly_ops);
     g->space = s;
     g->ds = (struct lx_shmid_ds){
-        .perm = {.key = key,
-                 .uid = t->cred->euid,
-                 .gid = t->cred->egid,
-                 .cuid = t->cred->euid,
-                 .cgid = t->cred->egid,
-                 .mode = flags & MODE_BITS},
         .size = size,
-        .ctime = now(),
+        .ctime = ipc_now(),
     };
     g->creator = pid_mark_of(t->tg);
     err = shm_create(pages_of(g) * PAGE_SIZE, &g->memory);
     if (!err)
-        err = take_index_locked(s, g);
+        err = ipc_add_locked(&s->table, &g->ipc, t, key, flags);
     if (err) {
         drop_memory(g->memory);
         slab_free(&shm_segment_slab, g);
         return err;
     }
-    *out_id = id_of(g);
+    s->pages += pages_of(g);
+    *out_id = ipc_id(&g->ipc);
     return 0;
-}
-
-static int existing(struct task *t, const struct shm_segment *g, uint64_t size, uint32_t flags,
-                    int32_t *out_id)
-{
-    if ((flags & LX_IPC_CREAT) && (flags & LX_IPC_EXCL))
-        return -EEXIST;
-    if (g->ds.size < size)
-        return -EINVAL;
-    *out_id = id_of(g);
-    return check_rights(t, g, flags & MODE_BITS);
 }
 
 int shm_get_segment(struct task *t, int32_t key, uint64_t size, uint32_t flags, int32_t *out_id)
 {
     struct shm_space *s = kernel_of(t)->shm;
-    struct shm_segment *g;
+    struct ipc_object *o = NULL;
     int err;
 
-    mutex_lock(&s->lock);
-    g = key == LX_IPC_PRIVATE ? NULL : find_key_locked(s, key);
-    if (g)
-        err = existing(t, g, size, flags, out_id);
-    else if (key != LX_IPC_PRIVATE && !(flags & LX_IPC_CREAT))
-        err = -ENOENT;
-    else
+    mutex_lock(&s->table.lock);
+    err = ipc_get_locked(&s->table, key, flags, &o);
+    if (err == 0) {
         err = create_locked(t, key, size, flags, out_id);
-    mutex_unlock(&s->lock);
+    } else if (err > 0) {
+        err = container_of(o, struct shm_segment, ipc)->ds.size < size ? -EINVAL : 0;
+        if (!err)
+            err = ipc_check_rights(t, o, flags & IPC_MODE_BITS);
+        *out_id = ipc_id(o);
+    }
+    mutex_unlock(&s->table.lock);
     return err;
 }
 
@@ -346,7 +254,7 @@ static int attach_memory(struct task *t, struct mm_file *f, uint64_t size, uint6
 int shm_attach(struct task *t, int32_t id, uint64_t addr, uint32_t flags, uint64_t *out_addr)
 {
     struct shm_space *s = kernel_of(t)->shm;
-    uint32_t want = READABLE;
+    uint32_t want = IPC_READ;
     struct shm_segment *g;
     struct mm_file *f = NULL;
     uint64_t size = 0;
@@ -354,26 +262,26 @@ int shm_attach(struct task *t, int32_t id, uint64_t addr, uint32_t flags, uint64
 
     if (err)
         return err;
-    want |= flags & LX_SHM_RDONLY ? 0 : WRITABLE;
-    want |= flags & LX_SHM_EXEC ? RUNNABLE : 0;
-    mutex_lock(&s->lock);
+    want |= flags & LX_SHM_RDONLY ? 0 : IPC_WRITE;
+    want |= flags & LX_SHM_EXEC ? IPC_EXECUTE : 0;
+    mutex_lock(&s->table.lock);
     g = find_locked(s, id);
-    err = g ? check_rights(t, g, want) : -EINVAL;
+    err = g ? ipc_check_rights(t, &g->ipc, want) : -EINVAL;
     if (!err) {
         f = flags & LX_SHM_RDONLY ? &g->readonly : &g->writable;
         size = g->ds.size;
         get_attached(f); /* until it is mapped */
     }
-    mutex_unlock(&s->lock);
+    mutex_unlock(&s->table.lock);
     if (err)
         return err;
     err = attach_memory(t, f, size, addr, flags, out_addr);
-    mutex_lock(&s->lock);
+    mutex_lock(&s->table.lock);
     if (!err) {
-        g->ds.atime = now();
+        g->ds.atime = ipc_now();
         g->last = pid_mark_of(t->tg);
     }
-    mutex_unlock(&s->lock);
+    mutex_unlock(&s->table.lock);
     drop_attached(g, false);
     return err;
 }
@@ -391,9 +299,9 @@ static void note_detach(struct mm_file *f, void *arg)
     struct shm_segment *g = segment_of(f);
     struct task *t = arg;
 
-    mutex_lock(&g->space->lock);
+    mutex_lock(&g->space->table.lock);
     g->last = pid_mark_of(t->tg);
-    mutex_unlock(&g->space->lock);
+    mutex_unlock(&g->space->table.lock);
 }
 
 int shm_detach(struct task *t, uint64_t addr)
@@ -411,23 +319,23 @@ int shm_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_shmi
     struct shm_space *s = kernel_of(t)->shm;
     struct pid_mark creator = {0}, last = {0};
     struct shm_segment *g;
+    struct ipc_object *o;
     int err = -EINVAL;
 
-    mutex_lock(&s->lock);
-    if (by_index)
-        g = id < 0 || id >= SHM_MAX_SEGMENTS ? NULL : s->segments[id];
-    else
-        g = find_locked(s, id);
+    mutex_lock(&s->table.lock);
+    o = by_index ? ipc_at_locked(&s->table, id) : ipc_find_locked(&s->table, id);
+    g = o ? container_of(o, struct shm_segment, ipc) : NULL;
     if (g)
-        err = any ? 0 : check_rights(t, g, READABLE);
+        err = any ? 0 : ipc_check_rights(t, &g->ipc, IPC_READ);
     if (!err) {
         *out = g->ds;
+        out->perm = g->ipc.perm;
         creator = g->creator;
         last = g->last;
         out->attached = (uint64_t)__atomic_load_n(&g->attached, __ATOMIC_RELAXED);
-        *out_id = id_of(g);
+        *out_id = ipc_id(&g->ipc);
     }
-    mutex_unlock(&s->lock);
+    mutex_unlock(&s->table.lock);
     if (!err) {
         out->cpid = pid_mark_for(t, &creator);
         out->lpid = pid_mark_for(t, &last);
@@ -439,23 +347,16 @@ int shm_set_owner(struct task *t, int32_t id, const struct lx_ipc_perm *perm)
 {
     struct shm_space *s = kernel_of(t)->shm;
     struct shm_segment *g;
-    int err = 0;
+    int err;
 
-    mutex_lock(&s->lock);
+    mutex_lock(&s->table.lock);
     g = find_locked(s, id);
-    if (!g) {
-        err = -EINVAL;
-    } else if (!owns(t, g) && !cred_capable(t->cred, LX_CAP_SYS_ADMIN)) {
-        err = -EPERM;
-    } else if (perm->uid == UINT32_MAX || perm->gid == UINT32_MAX) {
-        err = -EINVAL;
-    } else {
-        g->ds.perm.uid = perm->uid;
-        g->ds.perm.gid = perm->gid;
-        g->ds.perm.mode = (g->ds.perm.mode & ~MODE_BITS) | (perm->mode & MODE_BITS);
-        g->ds.ctime = now();
-    }
-    mutex_unlock(&s->lock);
+    err = g ? ipc_check_owner(t, &g->ipc) : -EINVAL;
+    if (!err)
+        err = ipc_set_owner(&g->ipc, perm);
+    if (!err)
+        g->ds.ctime = ipc_now();
+    mutex_unlock(&s->table.lock);
     return err;
 }
 
@@ -466,19 +367,18 @@ int shm_remove(struct task *t, int32_t id)
     struct shm_segment *g;
     int err = 0;
 
-    mutex_lock(&s->lock);
+    mutex_lock(&s->table.lock);
     g = find_locked(s, id);
-    if (!g) {
-        err = -EINVAL;
-    } else if (!owns(t, g) && !cred_capable(t->cred, LX_CAP_SYS_ADMIN)) {
-        err = -EPERM;
+    err = g ? ipc_check_owner(t, &g->ipc) : -EINVAL;
+    if (err) {
+        memory = NULL;
     } else if (__atomic_load_n(&g->attached, __ATOMIC_ACQUIRE) == 0) {
         memory = destroy_locked(s, g);
     } else { /* those who have the id may still attach it, nobody finds it by the key */
-        g->ds.perm.mode |= LX_SHM_DEST;
-        g->ds.perm.key = LX_IPC_PRIVATE;
+        g->ipc.perm.mode |= LX_SHM_DEST;
+        g->ipc.perm.key = LX_IPC_PRIVATE;
     }
-    mutex_unlock(&s->lock);
+    mutex_unlock(&s->table.lock);
     drop_memory(memory);
     return err;
 }
@@ -491,29 +391,20 @@ int shm_set_locked(struct task *t, int32_t id, bool locked)
     int err = 0;
 
     task_mm_limits(t, &lim);
-    mutex_lock(&s->lock);
+    mutex_lock(&s->table.lock);
     g = find_locked(s, id);
     if (!g)
         err = -EINVAL;
-    else if (!lim.may_lock_any && (!owns(t, g) || (locked && lim.memlock == 0)))
+    else if (!lim.may_lock_any && (!ipc_owns(t, &g->ipc) || (locked && lim.memlock == 0)))
         err = -EPERM;
     else if (!lim.may_lock_any && locked && pages_of(g) > lim.memlock / PAGE_SIZE)
         err = -ENOMEM;
     else if (locked)
-        g->ds.perm.mode |= LX_SHM_LOCKED;
+        g->ipc.perm.mode |= LX_SHM_LOCKED;
     else
-        g->ds.perm.mode &= ~LX_SHM_LOCKED;
-    mutex_unlock(&s->lock);
+        g->ipc.perm.mode &= ~LX_SHM_LOCKED;
+    mutex_unlock(&s->table.lock);
     return err;
-}
-
-static int32_t highest_locked(const struct shm_space *s)
-{
-    for (int32_t i = SHM_MAX_SEGMENTS - 1; i > 0; i--) {
-        if (s->segments[i])
-            return i;
-    }
-    return 0;
 }
 
 int32_t shm_limits(struct task *t, struct lx_shminfo *out)
@@ -528,9 +419,9 @@ int32_t shm_limits(struct task *t, struct lx_shminfo *out)
         .per_process = SHM_MAX_SEGMENTS,
         .all = SHM_MAX_BYTES,
     };
-    mutex_lock(&s->lock);
-    highest = highest_locked(s);
-    mutex_unlock(&s->lock);
+    mutex_lock(&s->table.lock);
+    highest = ipc_highest_locked(&s->table);
+    mutex_unlock(&s->table.lock);
     return highest;
 }
 
@@ -540,22 +431,24 @@ int32_t shm_usage(struct task *t, struct lx_shm_info *out)
     int32_t highest;
 
     *out = (struct lx_shm_info){0};
-    mutex_lock(&s->lock);
-    out->used = (int32_t)s->indices.used;
+    mutex_lock(&s->table.lock);
+    out->used = (int32_t)s->table.indices.used;
     out->total = s->pages;
-    highest = highest_locked(s);
+    highest = ipc_highest_locked(&s->table);
     for (int32_t i = 0; i <= highest; i++) {
         int fd;
         uint64_t at;
         bool close;
         struct host_stat st;
-        struct shm_segment *g = s->segments[i];
+        struct ipc_object *o = ipc_at_locked(&s->table, i);
 
-        if (g && source_of(&g->writable, 0, 1, LX_PROT_READ, true, &fd, &at, &close) == 0 &&
+        if (o &&
+            source_of(&container_of(o, struct shm_segment, ipc)->writable, 0, 1, LX_PROT_READ, true,
+                      &fd, &at, &close) == 0 &&
             host_fstat(fd, &st) == 0)
             out->resident += st.blocks * 512 / PAGE_SIZE;
     }
-    mutex_unlock(&s->lock);
+    mutex_unlock(&s->table.lock);
     return highest;
 }
 
@@ -563,24 +456,24 @@ int32_t shm_usage(struct task *t, struct lx_shm_info *out)
 
 int shm_space_create(struct shm_space **out)
 {
-    struct shm_space *s = page_alloc(SPACE_ORDER);
+    struct shm_space *s = kmalloc(sizeof(*s));
 
     if (!s)
         return -ENOMEM;
-    memset(s, 0, sizeof(*s));
-    mutex_init(&s->lock, RANK_OBJ);
-    idalloc_init(&s->indices, SHM_MAX_SEGMENTS);
-    s->last_index = UINT32_MAX;
+    ipc_table_init(&s->table, SHM_MAX_SEGMENTS);
+    s->pages = 0;
     *out = s;
     return 0;
 }
 
 void shm_space_destroy(struct shm_space *s)
 {
-    for (uint32_t i = 0; i < SHM_MAX_SEGMENTS; i++) {
-        if (s->segments[i])
-            drop_memory(destroy_locked(s, s->segments[i]));
+    for (int32_t i = ipc_highest_locked(&s->table); i >= 0; i--) {
+        struct ipc_object *o = ipc_at_locked(&s->table, i);
+
+        if (o)
+            drop_memory(destroy_locked(s, container_of(o, struct shm_segment, ipc)));
     }
-    idalloc_destroy(&s->indices);
-    page_free(s, SPACE_ORDER);
+    ipc_table_destroy(&s->table);
+    kfree(s);
 }

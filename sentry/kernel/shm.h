@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "sentry/base/compiler.h"
+#include "sentry/kernel/ipc.h"
 #include "sentry/mm/usermem.h"
 
 struct task;
@@ -16,9 +16,6 @@ struct shm_space;
 #define SHM_MAX_SEGMENTS 4096
 #define SHM_MAX_BYTES    (UINT64_MAX - (1ULL << 24))
 
-#define LX_IPC_PRIVATE 0
-#define LX_IPC_CREAT   01000U
-#define LX_IPC_EXCL    02000U
 #define LX_SHM_HUGETLB 04000U
 #define LX_SHM_RDONLY  010000U
 #define LX_SHM_RND     020000U
@@ -28,22 +25,11 @@ struct shm_space;
 #define LX_SHM_LOCKED  02000U
 
 enum lx_shm_cmd {
-    LX_IPC_RMID,
-    LX_IPC_SET,
-    LX_IPC_STAT,
-    LX_IPC_INFO,
     LX_SHM_LOCK = 11,
     LX_SHM_UNLOCK,
     LX_SHM_STAT,
     LX_SHM_INFO,
     LX_SHM_STAT_ANY,
-};
-
-struct lx_ipc_perm {
-    int32_t key;
-    uint32_t uid, gid, cuid, cgid, mode;
-    uint16_t seq, pad[3];
-    uint64_t unused[2];
 };
 
 struct lx_shmid_ds {

@@ -169,6 +169,7 @@ struct task {
     int32_t exit_code; /* wait status word */
     int32_t pdeath_signal;
     uint64_t timer_slack_ns, timer_slack_default_ns;
+    struct sem_undo_list *sem_undo; /* one reference, or NULL: sem.h */
     int32_t nice;
     uint32_t sched_policy, sched_priority;
     uint64_t affinity[16]; /* words */
@@ -176,7 +177,6 @@ struct task {
     uint64_t syscall_nr;   /* the call being serviced, for /proc/PID/syscall and strace */
     void *fpu_scratch;     /* for signal frames; NULL until needed */
     uint64_t min_flt, voluntary_switches, calls, watch_calls; /* calls served; the watchdog's */
-    bool in_vfork;
     uint64_t trap_no, trap_err, trap_addr; /* of the last fault, for signal frames */
     uint64_t past_user_ns, past_system_ns; /* of contexts left by exec; sig_lock */
     uint32_t seccomp_mode;                 /* SECCOMP_OFF ...: kernel/seccomp.h */

@@ -82,6 +82,13 @@ static const struct strace_name ipckey_enums[] = {{0, "IPC_PRIVATE"}, END};
 static const struct strace_name ipccmd_enums[] = {
     {0, "IPC_RMID"}, {1, "IPC_SET"}, {2, "IPC_STAT"}, {3, "IPC_INFO"}, {11, "SHM_LOCK"},
     {12, "SHM_UNLOCK"}, {13, "SHM_STAT"}, {14, "SHM_INFO"}, {15, "SHM_STAT_ANY"}, END};
+static const struct strace_name semcmd_enums[] = {
+    {0, "IPC_RMID"}, {1, "IPC_SET"}, {2, "IPC_STAT"}, {3, "IPC_INFO"}, {11, "GETPID"},
+    {12, "GETVAL"}, {13, "GETALL"}, {14, "GETNCNT"}, {15, "GETZCNT"}, {16, "SETVAL"},
+    {17, "SETALL"}, {18, "SEM_STAT"}, {19, "SEM_INFO"}, {20, "SEM_STAT_ANY"}, END};
+static const struct strace_name msgcmd_enums[] = {
+    {0, "IPC_RMID"}, {1, "IPC_SET"}, {2, "IPC_STAT"}, {3, "IPC_INFO"}, {11, "MSG_STAT"},
+    {12, "MSG_INFO"}, {13, "MSG_STAT_ANY"}, END};
 static const struct strace_name shmat_bits[] = {
     {010000, "SHM_RDONLY"}, {020000, "SHM_RND"}, {040000, "SHM_REMAP"}, {0100000, "SHM_EXEC"},
     END};
@@ -185,6 +192,8 @@ const struct strace_set strace_more_sets[] = {
     ENUMS(ioprio),
     ENUMS(ipckey),
     ENUMS(ipccmd),
+    ENUMS(msgcmd),
+    ENUMS(semcmd),
     BITS(shmat),
     ENUMS(membarrier),
     ENUMS(kcmp),
