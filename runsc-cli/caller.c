@@ -58,19 +58,31 @@ int caller_descriptors(int64_t preserve, struct boot_process *p, struct cli_erro
     return 0;
 }
 
-int caller_network(const struct global_options *global, struct sandbox *s, struct cli_error *err)
+static int make_network(struct sandbox *s, bool own_files, struct cli_error *err)
+{
+    if (s->network == NETWORK_USER)
+        return net_make_user(&s->net, own_files ? &s->config : NULL, s->host_loopback, err);
+    return net_make_private(&s->net, &s->net_guard, err);
+}
+
+int caller_network(const struct global_options *global, struct sandbox *s, bool own_files,
+                   struct cli_error *err)
 {
     if (s->network == NETWORK_NONE)
         return 0;
-    s->network = NETWORK_NONE;
-    if (geteuid() != 0)
-        return global->network ? fail(err, 1, "--network=sandbox takes root for now") : 0;
-    if (net_make_private(&s->net, &s->net_guard, err) == 0)
+    if (s->network == NETWORK_NAMESPACE && geteuid() != 0) {
+        if (global->network)
+            return fail(err, 1, "--network=sandbox takes root: without it, there is user");
+        s->network = NETWORK_USER;
+    } else if (s->network == NETWORK_NAMESPACE) {
         s->network = NETWORK_PRIVATE;
-    else if (global->network)
+    }
+    if (make_network(s, own_files, err) == 0)
+        return 0;
+    s->network = NETWORK_NONE;
+    if (global->network)
         return -1;
-    else
-        cli_log(global, "warning", "%s: loopback only", err->message);
+    cli_log(global, "warning", "%s: loopback only", err->message);
     return 0;
 }
 

@@ -13,7 +13,9 @@ int caller_descriptors(int64_t preserve, struct boot_process *p, struct cli_erro
 /* 0 when our stdin is a terminal and ours to set; else (in the background, say) -1. */
 int caller_terminal(void);
 /*
- * A link of its own for s, which takes root; where it can't be made and was not asked for by name,
+ * A link of its own for s, or, without root, the caller's network by a gateway (own_files: the
+ * guest's resolv.conf then names that); where it can't be made and was not asked for by name,
  * loopback has to do. 0, or -1 with *err.
  */
-int caller_network(const struct global_options *global, struct sandbox *s, struct cli_error *err);
+int caller_network(const struct global_options *global, struct sandbox *s, bool own_files,
+                   struct cli_error *err);

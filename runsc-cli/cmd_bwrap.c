@@ -188,7 +188,7 @@ static int set_up(const struct global_options *global, struct sandbox *s, struct
         return -1;
     if ((bwrap.unshare & BWRAP_NET) && !bwrap.share_net)
         s->network = NETWORK_NONE;
-    return caller_network(global, s, err);
+    return caller_network(global, s, false, err);
 }
 
 int cmd_bwrap(const struct global_options *global, void *opts, int argc, char **args,

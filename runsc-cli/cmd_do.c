@@ -158,7 +158,7 @@ int cmd_do(const struct global_options *global, void *opts, int argc, char **arg
     p->cwd = o->cwd ? o->cwd : !o->rootfs && getcwd(cwd, sizeof(cwd)) ? cwd : "/";
     p->ordinary = true;
     p->tty_fd = caller_terminal();
-    if (caller_network(global, &s, err) < 0)
+    if (caller_network(global, &s, true, err) < 0)
         return -1;
     return sandbox_run_foreground(&s, err);
 }

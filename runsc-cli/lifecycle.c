@@ -5,6 +5,8 @@
  */
 #include "runsc-cli/lifecycle.h"
 
+#include "runsc-cli/net_host.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -209,6 +211,9 @@ static int spawn(struct creation *cr, struct cli_error *err)
     struct container *c = &cr->container;
 
     cr->sandbox.staged = true;
+    if (cr->sandbox.network == NETWORK_USER &&
+        net_make_user(&cr->sandbox.net, &cr->sandbox.config, cr->sandbox.host_loopback, err) < 0)
+        return -1;
     spec_make_mountpoints(&cr->sandbox.config);
     if (cgroup_create(c, cr->spec.resources, err) < 0 || sandbox_spawn(&cr->sandbox, err) < 0)
         return -1;

@@ -37,8 +37,11 @@ const struct opt global_opts[] = {
      "cgroups by systemd: refused where there is none"},
     {"rootless", 0, OPT_STRING, G(rootless), "true|false|auto",
      "ignore that cgroups cannot be written"},
-    {"network", 0, OPT_STRING, G(network), "sandbox|none",
-     "sandbox (default): the container's network namespace, for do a link of its own"},
+    {"network", 0, OPT_STRING, G(network), "sandbox|user|none",
+     "sandbox (default): the container's network namespace, for do a link of its own; user: this "
+     "process's network, without root"},
+    {"host-loopback", 0, OPT_FLAG, G(host_loopback), NULL,
+     "network user: the gateway's address is this machine's 127.0.0.1 and ::1"},
     {"pcap", 0, OPT_STRING, G(pcap), "FILE",
      "packets of the first interface, or of lo without one, into FILE (pcapng)"},
     {"flight-recorder", 0, OPT_FLAG, G(flight_recorder), NULL,

@@ -31,5 +31,14 @@ int net_take_over(struct boot_network *n, struct cli_error *err);
  * resolv.conf names it; else -1.
  */
 int net_docker_dns(const struct boot_config *c);
+/*
+ * The network without root: a gateway in a process of its own carries the guest's connections on by
+ * sockets of the network namespace the caller is in (sentry/boot/nat). It ends with the sandbox.
+ * Fills n with the guest's end. guest: gets a resolv.conf that names the host's servers by the
+ * gateway's addresses, unless it has a mount there; or NULL. host_loopback: the gateway's address
+ * is the host's loopback. 0, or -1 with *err.
+ */
+int net_make_user(struct boot_network *n, struct boot_config *guest, bool host_loopback,
+                  struct cli_error *err);
 /* --pcap's file, emptied. 0, or -1 with *err. */
 int net_open_pcap(const char *path, int *out_fd, struct cli_error *err);

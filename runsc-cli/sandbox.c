@@ -93,8 +93,10 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
     *s = (struct sandbox){.sync_fd = -1, .error_fd = -1, .net_guard = -1, .block_fd = -1};
     if (!global->network || strcmp(global->network, "sandbox") == 0)
         s->network = NETWORK_NAMESPACE;
+    else if (strcmp(global->network, "user") == 0)
+        s->network = NETWORK_USER;
     else if (strcmp(global->network, "none") != 0)
-        return fail(err, 1, "--network=%s: sandbox or none is expected", global->network);
+        return fail(err, 1, "--network=%s: sandbox, user or none is expected", global->network);
     s->config = (struct boot_config){
         .platform = global->platform,
         .unsafe_mpk = global->unsafe_mpk,
@@ -121,6 +123,7 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .report_fd = -1,
     };
     s->pcap = global->pcap;
+    s->host_loopback = global->host_loopback;
     if (sandbox_debugging(global, &s->config, err) < 0)
         return -1;
     s->config.log_fd = sandbox_open_log(global, err);
@@ -249,6 +252,8 @@ int sandbox_spawn(struct sandbox *s, struct cli_error *err)
     if (geteuid() != 0)
         s->clone_flags |= CLONE_NEWUSER;
     spare_host_network(s);
+    if (s->network == NETWORK_USER)
+        s->join[0] = NULL; /* what it reaches is what we reach */
     if (s->pcap && net_open_pcap(s->pcap, &s->config.pcap_fd, err) < 0)
         return -1;
     if (make_channels(s, theirs, err) < 0)
@@ -270,6 +275,8 @@ int sandbox_spawn(struct sandbox *s, struct cli_error *err)
     }
     if (leave_namespaces(own, err) < 0)
         r = -1;
+    if (s->network == NETWORK_USER)
+        close(s->net.links[0].fd); /* its gateway ends with it, not with us */
     if (r == 0)
         r = sandbox_map_ids(s, err);
     return r;

@@ -25,6 +25,7 @@ struct id_map {
 enum sandbox_network {
     NETWORK_NONE,      /* loopback only */
     NETWORK_PRIVATE,   /* a TAP of its own, masqueraded: net_make_private */
+    NETWORK_USER,      /* a gateway's, without root: net_make_user */
     NETWORK_NAMESPACE, /* the interfaces of its network namespace: net_take_over */
 };
 
@@ -32,6 +33,7 @@ struct sandbox {
     struct boot_config config;
     enum sandbox_network network;
     struct boot_network net;
+    bool host_loopback;                 /* NETWORK_USER: --host-loopback */
     const char *pcap;                   /* --pcap, or NULL */
     uint32_t clone_flags;               /* CLONE_NEW* besides the usual ones */
     const char *join[3];                /* namespaces entered before: network, uts, ipc; or NULL */

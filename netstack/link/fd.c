@@ -194,6 +194,8 @@ static int read_frame(struct fd_link *l, struct list *out)
         return 0;
     if (n < 0)
         return (int)n;
+    if (n == 0)
+        return -ENOLINK; /* a socket whose other end has gone */
     if (n < (int64_t)(sizeof(h) + ETH_HEADER))
         return 1;
     memcpy(&h, l->buffer, sizeof(h));
@@ -203,6 +205,13 @@ static int read_frame(struct fd_link *l, struct list *out)
     if (p)
         list_add_tail(out, &p->node);
     return 1;
+}
+
+static void unplugged(struct fd_link *l)
+{
+    net_lock(l->iface->stack);
+    net_iface_set_carrier(l->iface, false);
+    net_unlock(l->iface->stack);
 }
 
 int fd_link_receive(struct fd_link *l)
@@ -216,15 +225,15 @@ int fd_link_receive(struct fd_link *l)
     while (!load_acquire(&l->stop)) {
         if (host_poll(pfds, 2, -1) <= 0)
             continue;
-        for (uint32_t n = 0; n < RX_BATCH; n++) {
+        r = 1;
+        for (uint32_t n = 0; n < RX_BATCH && r > 0; n++)
             r = read_frame(l, &packets);
-            if (r < 0)
-                return r;
-            if (!r)
-                break;
-        }
         if (!list_empty(&packets))
             net_receive(l->iface, &packets);
+        if (r == -ENOLINK)
+            unplugged(l);
+        if (r < 0)
+            return r;
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * A link over a host descriptor that carries one Ethernet frame a read or write, behind a
- * virtio-net header: a TAP with IFF_VNET_HDR, or an AF_PACKET socket with PACKET_VNET_HDR. Segments
+ * virtio-net header: a TAP with IFF_VNET_HDR, an AF_PACKET socket with PACKET_VNET_HDR, or a
+ * SOCK_SEQPACKET to a process that does as they do (sentry/boot/nat). Segments
  * of 64 KiB cross whole, checksums are left to whoever ends the journey. Sources: tun(4) and kernel
  * document tuntap.rst, packet(7), virtio 1.2 section 5.1.6.
  *

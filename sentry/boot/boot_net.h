@@ -26,7 +26,7 @@ struct boot_link {
     char name[16];
     uint8_t hw_addr[6];
     uint32_t mtu;
-    int fd;      /* a TAP or an AF_PACKET socket with virtio-net headers, non-blocking */
+    int fd;      /* a TAP, AF_PACKET socket or SOCK_SEQPACKET: netstack/link/fd.h */
     bool packet; /* AF_PACKET: it also shows what was sent */
     struct boot_ip addrs[BOOT_ADDR_MAX];
     uint32_t addr_count;

@@ -32,6 +32,7 @@ CONTRACTS = {"platform/host/host.h"}
 PLATFORM_PUBLIC = {"platform/platform.h", "platform/host/host.h"}
 PLATFORM_USERS = {"platform", "sentry/boot", "runsc-cli"}
 CLI_ALLOWED = ("sentry/base/", "sentry/abi/", "sentry/boot/boot.h", "sentry/boot/boot_net.h", "sentry/boot/control",
+               "sentry/boot/nat/nat.h",
                "syscalls/table.def")
 CLI_FOLDER = "runsc-cli"
 

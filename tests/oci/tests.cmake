@@ -5,7 +5,7 @@ if(NOT CVISOR_SANITIZE)
                COMMAND ${CMAKE_SOURCE_DIR}/tests/oci/${script}.sh $<TARGET_FILE:runsc> ${platform})
       set_tests_properties(oci.${script}.${platform} PROPERTIES LABELS oci TIMEOUT 600 SKIP_RETURN_CODE 77)
     endforeach()
-    foreach(script debug install completion bwrap rootless)
+    foreach(script debug install completion bwrap rootless usernet)
       add_test(NAME oci.${script}.${platform}
                COMMAND ${CMAKE_SOURCE_DIR}/tests/oci/${script}.sh $<TARGET_FILE:runsc> ${platform})
       set_tests_properties(oci.${script}.${platform} PROPERTIES LABELS oci TIMEOUT 300 SKIP_RETURN_CODE 77)
