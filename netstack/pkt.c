@@ -20,7 +20,7 @@ struct net_buf *net_buf_alloc(uint32_t size)
 {
     struct net_buf *b;
 
-    if (size > PKT_MAX)
+    if (size > NET_BUF_MAX)
         return NULL;
     b = kmalloc_raw(sizeof(*b) + size);
     if (!b)

@@ -17,6 +17,7 @@
 #define PKT_HEAD      320U   /* linear room: every header the stack writes, options included */
 #define PKT_MAX_FRAGS 18U    /* 64 KiB in 4 KiB pieces, and ends */
 #define PKT_MAX       65549U /* 65,535 and an Ethernet header */
+#define NET_BUF_MAX   (PKT_MAX + 64U)
 
 struct net_buf {
     struct ref ref;
@@ -77,8 +78,8 @@ struct pkt {
     uint8_t head[PKT_HEAD];
 };
 
-/* NULL: out of memory. size <= PKT_MAX. What data holds is anything: it is never to be sent before
- * it was written. */
+/* NULL: out of memory. size <= NET_BUF_MAX. What data holds is anything: it is never to be sent
+ * before it was written. */
 struct net_buf *net_buf_alloc(uint32_t size) MUST_CHECK;
 struct net_buf *net_buf_get(struct net_buf *b);
 void net_buf_put(struct net_buf *b);

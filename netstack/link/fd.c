@@ -1,7 +1,7 @@
 /*
- * The link over a host descriptor: frames out with one writev each, frames in by reading into one
- * buffer and copying what came. Locks: tx_lock (rank LINK) for the queue; write_lock, only tried,
- * for the one who writes.
+ * The link over a host descriptor: frames out with one writev each, frames in by reading into a few
+ * buffers: large ones go up in them, small ones are copied. Locks: tx_lock (rank LINK) for the
+ * queue; write_lock, only tried, for the one who writes.
  */
 #include "netstack/link/fd.h"
 
@@ -14,10 +14,14 @@
 
 #define TX_MAX         1024U /* frames waiting */
 #define RX_BATCH       64U
+#define RX_BATCH_BYTES 262144U
+#define RX_BUFFERS     32U /* each in one piece with 68 KiB that were ever written */
+#define RX_SHARE_MIN   16384U
 #define FRAME_MAX      65568U
 #define ARPHRD_ETHER   1
 #define ETH_HEADER     14U
 #define EAGAIN_WAIT_MS 20
+#define RX_FRAME_AT    16U /* where a frame begins in its buffer; the header lies before it */
 
 /* virtio 5.1.6: struct virtio_net_hdr without num_buffers; little-endian, as we are. */
 struct vnet_hdr {
@@ -43,7 +47,9 @@ struct fd_link {
     struct list tx;       /* of pkt */
     uint32_t tx_count;
     struct mutex write_lock; /* only by trylock: the one that writes */
-    uint8_t *buffer;         /* FRAME_MAX and a header: the receiver's */
+    /* the receiver's; one that nobody else has a reference to may be read into. The first is always
+     * such a one: its frames are copied */
+    struct net_buf *rx[RX_BUFFERS];
 };
 
 SLAB_TYPE(fd_link_slab, struct fd_link);
@@ -157,14 +163,44 @@ static void flush(struct net_iface *i)
 
 /* ---- in ---- */
 
-/* A frame of the header h and n bytes; NULL: not one we take, or out of memory. */
-static struct pkt *make_packet(const struct vnet_hdr *h, const uint8_t *bytes, uint32_t n)
+/* What is still referred to by packets is left alone. */
+static struct net_buf *buffer_to_read(struct fd_link *l)
+{
+    for (uint32_t i = 1; i < RX_BUFFERS; i++) {
+        if (!l->rx[i])
+            l->rx[i] = net_buf_alloc(RX_FRAME_AT + FRAME_MAX);
+        if (!l->rx[i])
+            break;
+        if (ref_is_only(&l->rx[i]->ref))
+            return l->rx[i];
+    }
+    return l->rx[0];
+}
+
+/* The n bytes of the frame in b: as they lie there, or a copy. */
+static struct pkt *packet_of(const struct fd_link *l, struct net_buf *b, uint32_t n)
+{
+    struct pkt *p;
+
+    if (n < RX_SHARE_MIN || b == l->rx[0])
+        return pkt_from_bytes(b->data + RX_FRAME_AT, n);
+    p = pkt_alloc();
+    if (p && pkt_add_frag(p, b, RX_FRAME_AT, n) != 0) {
+        pkt_free(p);
+        p = NULL;
+    }
+    return p;
+}
+
+/* A frame of the header h and n bytes in b; NULL: not one we take, or out of memory. */
+static struct pkt *make_packet(const struct fd_link *l, const struct vnet_hdr *h, struct net_buf *b,
+                               uint32_t n)
 {
     struct pkt *p;
 
     if (h->flags & VNET_NEEDS_CSUM && (uint32_t)h->csum_start + h->csum_offset + 2 > n)
         return NULL;
-    p = pkt_from_bytes(bytes, n);
+    p = packet_of(l, b, n);
     if (!p)
         return NULL;
     if (h->flags & VNET_NEEDS_CSUM) {
@@ -182,12 +218,14 @@ static struct pkt *make_packet(const struct vnet_hdr *h, const uint8_t *bytes, u
     return p;
 }
 
-/* One frame from the host: > 0, 0 when there is none, or -errno. */
+/* One frame from the host: its size, 0 when there is none, or -errno. */
 static int read_frame(struct fd_link *l, struct list *out)
 {
+    struct net_buf *b = buffer_to_read(l);
+    uint8_t *frame = b->data + RX_FRAME_AT;
     struct vnet_hdr h;
     struct pkt *p;
-    int64_t n = host_read(l->fd, l->buffer, FRAME_MAX + sizeof(h));
+    int64_t n = host_read(l->fd, frame - sizeof(h), FRAME_MAX + sizeof(h));
 
     /* AF_PACKET says ENETDOWN once when the interface goes down. */
     if (n == -EAGAIN || n == -EINTR || n == -ENETDOWN)
@@ -198,13 +236,13 @@ static int read_frame(struct fd_link *l, struct list *out)
         return -ENOLINK; /* a socket whose other end has gone */
     if (n < (int64_t)(sizeof(h) + ETH_HEADER))
         return 1;
-    memcpy(&h, l->buffer, sizeof(h));
-    if (l->loops_back && memcmp(l->buffer + sizeof(h) + 6, l->iface->hw_addr, 6) == 0)
+    memcpy(&h, frame - sizeof(h), sizeof(h));
+    if (l->loops_back && memcmp(frame + 6, l->iface->hw_addr, 6) == 0)
         return 1; /* our own, shown to us */
-    p = make_packet(&h, l->buffer + sizeof(h), (uint32_t)n - (uint32_t)sizeof(h));
+    p = make_packet(l, &h, b, (uint32_t)n - (uint32_t)sizeof(h));
     if (p)
         list_add_tail(out, &p->node);
-    return 1;
+    return (int)n;
 }
 
 static void unplugged(struct fd_link *l)
@@ -226,8 +264,10 @@ int fd_link_receive(struct fd_link *l)
         if (host_poll(pfds, 2, -1) <= 0)
             continue;
         r = 1;
-        for (uint32_t n = 0; n < RX_BATCH && r > 0; n++)
+        for (uint32_t n = 0, bytes = 0; n < RX_BATCH && bytes < RX_BATCH_BYTES && r > 0; n++) {
             r = read_frame(l, &packets);
+            bytes += r > 0 ? (uint32_t)r : 0;
+        }
         if (!list_empty(&packets))
             net_receive(l->iface, &packets);
         if (r == -ENOLINK)
@@ -255,7 +295,8 @@ static void destroy(struct net_iface *i)
         pkt_free(p);
     (void)!host_close(l->fd);
     (void)!host_close(l->wake_fd);
-    kfree(l->buffer);
+    for (uint32_t i = 0; i < RX_BUFFERS; i++)
+        net_buf_put(l->rx[i]);
     slab_free(&fd_link_slab, l);
 }
 
@@ -277,8 +318,8 @@ int fd_link_add(struct net_stack *s, const struct fd_link_config *c, struct fd_l
 
     if (!l)
         return -ENOMEM;
-    l->buffer = kmalloc(FRAME_MAX + sizeof(struct vnet_hdr));
-    if (!l->buffer) {
+    l->rx[0] = net_buf_alloc(RX_FRAME_AT + FRAME_MAX);
+    if (!l->rx[0]) {
         slab_free(&fd_link_slab, l);
         return -ENOMEM;
     }
@@ -289,7 +330,7 @@ int fd_link_add(struct net_stack *s, const struct fd_link_config *c, struct fd_l
     memcpy(config.hw_addr, c->hw_addr, sizeof(c->hw_addr));
     err = net_iface_add(s, &config, out_iface);
     if (err) {
-        kfree(l->buffer);
+        net_buf_put(l->rx[0]);
         slab_free(&fd_link_slab, l);
         return err;
     }

@@ -35,6 +35,13 @@ static inline MUST_CHECK bool ref_get_unless_zero(struct ref *r)
     return false;
 }
 
+/* The caller's reference is the only one, and what others did before they dropped theirs is done.
+ */
+static inline bool ref_is_only(const struct ref *r)
+{
+    return __atomic_load_n(&r->count, __ATOMIC_ACQUIRE) == 1;
+}
+
 /* True when this was the last: the caller then destroys the object. */
 static inline MUST_CHECK bool ref_put(struct ref *r)
 {

@@ -95,6 +95,12 @@ static ALWAYS_INLINE void copy_down(char *d, const char *s, size_t n)
     store64(d + 8, head1);
 }
 
+/* d lies 1 to 15 bytes behind s, were they in one page: AMD's rep movsb goes byte by byte then. */
+static ALWAYS_INLINE bool near_in_page(const char *d, const char *s)
+{
+    return (((uintptr_t)d - (uintptr_t)s) & 4095) - 1 < 15;
+}
+
 NO_IDIOM void *cv_memcpy(void *dst, const void *src, size_t n)
 {
     char *d = dst;
@@ -102,7 +108,7 @@ NO_IDIOM void *cv_memcpy(void *dst, const void *src, size_t n)
 
     if (n < 16)
         move_small(d, s, n);
-    else if (n < STRING_INSN_MIN)
+    else if (n < STRING_INSN_MIN || near_in_page(d, s))
         copy_up(d, s, n);
     else
         __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");

@@ -51,6 +51,24 @@ Test(string, copies_match_libc)
     }
 }
 
+/* Where the page offsets of both lie close together, another way is taken. */
+Test(string, copies_between_pages)
+{
+    static unsigned char from[3 * 4096], to[3 * 4096], want[3 * 4096];
+    struct random r = {3};
+
+    fill(&r, from, sizeof(from));
+    for (size_t n = 250; n < 5000; n += 97) {
+        for (int apart = -17; apart <= 17; apart++) {
+            fill(&r, to, 64);
+            memcpy(want, to, sizeof(to));
+            cv_memcpy(to + 32 + apart, from + 32, n);
+            memcpy(want + 32 + apart, from + 32, n);
+            cr_assert(memcmp(to, want, sizeof(to)) == 0, "n %zu apart %d", n, apart);
+        }
+    }
+}
+
 Test(string, overlapping_moves)
 {
     unsigned char got[AREA], want[AREA];
