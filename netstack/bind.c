@@ -107,6 +107,7 @@ void bind_release(struct bind_table *t, struct net_bind *b)
     list_del(&b->node);
     b->port = 0;
     t->count--;
+    t->releases++;
 }
 
 void bind_move(struct net_bind *to, struct net_bind *from)
@@ -192,59 +193,95 @@ static int ephemeral(struct bind_table *t, struct net_ep *ep)
     return -EADDRINUSE;
 }
 
-/* A port that connections chosen the same way hold may be shared: their far ends differ. */
-static bool shareable(struct bind_table *t, struct net_ep *ep, uint16_t port)
+/* Connections whose ports were chosen by connect(2) may share one: their far ends differ. */
+enum port_use { PORT_FREE, PORT_SHAREABLE, PORT_TAKEN };
+
+static enum port_use port_use(struct bind_table *t, struct net_ep *ep, uint16_t port)
 {
+    enum port_use use = PORT_FREE;
     struct net_bind *o;
 
-    list_for_each (o, bind_bucket(t, port), node)
-        if (o->port == port && !o->by_connect && overlap(&ep->bind, o))
-            return false;
-    return true;
+    list_for_each (o, bind_bucket(t, port), node) {
+        if (o->port != port)
+            continue;
+        if (!o->by_connect && overlap(&ep->bind, o))
+            return PORT_TAKEN;
+        use = PORT_SHAREABLE;
+    }
+    return use;
 }
 
-static bool port_taken(struct bind_table *t, uint16_t port)
+static uint32_t gcd(uint32_t a, uint32_t b)
 {
-    struct net_bind *o;
+    while (b) {
+        uint32_t rest = a % b;
 
-    list_for_each (o, bind_bucket(t, port), node)
-        if (o->port == port)
-            return true;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/*
+ * The ports of one parity (-1: of both), each once, by strides that differ from call to call:
+ * neighbours would be taken together, and long rows of them looked at again and again. true: ep has
+ * one now.
+ */
+static bool connect_port(struct bind_table *t, struct net_ep *ep, uint32_t start, int parity,
+                         bool (*tuple_free)(struct net_ep *ep, uint16_t port, void *arg), void *arg)
+{
+    struct range r = port_range(ep->stack);
+    uint32_t step = parity < 0 ? 1 : 2,
+             first = r.low + (step == 2 && (r.low & 1) != (uint32_t)parity);
+    uint32_t count = (r.low + r.count - first + step - 1) / step, stride;
+
+    if (first >= r.low + r.count)
+        return false;
+    stride = 1 + net_random(ep->stack) % count;
+    while (gcd(stride, count) != 1)
+        stride++;
+    for (uint32_t i = 0; i < count; i++) {
+        uint16_t port = (uint16_t)(first + step * ((start + (uint64_t)i * stride) % count));
+        enum port_use use = port_use(t, ep, port);
+
+        if (use == PORT_TAKEN ||
+            (use == PORT_SHAREABLE && (!tuple_free || !tuple_free(ep, port, arg))))
+            continue;
+        ep->bind.by_connect = true;
+        ep->local.port = port;
+        insert(t, &ep->bind, port);
+        return true;
+    }
     return false;
 }
 
 int bind_for_connect(struct bind_table *t, struct net_ep *ep, const struct net_end *remote,
                      bool (*tuple_free)(struct net_ep *ep, uint16_t port, void *arg), void *arg)
 {
-    struct range r = port_range(ep->stack);
     struct {
         struct ip_addr from, to;
         uint64_t port;
     } key = {ep->local.addr, remote->addr, remote->port};
-    uint32_t offset = (uint32_t)net_hash(ep->stack, &key, sizeof(key)), start;
+    uint64_t hash = net_hash(ep->stack, &key, sizeof(key));
+    bool skip = t->full && t->full_key == hash && t->full_at == t->releases;
+    uint32_t start;
 
     bind_changed(ep);
     /* RFC 6056 3.3.4: each destination walks the range on its own, from a secret offset. */
-    start = offset + t->salt;
-    t->salt += 2 + net_random(ep->stack) % 8 * 2;
-    for (int round = 0; round < 2; round++) {
-        for (uint32_t i = 0; i < r.count; i++) {
-            uint16_t port = (uint16_t)(r.low + (start + i) % r.count);
-
-            if (tuple_free && (port & 1) != (round != 0))
-                continue;
-            if (port_taken(t, port) &&
-                (!tuple_free || !shareable(t, ep, port) || !tuple_free(ep, port, arg)))
-                continue;
-            ep->bind.by_connect = true;
-            ep->local.port = port;
-            insert(t, &ep->bind, port);
-            return 0;
-        }
-        if (!tuple_free)
-            break;
-    }
-    return -EADDRNOTAVAIL;
+    start = (uint32_t)hash + t->salt;
+    t->salt += 1 + net_random(ep->stack) % 8;
+    if (!tuple_free)
+        return connect_port(t, ep, start, -1, NULL, NULL) ? 0 : -EADDRNOTAVAIL;
+    /* Even ports first, as Linux does. Where all were taken a moment ago, thousands of connections
+     * to one place would each look at all of them again. */
+    if (!skip && connect_port(t, ep, start, 0, tuple_free, arg))
+        return 0;
+    t->full = true;
+    t->full_key = hash;
+    t->full_at = t->releases;
+    if (connect_port(t, ep, start, 1, tuple_free, arg))
+        return 0;
+    return skip && connect_port(t, ep, start, 0, tuple_free, arg) ? 0 : -EADDRNOTAVAIL;
 }
 
 /* ---- bind, listen ---- */

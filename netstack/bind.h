@@ -33,6 +33,10 @@ struct bind_table {
     enum bind_kind kind;
     uint32_t salt; /* moves with each ephemeral port, RFC 6056 3.3.4 */
     uint32_t count;
+    /* The search for even ports that failed last: by whose key, and when, in ports given back. */
+    uint64_t full_key;
+    uint32_t releases, full_at;
+    bool full;
     struct list buckets[BIND_BUCKETS];
 };
 

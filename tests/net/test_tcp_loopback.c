@@ -178,3 +178,45 @@ Test(tcp_loopback, tiny_mss)
     cr_assert_eq(seen, 100);
     peer_stop(&p);
 }
+
+/* RFC 6056 3.3: every port of the range serves one connection to a place, the even ones first, and
+ * one that comes back is found again. */
+Test(tcp_loopback, rfc6056_each_port_once)
+{
+    struct tcp_ep *ends[9], *servers[8];
+    uint16_t given;
+    uint32_t seen = 0;
+    struct peer p;
+
+    start(&p);
+    p.s->sysctl.ip_local_port_range[0] = 40000;
+    p.s->sysctl.ip_local_port_range[1] = 40007;
+    for (int i = 0; i < 8; i++) {
+        servers[i] = join(&p);
+        ends[i] = p.ep;
+        cr_expect_eq(ends[i]->ep.local.port & 1, i >= 4);
+        seen |= 1U << (ends[i]->ep.local.port - 40000);
+    }
+    cr_expect_eq(seen, 255);
+    for (int i = 2; i < 8; i += 4) {
+        cr_assert_eq(LOCKED(&p, tcp_create(p.s, LX_AF_INET, &p.waiters, &ends[8])), 0);
+        cr_expect_eq(LOCKED(&p, tcp_connect(ends[8], &home)), -EADDRNOTAVAIL);
+        net_lock(p.s);
+        tcp_close(ends[8], UINT64_MAX);
+        given = ends[i]->ep.local.port;
+        tcp_close(ends[i], 0); /* a reset: no TIME-WAIT */
+        tcp_close(servers[i], 0);
+        net_unlock(p.s);
+        servers[i] = join(&p);
+        ends[i] = p.ep;
+        cr_expect_eq(ends[i]->ep.local.port, given);
+    }
+    net_lock(p.s);
+    for (int i = 0; i < 8; i++) {
+        tcp_close(ends[i], 0);
+        tcp_close(servers[i], 0);
+    }
+    net_unlock(p.s);
+    p.ep = NULL;
+    peer_stop(&p);
+}
