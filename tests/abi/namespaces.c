@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/utsname.h>
 
+#define NOBODY        0x3fffffff /* beyond every pid_max */
 #define PIDFD_OF(pid) ((int)syscall(SYS_pidfd_open, pid, 0))
 
 /* ---- entering ---- */
@@ -162,7 +163,7 @@ static void credentials(void)
     setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
     SHOW(peer_pid(pair[0]) == getpid());
-    SHOW(send_pid(pair[1], 30001)); /* nobody's */
+    SHOW(send_pid(pair[1], NOBODY)); /* nobody's */
     pid = clone_with(CLONE_NEWPID, NULL, 0);
     if (!pid) {
         SHOW(peer_pid(pair[0])); /* its maker is not here */
@@ -198,8 +199,8 @@ static void owners_and_locks(void)
         SHOW(l.l_pid);
         SHOW(fcntl(ready[0], F_SETOWN, getpid()));
         SHOW(fcntl(ready[0], F_GETOWN));
-        SHOW(fcntl(ready[0], F_SETOWN, 30001));
-        SHOW(fcntl(ready[0], F_SETOWN, -30001));
+        SHOW(fcntl(ready[0], F_SETOWN, NOBODY));
+        SHOW(fcntl(ready[0], F_SETOWN, -NOBODY));
         fflush(stdout);
         let_go(ready[1]);
         for (;;)
