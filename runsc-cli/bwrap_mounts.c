@@ -73,6 +73,7 @@ static int add_dev(struct bwrap *b, const char *destination, struct cli_error *e
     if (!m)
         return -1;
     m->source = "dev";
+    m->options = "usual";
     m->flags = LX_MS_NOSUID;
     if (add_below(b, BOOT_MOUNT_DEVPTS, m->destination, "pts", "devpts",
                   LX_MS_NOSUID | LX_MS_NOEXEC, err) < 0)
@@ -106,6 +107,9 @@ int bwrap_mount(struct bwrap *b, enum boot_mount_type type, const char *destinat
     case BOOT_MOUNT_PROC:
         m->source = "proc";
         m->flags |= LX_MS_NOEXEC;
+        break;
+    case BOOT_MOUNT_MQUEUE:
+        m->source = "mqueue";
         break;
     default:
         break;
@@ -303,6 +307,7 @@ bool bwrap_has_directory(const struct bwrap *b, const char *path)
             return *rest == '\0';
         case BOOT_MOUNT_PROC:
         case BOOT_MOUNT_SYSFS:
+        case BOOT_MOUNT_MQUEUE:
         case BOOT_MOUNT_DEV:
         case BOOT_MOUNT_DEVPTS:
         case BOOT_MAKE_DIRECTORY:

@@ -37,6 +37,7 @@ enum option {
     O_PROC,
     O_DEV,
     O_TMPFS,
+    O_MQUEUE,
     O_DIR,
     O_FILE,
     O_DATA,
@@ -104,7 +105,7 @@ static const struct bwrap_option {
     {"--proc", 1, O_PROC, 0, "Mount a procfs"},
     {"--dev", 1, O_DEV, 0, "Mount a small /dev"},
     {"--tmpfs", 1, O_TMPFS, 0, "Mount a tmpfs"},
-    {"--mqueue", 1, O_NOT_HERE, 0, NULL},
+    {"--mqueue", 1, O_MQUEUE, 0, "Mount the message queues' filesystem"},
     {"--dir", 1, O_DIR, 0, "Make a directory"},
     {"--file", 2, O_FILE, 0, "Make a file of a descriptor's content"},
     {"--bind-data", 2, O_DATA, 0, "Mount a file of a descriptor's content"},
@@ -311,6 +312,8 @@ static int apply(struct bwrap *b, const struct bwrap_option *o, char **w, struct
         return bwrap_mount(b, BOOT_MOUNT_DEV, w[0], err);
     case O_TMPFS:
         return bwrap_mount(b, BOOT_MOUNT_TMPFS, w[0], err);
+    case O_MQUEUE:
+        return bwrap_mount(b, BOOT_MOUNT_MQUEUE, w[0], err);
     case O_DIR:
         return bwrap_mount(b, BOOT_MAKE_DIRECTORY, w[0], err);
     case O_FILE:

@@ -169,7 +169,8 @@ static int known_type(const char *name, enum boot_mount_type *out)
         enum boot_mount_type type;
     } types[] = {{"proc", BOOT_MOUNT_PROC},     {"tmpfs", BOOT_MOUNT_TMPFS},
                  {"ramfs", BOOT_MOUNT_TMPFS},   {"sysfs", BOOT_MOUNT_SYSFS},
-                 {"devpts", BOOT_MOUNT_DEVPTS}, {"bind", BOOT_MOUNT_BIND}};
+                 {"devpts", BOOT_MOUNT_DEVPTS}, {"bind", BOOT_MOUNT_BIND},
+                 {"mqueue", BOOT_MOUNT_MQUEUE}};
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
         if (strcmp(name, types[i].name) == 0) {
@@ -185,7 +186,6 @@ static int special_type(const struct global_options *g, const char *type, struct
                         struct cli_error *err)
 {
     static char cgroup_options[] = "mode=755,size=64k";
-    static char mqueue_options[] = "mode=1777,size=64k";
 
     if (strcmp(type, "cgroup") == 0 || strcmp(type, "cgroup2") == 0) {
         cli_log(g, "warning", "mount of type %s on %s: an empty directory is there instead", type,
@@ -193,15 +193,6 @@ static int special_type(const struct global_options *g, const char *type, struct
         m->type = BOOT_MOUNT_TMPFS;
         m->flags |= LX_MS_RDONLY;
         m->options = cgroup_options;
-        return 1;
-    }
-    if (strcmp(type, "mqueue") == 0) {
-        cli_log(g, "warning",
-                "mount of type mqueue on %s: there are no POSIX message queues; an empty directory "
-                "is there instead",
-                m->destination);
-        m->type = BOOT_MOUNT_TMPFS;
-        m->options = mqueue_options;
         return 1;
     }
     return strcmp(type, "overlay") == 0 ? (overlay_source(m, err) < 0 ? -1 : 1) : 0;

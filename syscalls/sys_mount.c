@@ -2,6 +2,7 @@
  * pivot_root(2). */
 #include "fs/proc/proc.h"
 #include "fs/sysfs/sysfs.h"
+#include "fs/task/mqueue.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "sentry/abi/mount.h"
 #include "sentry/base/string.h"
@@ -34,6 +35,11 @@ static int make_sysfs(struct task *t, const char *data, struct superblock **out)
     return sysfs_create(out);
 }
 
+static int make_mqueue(struct task *t, const char *data, struct superblock **out)
+{
+    return mqueue_fs_get(t->k, out);
+}
+
 /* Types a guest may mount; others are ENODEV, as in a kernel without them. */
 static const struct fs_type {
     const char *name;
@@ -43,6 +49,7 @@ static const struct fs_type {
     {"ramfs", make_tmpfs},
     {"proc", make_proc},
     {"sysfs", make_sysfs},
+    {"mqueue", make_mqueue},
 };
 
 static int make_sb(struct task *t, const char *type, const char *data, struct superblock **out)

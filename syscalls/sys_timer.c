@@ -75,13 +75,6 @@ int64_t sys_alarm(struct task *t, const struct syscall_args *a)
     return (int64_t)seconds;
 }
 
-struct lx_sigevent {
-    uint64_t value;
-    int32_t signo, notify, tid;
-    int32_t pad[11];
-};
-_Static_assert(sizeof(struct lx_sigevent) == 64, "struct sigevent");
-
 int64_t sys_timer_create(struct task *t, const struct syscall_args *a)
 {
     struct sigevent_args ev = {.given = false};

@@ -11,6 +11,6 @@ struct superblock;
  * its own). -ENOSPC. */
 int dev_init(struct kernel *k) MUST_CHECK;
 /* A tmpfs with null zero full random urandom tty console ptmx, the links fd stdin stdout stderr,
- * and the directories pts and shm. One reference for the caller. Registers the drivers on first
- * use. */
-int devfs_create(struct kernel *k, struct superblock **out) MUST_CHECK;
+ * and the directories pts and shm; with all: vsock. One reference for the caller. Registers the
+ * drivers on first use. */
+int devfs_create(struct kernel *k, bool all, struct superblock **out) MUST_CHECK;

@@ -21,7 +21,6 @@ static const struct node nodes[] = {
     {"urandom", LX_S_IFCHR | 0666, DEV_NUMBER(MEM_MAJOR, MEM_URANDOM), NULL},
     {"tty", LX_S_IFCHR | 0666, DEV_NUMBER(TTY_MAJOR, TTY_MINOR_TTY), NULL},
     {"console", LX_S_IFCHR | 0600, DEV_NUMBER(TTY_MAJOR, TTY_MINOR_CONSOLE), NULL},
-    {"vsock", LX_S_IFCHR | 0666, DEV_NUMBER(MISC_MAJOR, MISC_VSOCK), NULL},
     {"ptmx", LX_S_IFLNK | 0777, 0, "pts/ptmx"},
     {"fd", LX_S_IFLNK | 0777, 0, "/proc/self/fd"},
     {"stdin", LX_S_IFLNK | 0777, 0, "/proc/self/fd/0"},
@@ -29,7 +28,9 @@ static const struct node nodes[] = {
     {"stderr", LX_S_IFLNK | 0777, 0, "/proc/self/fd/2"},
     {"pts", LX_S_IFDIR | 0755, 0, NULL},
     {"shm", LX_S_IFDIR | 01777, 0, NULL},
+    {"vsock", LX_S_IFCHR | 0666, DEV_NUMBER(MISC_MAJOR, MISC_VSOCK), NULL},
 };
+#define USUAL (ARRAY_SIZE(nodes) - 1) /* what containers have everywhere */
 
 int dev_init(struct kernel *k)
 {
@@ -59,7 +60,7 @@ static int make(struct inode *dir, const struct node *n, const struct cred *cred
     return r;
 }
 
-int devfs_create(struct kernel *k, struct superblock **out)
+int devfs_create(struct kernel *k, bool all, struct superblock **out)
 {
     struct tmpfs_options options = {.mode = 0755};
     struct superblock *sb = NULL;
@@ -73,7 +74,7 @@ int devfs_create(struct kernel *k, struct superblock **out)
     cred = cred_alloc_root();
     r = cred ? 0 : -ENOMEM;
     mutex_lock(&sb->root->lock);
-    for (size_t i = 0; !r && i < ARRAY_SIZE(nodes); i++)
+    for (size_t i = 0; !r && i < (all ? ARRAY_SIZE(nodes) : USUAL); i++)
         r = make(sb->root, &nodes[i], cred);
     mutex_unlock(&sb->root->lock);
     if (cred)

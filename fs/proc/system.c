@@ -150,7 +150,7 @@ int proc_show_version(const struct proc_entry *e, struct strbuf *sb)
 int proc_show_filesystems(const struct proc_entry *e, struct strbuf *sb)
 {
     /* What mount(2) makes. */
-    static const char *const types[] = {"sysfs", "tmpfs", "ramfs", "proc"};
+    static const char *const types[] = {"sysfs", "tmpfs", "ramfs", "proc", "mqueue"};
 
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         strbuf_printf(sb, "nodev\t%s\n", types[i]);

@@ -113,3 +113,10 @@ struct lx_siginfo {
     };
 };
 _Static_assert(sizeof(struct lx_siginfo) == 128, "siginfo_t");
+
+struct lx_sigevent {
+    uint64_t value;
+    int32_t signo, notify, tid;
+    int32_t pad[11];
+};
+_Static_assert(sizeof(struct lx_sigevent) == 64, "struct sigevent");

@@ -17,6 +17,7 @@ enum boot_mount_type {
     BOOT_MOUNT_DEV,
     BOOT_MOUNT_DEVPTS,
     BOOT_MOUNT_SYSFS,
+    BOOT_MOUNT_MQUEUE,
     /* boot_make.c: what is made or changed in the order of the list */
     BOOT_MOUNT_DATA,       /* a file in memory with the content of fd */
     BOOT_MOUNT_DEVICE,     /* the device called name in /dev */
@@ -35,7 +36,7 @@ struct boot_mount {
     int fd;
     const char *name;        /* BIND of a file: its name in fd; NULL for a directory */
     uint32_t flags;          /* LX_MS_* */
-    const char *options;     /* tmpfs: "size=..,mode=.." or NULL */
+    const char *options;     /* tmpfs: "size=..,mode=.."; dev: "usual" nodes only; or NULL */
     uint32_t mode;           /* MAKE, DATA, CHANGE_MODE: permissions */
 };
 

@@ -8,6 +8,7 @@
 #include "fs/overlay/overlay.h"
 #include "fs/proc/proc.h"
 #include "fs/sysfs/sysfs.h"
+#include "fs/task/mqueue.h"
 #include "fs/tmpfs/tmpfs.h"
 #include "platform/host/host.h"
 #include "sentry/abi/mount.h"
@@ -158,11 +159,13 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
     case BOOT_MOUNT_PROC:
         return procfs_create(b->kernel->pid_ns, out);
     case BOOT_MOUNT_DEV:
-        return devfs_create(b->kernel, out);
+        return devfs_create(b->kernel, !m->options, out);
     case BOOT_MOUNT_DEVPTS:
         return devpts_create(b->kernel, out);
     case BOOT_MOUNT_SYSFS:
         return sysfs_create(out);
+    case BOOT_MOUNT_MQUEUE:
+        return mqueue_fs_get(b->kernel, out);
     default:
         return -ENODEV;
     }

@@ -104,7 +104,7 @@ static int mount_device(struct boot *b, const struct boot_mount *m)
 {
     struct superblock *sb;
     struct vfs_ctx ctx;
-    int r = devfs_create(b->kernel, &sb);
+    int r = devfs_create(b->kernel, true, &sb);
 
     if (r == 0)
         r = hidden_tree(b, sb, m->flags, &ctx);

@@ -101,7 +101,6 @@ int ipc_add_locked(struct ipc_table *table, struct ipc_object *o, const struct t
             idalloc_put(&table->indices, index);
             return -ENOMEM;
         }
-        memset(*page, 0, PAGE_SIZE);
     }
     if (table->last_index != UINT32_MAX && index <= table->last_index)
         table->seq = table->seq >= SEQ_MAX ? 0 : table->seq + 1;

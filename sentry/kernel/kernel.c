@@ -96,6 +96,8 @@ void kernel_destroy(struct kernel *k)
         shm_space_destroy(k->shm);
     if (k->sems)
         sem_space_destroy(k->sems);
+    if (k->mqueues)
+        sb_put(k->mqueues);
     if (k->msgs)
         msgq_space_destroy(k->msgs);
     if (k->timers)

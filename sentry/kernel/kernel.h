@@ -73,6 +73,7 @@ struct kernel {
     struct shm_space *shm; /* System V segments, semaphores, message queues */
     struct sem_space *sems;
     struct msgq_space *msgs;
+    struct superblock *mqueues; /* fs/task/mqueue_fs.c: NULL until there is use for it */
     struct mount_ns *mount_ns;
     struct parker boot_parker;    /* unparked when init has exited */
     struct parker control_parker; /* of the thread that starts processes from outside */

@@ -146,7 +146,6 @@ static int create_locked(struct task *t, int32_t key, uint32_t flags, int32_t *o
 
     if (!q)
         return -ENOMEM;
-    memset(q, 0, sizeof(*q));
     ref_init(&q->ref);
     mutex_init(&q->lock, RANK_OBJ);
     list_init(&q->messages);
@@ -431,7 +430,6 @@ int msgq_space_create(struct msgq_space **out)
 
     if (!s)
         return -ENOMEM;
-    memset(s, 0, sizeof(*s));
     ipc_table_init(&s->table, MSG_MAX_QUEUES);
     *out = s;
     return 0;

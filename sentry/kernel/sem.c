@@ -51,7 +51,6 @@ static int create_locked(struct task *t, int32_t key, uint32_t count, uint32_t f
     set = kmalloc(size);
     if (!set)
         return -ENOMEM;
-    memset(set, 0, size);
     ref_init(&set->ref);
     mutex_init(&set->lock, RANK_OBJ);
     list_init(&set->waits);

@@ -54,7 +54,6 @@ static struct sem_undo *make(struct sem_undo_list *l, struct sem_set *set)
 
     if (!undo)
         return NULL;
-    memset(undo, 0, size);
     list_init(&undo->set_node);
     ref_get(&set->ref);
     undo->set = set;

@@ -20,7 +20,7 @@ expect frames 0 'in main (argc=' with_gdb -ex bt
 expect frame 0 '^#0 .*dies (how=0x[0-9a-f]* "segv")' with_gdb -ex bt
 expect three 0 '^\* 1 .*' with_gdb -ex 'info threads'
 expect caller 0 'waits_in_call' with_gdb -ex 'thread apply all bt'
-expect spinner 0 'in spins ()' with_gdb -ex 'thread apply all bt'
+expect spinner 0 ' spins ()' with_gdb -ex 'thread apply all bt'
 expect registers 0 '^rip .*<dies+' with_gdb -ex 'info registers'
 expect address 0 'si_addr = 0x8' with_gdb -ex 'p $_siginfo._sifields._sigfault'
 expect libraries 0 'libc.so.6' with_gdb -ex 'info sharedlibrary'

@@ -139,7 +139,7 @@ else
 fi
 
 # What is not there fails with its name.
-for o in '--userns 3' '--pidns 3' '--userns2 3' '--exec-label x' '--file-label x' '--mqueue /m' '--userns-block-fd 3'; do
+for o in '--userns 3' '--pidns 3' '--userns2 3' '--exec-label x' '--file-label x' '--userns-block-fd 3'; do
     expect "refused $o" 1 "${o%% *} is not supported" "$ours" $o --ro-bind / / true
 done
 expect host-device 1 "the host's devices are not supported" "$ours" --dev-bind /dev/vda /x true
