@@ -205,8 +205,10 @@ static char *encode(const struct boot_process *p, bool ignore_paused, size_t *si
     fill(&m, p, ignore_paused);
     fwrite(&q, sizeof(q), 1, f);
     fwrite(&m, sizeof(m), 1, f);
-    fwrite(p->groups, sizeof(uint32_t), p->group_count, f);
-    fwrite(p->seccomp, sizeof(*p->seccomp), p->seccomp_count, f);
+    if (p->group_count)
+        fwrite(p->groups, sizeof(uint32_t), p->group_count, f);
+    if (p->seccomp_count)
+        fwrite(p->seccomp, sizeof(*p->seccomp), p->seccomp_count, f);
     fwrite(p->cwd, strlen(p->cwd) + 1, 1, f);
     m.argc = put_strings(f, p->argv);
     m.envc = put_strings(f, p->envp);
@@ -313,6 +315,17 @@ int control_trace(int fd, const struct boot_trace *t, struct cli_error *err)
         sent = send_bytes(fd, text, strlen(text) + 1, NULL, 0);
     }
     if (!sent)
+        return fail(err, err->status, "container not running");
+    return take_reply(fd, NULL, err) < 0 ? -1 : 0;
+}
+
+/* ---- port-forward ---- */
+
+int control_forward(int fd, uint16_t port, const int fds[3], struct cli_error *err)
+{
+    struct control_request q = {.magic = CONTROL_MAGIC, .op = CONTROL_FORWARD, .arg = port};
+
+    if (!send_bytes(fd, &q, sizeof(q), fds, 3))
         return fail(err, err->status, "container not running");
     return take_reply(fd, NULL, err) < 0 ? -1 : 0;
 }

@@ -38,4 +38,6 @@ int control_gdb_next(int fd, struct debug_news *news);
 /* CONTROL_TRACE: 0, and lines follow on fd; -1 with *err. */
 struct boot_trace;
 int control_trace(int fd, const struct boot_trace *t, struct cli_error *err);
+/* CONTROL_FORWARD: fds are sent, not closed. 0, or -1 with *err. */
+int control_forward(int fd, uint16_t port, const int fds[3], struct cli_error *err);
 int control_send(int fd, enum control_op op, uint32_t arg);

@@ -91,6 +91,8 @@ const struct command commands[] = {
             "show a container's system calls, processes and memory as they are"),
     {"metric-server", "", "serve all containers' metrics to Prometheus by HTTP", metric_server_opts,
      512, 0, 0, 1, cmd_metric_server},
+    {"port-forward", "ID LOCAL:REMOTE...", "let this machine's ports lead to ports of a container",
+     port_forward_opts, 0, 2, -1, 1, cmd_port_forward},
     COMMAND(trace, "ID", 512, 1, 1, 1, "print a container's system calls from now on"),
     {"export-metrics", "ID", "print the same as Prometheus reads it", NULL, 0, 1, 1, 1,
      cmd_export_metrics},

@@ -32,6 +32,7 @@ struct boot {
     struct boot_pcap *pcap; /* --pcap, or NULL */
     struct reporter *reporter; /* --crash-report, or NULL */
     struct trace_session *traces; /* TRACE_SESSIONS of them */
+    uint32_t forwards; /* connections of control_forward.c */
 };
 
 /* Tells the CLI and returns status. */

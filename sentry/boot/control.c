@@ -167,6 +167,8 @@ static int serve(struct control *s, struct control_conn *c)
         return control_do_gdb(s, c);
     case CONTROL_TRACE:
         return control_do_trace(s, c);
+    case CONTROL_FORWARD:
+        return control_do_forward(s, c);
     case CONTROL_RESIZE:
         return do_resize(s, c);
     default:

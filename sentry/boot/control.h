@@ -33,6 +33,14 @@ enum control_op {
     CONTROL_GDB, /* arg: enum control_gdb_op; payload: struct control_gdb, then data */
     /* payload: struct control_trace; behind the reply come trace lines until either end closes */
     CONTROL_TRACE,
+    /*
+     * arg: a port of the guest's. Three descriptors: what is read from the first goes there, what
+     * comes from there into the second, behind an int32_t that says whether it could be connected
+     * (0 or -errno). The third is a socket. A byte on it, either way, says that the end that comes
+     * is a reset. Who asked ends its half of it when both other ones have ended, and waits for its
+     * whole end; who just goes leaves a reset.
+     */
+    CONTROL_FORWARD,
 };
 
 /* What was counted, as a text; or to start and stop counting. */

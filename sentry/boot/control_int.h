@@ -57,3 +57,5 @@ int control_do_holders(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_stats(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_figures(struct control *s, struct control_conn *c) MUST_CHECK;
 int control_do_trace(struct control *s, struct control_conn *c) MUST_CHECK;
+/* control_forward.c */
+int control_do_forward(struct control *s, struct control_conn *c) MUST_CHECK;

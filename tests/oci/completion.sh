@@ -22,7 +22,7 @@ _runsc
 echo "${COMPREPLY[*]}"
 C
 complete() { (cd "$b" && bash "$tmp/complete" "$tmp/runsc.bash" runsc "$@"); }
-expect commands 0 '^pause ps$' sh -c "$(declare -f complete); tmp=$tmp b=$b; complete p | tr ' ' '\n' | sort | xargs"
+expect commands 0 '^pause port-forward ps$' sh -c "$(declare -f complete); tmp=$tmp b=$b; complete p | tr ' ' '\n' | sort | xargs"
 comp() { # NAME WANTED WORD...
     local name=$1 want=$2
     shift 2

@@ -28,14 +28,14 @@ mkdir "$tmp/bin" "$tmp/home" "$tmp/home/run"
 cp "$1" "$tmp/bin/runsc" && cp "$(dirname "$0")/usernet.py" "$tmp/bin/" && chmod 755 "$tmp/bin" "$tmp/bin/"*
 chown -R $uid:$uid "$tmp/home" "$b"
 chmod 755 "$b"
-printf 'search example\nnameserver 127.0.0.1\n' >"$tmp/resolv.conf"
+printf 'search example\noptions timeout:30\nnameserver 127.0.0.1\n' >"$tmp/resolv.conf"
 # The namespace's own resolv.conf, for whoever is started in it.
 cat >"$tmp/inside" <<'I'
 mount --bind "$1/resolv.conf" /etc/resolv.conf || exit 77
 shift
 exec "$@"
 I
-inside() { timeout -s KILL 120 ip netns exec $ns unshare -m sh "$tmp/inside" "$tmp" "$@"; }
+inside() { timeout -s KILL 300 ip netns exec $ns unshare -m sh "$tmp/inside" "$tmp" "$@"; }
 as() { (cd "$tmp/home" && XDG_RUNTIME_DIR=$tmp/home/run HOME=$tmp/home inside setpriv --reuid=$uid --regid=$uid --clear-groups "$@"); }
 u() { as "$tmp/bin/runsc" --platform "$platform" "$@"; }
 r() { inside "$tmp/bin/runsc" --platform "$platform" --network=user "$@"; }
