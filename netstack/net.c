@@ -22,9 +22,11 @@
 
 SLAB_TYPE(net_stack_slab, struct net_stack);
 
-uint64_t net_now(const struct net_stack *s)
+uint64_t net_now(struct net_stack *s)
 {
-    return net_env(s)->now_ns(s->env);
+    if (!s->now_ns)
+        s->now_ns = net_env(s)->now_ns(s->env);
+    return s->now_ns;
 }
 
 uint64_t net_real_ns(const struct net_stack *s)
@@ -151,6 +153,7 @@ void net_stack_destroy(struct net_stack *s)
 void net_lock(struct net_stack *s)
 {
     mutex_lock(&s->lock);
+    s->now_ns = 0;
 }
 
 void net_loop(struct net_stack *s, struct pkt *p)

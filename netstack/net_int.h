@@ -29,6 +29,7 @@ struct net_stack {
     struct mutex lock;
     ops_ref_t env_ops;
     void *env;
+    uint64_t now_ns; /* net_now's; 0: not asked for yet */
     struct net_wheel wheel;
     struct wakes wakes; /* of sleepers: they would run into the lock */
     struct list ifaces, dead_ifaces, flush_list;

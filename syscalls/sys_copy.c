@@ -5,7 +5,8 @@
 #include "sentry/abi/signal_num.h"
 #include "syscalls/io.h"
 
-#define BOUNCE_SIZE 32768U /* larger runs go back to the host when freed */
+/* A socket takes it as one block; larger runs of pages go back to the host when freed. */
+#define BOUNCE_SIZE (32768U - 64U)
 #define COPY_MAX    0x7ffff000UL
 
 /* An offset argument: null means the file's own position. */

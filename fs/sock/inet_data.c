@@ -4,9 +4,6 @@
 #include "sentry/abi/errno.h"
 #include "sentry/mm/usermem.h"
 
-/* With its header a run of eight pages: longer ones go back to the host when freed. */
-#define BLOCK_MAX (32768U - 64U)
-
 void inet_bufs_put(struct inet_bufs *b)
 {
     for (uint32_t i = 0; i < b->count; i++)
@@ -20,7 +17,7 @@ int64_t inet_bufs_fill(struct inet_bufs *b, struct uio *uio, uint32_t max)
 
     b->count = 0;
     while (uio->left && total < max && b->count < INET_FRAGS) {
-        uint32_t size = (uint32_t)MIN(MIN(uio->left, (uint64_t)(max - total)), BLOCK_MAX);
+        uint32_t size = (uint32_t)MIN(MIN(uio->left, (uint64_t)(max - total)), NET_BUF_PIECE);
         struct net_buf *block = net_buf_alloc(size);
 
         if (!block) {

@@ -11,7 +11,7 @@
 #include "sentry/base/string.h"
 #include "sentry/mm/usermem.h"
 
-#define SEND_CHUNK 65536U
+#define SEND_CHUNK (2U * NET_BUF_PIECE) /* about what a packet holds */
 
 static int tcp_sock_bind(struct sock *sk, struct task *t, const struct sock_addr *addr)
 {

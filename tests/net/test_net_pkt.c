@@ -208,6 +208,25 @@ Test(net_pkt, timers_fire_at_their_tick_however_far)
     world_stop(&w);
 }
 
+/* The clock is read at most once while the lock is held. */
+Test(net_pkt, time_stands_still_under_the_lock)
+{
+    struct world w;
+
+    world_start(&w);
+    net_lock(w.a.s);
+    uint64_t first = net_now(w.a.s);
+
+    cr_expect_eq(first, w.now_ns);
+    w.now_ns += SECOND;
+    cr_expect_eq(net_now(w.a.s), first);
+    net_unlock(w.a.s);
+    net_lock(w.a.s);
+    cr_expect_eq(net_now(w.a.s), w.now_ns);
+    net_unlock(w.a.s);
+    world_stop(&w);
+}
+
 Test(net_pkt, driver_is_told_of_earlier_deadlines)
 {
     struct counted early, late, between;
