@@ -104,6 +104,18 @@ def seen_reset(s):
     s.sendall(b"yes" if was_reset.wait(30) else b"no")
 
 
+heard = []
+
+
+def note(data):
+    heard.append(data)
+    return data
+
+
+def tell_heard(s):
+    s.sendall(b"".join(heard) or b"nothing")
+
+
 def answer(query):
     """web.example is HOST4; what else is asked does not exist."""
     labels, at = [], 12
@@ -141,6 +153,11 @@ def server():
             listen(family, host, port, what)
         datagrams(family, host, ECHO, lambda data: data)
     listen(socket.AF_INET, HOST4, LOCAL + 100, seen_reset)
+    listen(socket.AF_INET, HOST4, LOCAL + 101, tell_heard)
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_INET, HOST4)):
+        datagrams(family, host, LOCAL + 102, note)
+        if host != HOST4:
+            listen(family, host, LOCAL + 102, lambda s: note(b"a connection "))
     listen(socket.AF_INET, "127.0.0.1", LOCAL, echo)
     listen(socket.AF_INET6, "::1", LOCAL, echo)
     listen(socket.AF_INET, "127.0.0.1", 53, dns_tcp)
@@ -291,6 +308,49 @@ def case_udp():
             want(s.recv(1), "a refusal")
         except ConnectionRefusedError:
             pass
+
+
+def checksum(data):
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    return ~(total % 0xffff) & 0xffff
+
+
+def frame(to, proto, head, text=b""):
+    """A packet from us to an address, as a frame for the gateway, whatever our own stack would say to that. head: of UDP or
+    TCP, without a checksum."""
+    v4 = "." in to and ":" not in to
+    family, source = (socket.AF_INET, "100.96.0.100") if v4 else (socket.AF_INET6, "fd63:7669:736f:7200::64")
+    a, b = socket.inet_pton(family, source), socket.inet_pton(family, to)
+    size = len(head) + len(text)
+    at = 6 if proto == socket.IPPROTO_UDP else 16
+    sum_ = checksum(a + b + struct.pack(">HH", proto, size) + head + text) or 0xffff
+    body = head[:at] + struct.pack(">H", sum_) + head[at + 2:] + text
+    if v4:
+        ip = struct.pack(">BBHHHBB", 0x45, 0, 20 + size, 1, 0, 64, proto)
+        ip += struct.pack(">H", checksum(ip + a + b)) + a + b
+    else:
+        ip = struct.pack(">IHBB", 6 << 28, size, proto, 64) + a + b
+    return bytes.fromhex("026300000002026300000064") + (b"\x08\x00" if v4 else b"\x86\xdd") + ip + body
+
+
+def case_forged():
+    """Frames of our own making reach no more than packets do: of these only what goes to HOST4 is heard."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind(("eth0", 0))
+        for to in ("127.0.0.1", "127.1.2.3", "0.0.0.0", "::1", "::", "::127.0.0.1", "::ffff:127.0.0.1", HOST4):
+            text = b"!" if to == HOST4 else to.encode() + b" "
+            udp = struct.pack(">HHHH", 5000, LOCAL + 102, 8 + len(text), 0)
+            syn = struct.pack(">HHIIBBHHH", 5000, LOCAL + 102, 1, 0, 5 << 4, 2, 8192, 0, 0)
+            for _ in range(3):
+                s.send(frame(to, socket.IPPROTO_TCP, syn))
+                s.send(frame(to, socket.IPPROTO_UDP, udp, text))
+    for _ in range(100):
+        with connect(HOST4, LOCAL + 101) as s:
+            got = b"".join(received(s))
+        if got != b"nothing":
+            break
+    want(set(got), set(b"!"))
 
 
 def case_names():

@@ -55,6 +55,7 @@ expect none 0 '^lo$' u --network=none do sh -c 'tail -n +3 /proc/net/dev | cut -
 expect resolv-conf 0 '^search example$' u do cat /etc/resolv.conf
 expect bwrap 0 '^passed$' u bwrap --ro-bind / / --dev /dev --proc /proc python3 "$tmp/bin/usernet.py" echo
 expect root 0 '^passed$' r do python3 "$tmp/bin/usernet.py" echo
+expect forged 0 '^passed$' r do python3 "$tmp/bin/usernet.py" forged
 expect ended 0 '' nothing_left
 
 # Echo, where the host lets groups have ping sockets.
