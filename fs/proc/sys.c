@@ -9,6 +9,7 @@
 #include "sentry/abi/sched.h"
 #include "sentry/base/hash.h"
 #include "sentry/base/log.h"
+#include "sentry/kernel/limits.h"
 #include "sentry/kernel/namespace.h"
 
 #define CAP_LAST_CAP  CRED_CAP_LAST
@@ -250,10 +251,23 @@ static PROC_NODES(inotify_nodes) = {
     PROC_FILE("max_user_watches", show_inotify_watches),
 };
 
+SYS_TEXT(show_mq_messages, "%d\n", MQUEUE_MESSAGES_MAX)
+SYS_TEXT(show_mq_size, "%d\n", MQUEUE_SIZE_MAX)
+SYS_TEXT(show_mq_queues, "%d\n", MQUEUE_MAX)
+
+static PROC_NODES(mqueue_nodes) = {
+    PROC_FILE("msg_default", show_mq_messages),
+    PROC_FILE("msg_max", show_mq_messages),
+    PROC_FILE("msgsize_default", show_mq_size),
+    PROC_FILE("msgsize_max", show_mq_size),
+    PROC_FILE("queues_max", show_mq_queues),
+};
+
 static PROC_NODES(fs_nodes) = {
     PROC_FILE("file-max", show_file_max),
     PROC_FILE("file-nr", show_file_nr),
     PROC_DIR("inotify", inotify_nodes),
+    PROC_DIR("mqueue", mqueue_nodes),
     PROC_FILE("nr_open", show_nr_open),
     PROC_FILE("pipe-max-size", show_pipe_max_size),
     PROC_FILE("pipe-user-pages-hard", show_zero),

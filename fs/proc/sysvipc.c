@@ -52,7 +52,6 @@ static int show_sem(const struct proc_entry *e, struct strbuf *sb)
     return 0;
 }
 
-/* What is resident of one segment is not known apart: as if all of it were. */
 static int show_shm(const struct proc_entry *e, struct strbuf *sb)
 {
     struct lx_shminfo info;
@@ -74,7 +73,7 @@ static int show_shm(const struct proc_entry *e, struct strbuf *sb)
                       "%21llu %21u\n",
                       p->key, id, p->mode, (number)ds.size, ds.cpid, ds.lpid, (number)ds.attached,
                       p->uid, p->gid, p->cuid, p->cgid, (long long)ds.atime, (long long)ds.dtime,
-                      (long long)ds.ctime, (number)(ds.size + PAGE_SIZE - 1) & PAGE_MASK, 0U);
+                      (long long)ds.ctime, (number)shm_resident(e->reader, i) * PAGE_SIZE, 0U);
     }
     return 0;
 }

@@ -17,7 +17,7 @@ struct lx_mq_attr {
 };
 _Static_assert(sizeof(struct lx_mq_attr) == 64, "struct mq_attr");
 
-#define MQ_PRIO_MAX 32768U
+#define MQ_PRIO_MAX         32768U
 
 struct mqueue_event {
     int32_t notify, signo; /* LX_SIGEV_* */

@@ -6,10 +6,8 @@
 #include "sentry/base/list.h"
 #include "sentry/base/slab.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/limits.h"
 
-#define MQUEUE_MAX           256  /* queues; more take CAP_SYS_RESOURCE */
-#define MQUEUE_MESSAGES_MAX  10   /* in a queue, likewise */
-#define MQUEUE_SIZE_MAX      8192 /* of a message, likewise */
 #define MQUEUE_HARD_MESSAGES 65536
 #define MQUEUE_HARD_SIZE     (16 << 20)
 #define MQUEUE_FILE_SIZE     80 /* what stat says of each */

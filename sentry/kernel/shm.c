@@ -425,6 +425,32 @@ int32_t shm_limits(struct task *t, struct lx_shminfo *out)
     return highest;
 }
 
+/* Pages of it that the host has in memory. */
+static uint64_t resident_locked(struct shm_segment *g)
+{
+    struct host_stat st;
+    uint64_t at;
+    bool close;
+    int fd;
+
+    if (source_of(&g->writable, 0, 1, LX_PROT_READ, true, &fd, &at, &close) || host_fstat(fd, &st))
+        return 0;
+    return st.blocks * 512 / PAGE_SIZE;
+}
+
+uint64_t shm_resident(struct task *t, int32_t index)
+{
+    struct shm_space *s = kernel_of(t)->shm;
+    struct ipc_object *o;
+    uint64_t pages;
+
+    mutex_lock(&s->table.lock);
+    o = ipc_at_locked(&s->table, index);
+    pages = o ? resident_locked(container_of(o, struct shm_segment, ipc)) : 0;
+    mutex_unlock(&s->table.lock);
+    return pages;
+}
+
 int32_t shm_usage(struct task *t, struct lx_shm_info *out)
 {
     struct shm_space *s = kernel_of(t)->shm;
@@ -436,17 +462,10 @@ int32_t shm_usage(struct task *t, struct lx_shm_info *out)
     out->total = s->pages;
     highest = ipc_highest_locked(&s->table);
     for (int32_t i = 0; i <= highest; i++) {
-        int fd;
-        uint64_t at;
-        bool close;
-        struct host_stat st;
         struct ipc_object *o = ipc_at_locked(&s->table, i);
 
-        if (o &&
-            source_of(&container_of(o, struct shm_segment, ipc)->writable, 0, 1, LX_PROT_READ, true,
-                      &fd, &at, &close) == 0 &&
-            host_fstat(fd, &st) == 0)
-            out->resident += st.blocks * 512 / PAGE_SIZE;
+        if (o)
+            out->resident += resident_locked(container_of(o, struct shm_segment, ipc));
     }
     mutex_unlock(&s->table.lock);
     return highest;

@@ -70,6 +70,8 @@ int shm_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_shmi
 int shm_set_owner(struct task *t, int32_t id, const struct lx_ipc_perm *perm) MUST_CHECK;
 int shm_remove(struct task *t, int32_t id) MUST_CHECK;
 int shm_set_locked(struct task *t, int32_t id, bool locked) MUST_CHECK;
+/* Pages in memory of the segment at this index. */
+uint64_t shm_resident(struct task *t, int32_t index);
 /* Both return the highest index in use. */
 int32_t shm_limits(struct task *t, struct lx_shminfo *out);
 int32_t shm_usage(struct task *t, struct lx_shm_info *out);
