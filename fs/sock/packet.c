@@ -260,17 +260,16 @@ static int set_membership(struct inet_sock *is, int name, const void *value, uin
 
 static int set_ring(struct inet_sock *is, const void *value, uint32_t size)
 {
-    struct lx_tpacket_req q;
-    int err;
+    struct lx_tpacket_req q = {0};
+    uint32_t have;
+    int err = -EINVAL;
 
-    if (size < sizeof(q))
-        return -EINVAL;
-    memcpy(&q, value, sizeof(q));
     mutex_lock(&is->recv_lock);
-    /* the first version's frames are not made */
-    err = q.block_count && is->tpacket_version != LX_TPACKET_V2
-              ? -EINVAL
-              : packet_ring_set(&is->ring, &q, is->tpacket_reserve);
+    have = is->tpacket_version == LX_TPACKET_V3 ? (uint32_t)sizeof(q) : TPACKET_REQ_SIZE;
+    if (size >= have) {
+        memcpy(&q, value, have);
+        err = packet_ring_set(&is->ring, is->tpacket_version, &q, is->tpacket_reserve);
+    }
     mutex_unlock(&is->recv_lock);
     return err;
 }
@@ -286,7 +285,7 @@ static int set_number(struct inet_sock *is, int name, int32_t v)
                                      : is->recv_wants & ~(uint32_t)INET_RECV_AUXDATA);
         break;
     case LX_PACKET_VERSION:
-        if (v != LX_TPACKET_V1 && v != LX_TPACKET_V2)
+        if (v < LX_TPACKET_V1 || v > LX_TPACKET_V3)
             err = -EINVAL;
         else if (is->ring)
             err = -EBUSY;
@@ -346,9 +345,10 @@ static int header_size(const void *value, uint32_t size, int32_t *out)
     if (size < sizeof(version))
         return -EINVAL;
     memcpy(&version, value, sizeof(version));
-    if (version != LX_TPACKET_V1 && version != LX_TPACKET_V2)
+    if (version < LX_TPACKET_V1 || version > LX_TPACKET_V3)
         return -EINVAL;
-    *out = sizeof(struct lx_tpacket2_hdr); /* the first version's has that size too */
+    *out = version == LX_TPACKET_V3 ? (int32_t)sizeof(struct lx_tpacket3_hdr)
+                                    : (int32_t)sizeof(struct lx_tpacket2_hdr);
     return 0;
 }
 
@@ -356,7 +356,7 @@ static int packet_getsockopt(struct sock *sk, struct task *t, int level, int nam
                              uint32_t *size)
 {
     struct inet_sock *is = inet_of(sk);
-    uint32_t stats[2];
+    uint32_t stats[3] = {0}; /* the third, of TPACKET_V3: how often no block was free */
     int32_t v = 0;
     int err = 0;
 
@@ -369,7 +369,7 @@ static int packet_getsockopt(struct sock *sk, struct task *t, int level, int nam
         netns_lock(is->ns);
         packet_statistics(is->packet, &stats[0], &stats[1]);
         netns_unlock(is->ns);
-        *size = MIN(*size, sizeof(stats));
+        *size = MIN(*size, is->tpacket_version == LX_TPACKET_V3 ? 12U : 8U);
         memcpy(value, stats, *size);
         return 0;
     case LX_PACKET_AUXDATA:

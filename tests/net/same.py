@@ -138,3 +138,57 @@ t('ip options bad',lambda:S.socket(2,2).setsockopt(0,4,b'\x07\x09\x01\x01'))
 def udpshut():
     s=S.socket(2,2); s.connect(('127.0.0.1',9)); s.shutdown(0); return s.recv(5)
 t('udp shut rd',udpshut)
+import mmap
+def seen(b,at):
+    f=struct.unpack_from('H8sI',b,at)[0]; return f,b[at+2:at+4].hex(),b[at+10] # sockaddr_ll: family, protocol, packet type
+def only_udp(p,at): # reports of groups come when they will
+    import ctypes
+    prog=struct.pack('HBBI'*4,0x30,0,0,at,0x15,0,1,17,6,0,0,0xffff,6,0,0,0); b=ctypes.create_string_buffer(prog)
+    p.setsockopt(1,26,struct.pack('HxxxxxxQ',4,ctypes.addressof(b)))
+def frames(version):
+    p=S.socket(17,3,0); only_udp(p,23); p.bind(('lo',0x800)); p.setsockopt(263,10,version)
+    p.setsockopt(263,5,struct.pack('4I',4096,2,1024,8)); b=mmap.mmap(p.fileno(),8192)
+    u=S.socket(2,2); u.bind(('127.0.0.1',0)); u.connect(u.getsockname()); out=[]
+    for i in range(20):
+        u.send(bytes([65+i])*(i*90)); at=i%8*1024; u.recv(9000)
+        while not b[at]: select.select([p],[],[],20)
+        status,size,snap,mac,net=struct.unpack_from('QIIHH' if version==0 else 'IIIHH',b,at)
+        out.append((hex(status),size,snap,mac,net,seen(b,at+32),b[at+mac+snap-1:at+mac+snap]))
+        struct.pack_into('Q' if version==0 else 'I',b,at,0)
+    return out
+for v in (0,1):
+    for line in frames(v): print('ring of version',v+1,line)
+def blocks(version,private,kind):
+    p=S.socket(17,kind,0); only_udp(p,23 if kind==3 else 9); p.bind(('lo',0x800)); p.setsockopt(263,10,version)
+    p.setsockopt(263,5,struct.pack('7I',16384,2,2048,16,10,private,0)); b=mmap.mmap(p.fileno(),32768)
+    u=S.socket(2,2); u.bind(('127.0.0.1',0)); u.connect(u.getsockname()); out=[]; block=0; total=0
+    for i in range(60):
+        u.send(bytes([48+i])*(i*40)); u.recv(9000)
+        if i%3<2: continue # three at a time, in one block or more
+        while len(out)<=i:
+            at=block%2*16384
+            while not b[at+8]: select.select([p],[],[],20)
+            ver,priv,status,count,first,used,number=struct.unpack_from('IIIIIIQ',b,at)
+            if (ver,priv,number)!=(2,48,block+1) or not status&1: return 'block',ver,priv,status,number
+            k=at+first; end=k
+            for n in range(count):
+                nxt,sec,nsec,snap,size,st,mac,net=struct.unpack_from('IIIIIIHH',b,k)
+                out.append((size,snap,hex(st),mac,net,seen(b,k+48),b[k+mac+snap-1:k+mac+snap],bool(sec)))
+                end=k+(mac+snap+7)//8*8
+                if (nxt==0)!=(n==count-1): return 'next',nxt,n,count
+                k+=nxt
+            if end-at!=used: return 'used',end-at,used
+            struct.pack_into('I',b,at+8,0); block+=1
+    return out,len(p.getsockopt(263,6,100))
+for private,kind in ((0,3),(13,3),(0,2)):
+    for line in blocks(2,private,kind)[0]: print('ring of version 3',private,kind,line)
+def ring(*q):
+    p=S.socket(17,3,0); p.setsockopt(263,10,2); p.setsockopt(263,5,struct.pack('%dI'%len(q),*q)); return 'ok'
+t('ring3 short',lambda:ring(4096,2,2048,4))
+t('ring3',lambda:ring(4096,2,2048,4,10,0,0))
+t('ring3 private',lambda:ring(4096,2,2048,4,10,4096-48-68,0))
+t('ring3 private fits',lambda:ring(4096,2,2048,4,10,4096-48-68-8,0))
+t('ring3 private huge',lambda:ring(4096,2,2048,4,10,0xffffffff,0))
+t('ring3 frame',lambda:ring(4096,2,64,128,10,0,0))
+t('ring3 least frame',lambda:ring(4096,2,80,102,10,0,0))
+t('ring version',lambda:S.socket(17,3,0).setsockopt(263,10,3))
