@@ -257,7 +257,7 @@ static int64_t pipe_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t 
     mutex_lock(&p->lock);
     n = (int32_t)p->bytes;
     mutex_unlock(&p->lock);
-    return copy_out_obj(ctx->us, uaddr(arg), &n);
+    return copy_out_last_obj(ctx->us, uaddr(arg), &n);
 }
 
 /* One file less on the FIFO; the last takes the pipe off the inode. The pipe's lock ranks before

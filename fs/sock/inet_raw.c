@@ -307,7 +307,7 @@ static int64_t raw_sock_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint
     if (request == LX_FIONREAD)
         v = (int32_t)raw_unread(is->raw);
     netns_unlock(is->ns);
-    return copy_out_obj(ctx->us, uaddr(arg), &v);
+    return copy_out_last_obj(ctx->us, uaddr(arg), &v);
 }
 
 static void raw_sock_close(struct sock *sk)

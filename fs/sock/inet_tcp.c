@@ -394,7 +394,7 @@ static int64_t tcp_sock_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint
         return -ENOTTY;
     }
     netns_unlock(is->ns);
-    return v < 0 ? v : copy_out_obj(ctx->us, uaddr(arg), &v);
+    return v < 0 ? v : copy_out_last_obj(ctx->us, uaddr(arg), &v);
 }
 
 /* Control messages of IP say nothing to a stream. */

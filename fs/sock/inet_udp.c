@@ -181,7 +181,7 @@ static int64_t udp_sock_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint
     netns_lock(is->ns);
     v = (int32_t)(request == LX_FIONREAD ? udp_unread(is->udp) : udp_unsent(is->udp));
     netns_unlock(is->ns);
-    return copy_out_obj(ctx->us, uaddr(arg), &v);
+    return copy_out_last_obj(ctx->us, uaddr(arg), &v);
 }
 
 static void udp_sock_close(struct sock *sk)

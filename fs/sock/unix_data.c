@@ -469,5 +469,5 @@ int64_t unix_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint64_t reques
     mutex_unlock(&sk->lock);
     if (n < 0)
         return n == -1 ? -ENOTTY : -EINVAL;
-    return copy_out_obj(ctx->us, uaddr(arg), &n);
+    return copy_out_last_obj(ctx->us, uaddr(arg), &n);
 }

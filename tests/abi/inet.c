@@ -154,6 +154,7 @@ static void data(void)
     SHOW(recvmsg(p[1], &m, 0));
     printf("%.3s %.5s\n", buf, buf + 10);
     SHOW(ioctl(p[1], FIONREAD, &n));
+    SHOW(ioctl(p[1], FIONREAD, (void *)8));
     SHOW(n);
     SHOW(recv(p[1], buf, sizeof(buf), MSG_TRUNC));
     SHOW(recv(p[1], buf, sizeof(buf), MSG_DONTWAIT));

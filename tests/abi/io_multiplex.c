@@ -42,6 +42,7 @@ static void pipes(void)
     SHOW(write(p[1], big, 1));
     printf("%x %x\n", events_of(p[0], POLLIN), events_of(p[1], POLLOUT));
     SHOW(ioctl(p[0], FIONREAD, &n));
+    SHOW(ioctl(p[0], FIONREAD, (void *)8));
     printf("%d\n", n);
     SHOW(read(p[0], big, 4096));
     printf("%x\n", events_of(p[1], POLLOUT));
