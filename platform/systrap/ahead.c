@@ -20,7 +20,8 @@ static void take(struct platform_ctx *ctx, void *dst, size_t n)
 {
     const struct stub_slot *slot = ctx->slot;
 
-    memcpy(dst, ctx->ahead.size <= STUB_AHEAD ? slot->ahead : slot->buffer, n);
+    if (n) /* dst may be NULL else */
+        memcpy(dst, ctx->ahead.size <= STUB_AHEAD ? slot->ahead : slot->buffer, n);
     ctx->ahead.size = 0;
 }
 

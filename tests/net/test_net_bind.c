@@ -287,8 +287,8 @@ Test(net_bind, rcvbuf_bounds_the_queue)
     while (udp_hear(a, buf, 2000, NULL) == 1000)
         queued++;
     cr_expect(queued > 5 && queued < 20);
-    cr_expect_eq(udp_net_ep(a)->drops, 100 - queued);
-    cr_expect_eq(w.a.s->mib.udp_RcvbufErrors, 100 - queued);
+    cr_expect_eq(udp_net_ep(a)->drops, 100U - (uint32_t)queued);
+    cr_expect_eq(w.a.s->mib.udp_RcvbufErrors, 100U - (uint32_t)queued);
     udp_shut(a);
     world_stop(&w);
 }
