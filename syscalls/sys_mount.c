@@ -37,7 +37,7 @@ static int make_sysfs(struct task *t, const char *data, struct superblock **out)
 
 static int make_mqueue(struct task *t, const char *data, struct superblock **out)
 {
-    return mqueue_fs_get(t->k, out);
+    return mqueue_fs_get(t->ipc_ns, out);
 }
 
 /* Types a guest may mount; others are ENODEV, as in a kernel without them. */

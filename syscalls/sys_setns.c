@@ -34,6 +34,7 @@ static int of_process(struct task *t, struct thread_group *tg, uint64_t kinds,
         .mounts = kinds & LX_CLONE_NEWNS && all.mounts ? mount_ns_get(all.mounts) : NULL,
         .child_pids = kinds & LX_CLONE_NEWPID ? pid_ns_get(tg->pid_ns) : NULL,
         .uts = kinds & LX_CLONE_NEWUTS ? uts_ns_get(all.uts) : NULL,
+        .ipc = kinds & LX_CLONE_NEWIPC && all.ipc ? ipc_ns_get(all.ipc) : NULL,
     };
     namespaces_put(&all);
     return kinds & LX_CLONE_NEWNS && !out->mounts ? -ESRCH : 0;

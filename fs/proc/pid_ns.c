@@ -63,6 +63,9 @@ static void pick(const struct task *t, bool children, struct ns_target *out)
     } else if (kinds[out->kind].flag == LX_CLONE_NEWUTS) {
         out->ns.uts = uts_ns_get(all.uts);
         out->ino = out->ns.uts->ino;
+    } else if (kinds[out->kind].flag == LX_CLONE_NEWIPC && all.ipc) {
+        out->ns.ipc = ipc_ns_get(all.ipc);
+        out->ino = all.ipc->ino;
     }
     namespaces_put(&all);
 }
@@ -144,6 +147,7 @@ bool proc_namespace_get(const struct file *f, uint64_t *kind, struct namespaces 
         .mounts = pi->ns->mounts ? mount_ns_get(pi->ns->mounts) : NULL,
         .child_pids = pi->ns->child_pids ? pid_ns_get(pi->ns->child_pids) : NULL,
         .uts = pi->ns->uts ? uts_ns_get(pi->ns->uts) : NULL,
+        .ipc = pi->ns->ipc ? ipc_ns_get(pi->ns->ipc) : NULL,
     };
     return true;
 }

@@ -76,7 +76,7 @@ int mqueue_open(struct task *t, const char *name, uint32_t flags, uint32_t mode,
 
     if (err)
         return err;
-    err = mqueue_fs_get(t->k, &sb);
+    err = mqueue_fs_get(t->ipc_ns, &sb);
     if (err)
         return err;
     mutex_lock(&sb->root->lock);
@@ -110,7 +110,7 @@ int mqueue_unlink(struct task *t, const char *name)
 
     if (err)
         return err;
-    err = mqueue_fs_get(t->k, &sb);
+    err = mqueue_fs_get(t->ipc_ns, &sb);
     if (err)
         return err;
     mutex_lock(&sb->root->lock);

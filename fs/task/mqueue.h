@@ -19,13 +19,15 @@ _Static_assert(sizeof(struct lx_mq_attr) == 64, "struct mq_attr");
 
 #define MQ_PRIO_MAX         32768U
 
+struct ipc_ns;
+
 struct mqueue_event {
     int32_t notify, signo; /* LX_SIGEV_* */
     uint64_t value;
 };
 
 /* The filesystem, with a reference for the caller. -ENOMEM. */
-int mqueue_fs_get(struct kernel *k, struct superblock **out) MUST_CHECK;
+int mqueue_fs_get(struct ipc_ns *ns, struct superblock **out) MUST_CHECK;
 
 /* name: without its slash. attr: of a new queue, or NULL. *out: a file, one reference. */
 int mqueue_open(struct task *t, const char *name, uint32_t flags, uint32_t mode,

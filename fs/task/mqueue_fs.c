@@ -8,6 +8,7 @@
 #include "sentry/abi/sched.h"
 #include "sentry/base/cred.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/namespace.h"
 
 #define MQUEUE_MAGIC 0x19800202
 #define ROOT_INO     1
@@ -282,16 +283,16 @@ static int make(struct superblock **out)
     return 0;
 }
 
-int mqueue_fs_get(struct kernel *k, struct superblock **out)
+int mqueue_fs_get(struct ipc_ns *ns, struct superblock **out)
 {
-    struct superblock *mine, *there = load_acquire(&k->mqueues);
+    struct superblock *mine, *there = load_acquire(&ns->mqueues);
     int err;
 
     if (!there) {
         err = make(&mine);
         if (err)
             return err;
-        if (__atomic_compare_exchange_n(&k->mqueues, &there, mine, false, __ATOMIC_ACQ_REL,
+        if (__atomic_compare_exchange_n(&ns->mqueues, &there, mine, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE))
             there = mine;
         else

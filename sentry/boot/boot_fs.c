@@ -165,7 +165,7 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
     case BOOT_MOUNT_SYSFS:
         return sysfs_create(out);
     case BOOT_MOUNT_MQUEUE:
-        return mqueue_fs_get(b->kernel, out);
+        return mqueue_fs_get(b->kernel->ipc_ns, out);
     default:
         return -ENODEV;
     }

@@ -34,6 +34,8 @@ static int check_flags(const struct task *t, const struct clone_args *args)
         return -EINVAL;
     if ((f & LX_CLONE_THREAD) && t->child_ns != t->tg->pid_ns)
         return -EINVAL;
+    if ((f & LX_CLONE_NEWIPC) && (f & LX_CLONE_SYSVSEM))
+        return -EINVAL;
     if ((f & LX_CLONE_PARENT) && (t->tg == t->k->init || t->tg->unkillable))
         return -EINVAL; /* its children would have no parent, or one outside its namespace */
     return namespaces_check(t, f);
@@ -75,6 +77,7 @@ static int copy_files(struct task *t, struct task *child, uint64_t flags)
     child->mount_ns = ns.mounts;
     child->child_ns = ns.child_pids;
     child->uts_ns = ns.uts;
+    child->ipc_ns = ns.ipc;
     return err;
 }
 

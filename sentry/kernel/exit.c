@@ -8,6 +8,7 @@
 #include "sentry/base/log.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/recorder.h"
 #include "sentry/kernel/sem.h"
@@ -265,20 +266,24 @@ static void drop_resources(struct task *t)
     struct fdtable *files;
     struct fs_context *fs;
     struct mount_ns *ns;
+    struct ipc_ns *ipc;
 
     mutex_lock(&t->res_lock);
     files = t->files;
     fs = t->fs;
     ns = t->mount_ns;
+    ipc = t->ipc_ns;
     t->files = NULL;
     t->fs = NULL;
     t->mount_ns = NULL;
+    t->ipc_ns = NULL;
     mutex_unlock(&t->res_lock);
     if (files)
         fdtable_put(files);
     fs_context_put(fs);
     if (ns)
         mount_ns_put(ns);
+    ipc_ns_put(ipc);
 }
 
 /*

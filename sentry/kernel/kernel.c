@@ -12,12 +12,9 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/futex.h"
-#include "sentry/kernel/msgq.h"
 #include "sentry/kernel/namespace.h"
 #include "sentry/kernel/recorder.h"
 #include "sentry/kernel/seccomp.h"
-#include "sentry/kernel/sem.h"
-#include "sentry/kernel/shm.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/kernel/tty.h"
 #include "sentry/loader/loader.h"
@@ -46,11 +43,7 @@ static int create_parts(struct kernel *k)
     if (!err)
         err = timer_queue_create(&k->timers);
     if (!err)
-        err = shm_space_create(&k->shm);
-    if (!err)
-        err = sem_space_create(&k->sems);
-    if (!err)
-        err = msgq_space_create(&k->msgs);
+        err = ipc_ns_create(k, true, &k->ipc_ns);
     if (!err)
         k->recorder = recorder_create();
     return err;
@@ -92,14 +85,7 @@ void kernel_destroy(struct kernel *k)
         mutex_unlock(&k->tasks_lock);
     }
     BUG_ON(k->task_count);
-    if (k->shm)
-        shm_space_destroy(k->shm);
-    if (k->sems)
-        sem_space_destroy(k->sems);
-    if (k->mqueues)
-        sb_put(k->mqueues);
-    if (k->msgs)
-        msgq_space_destroy(k->msgs);
+    ipc_ns_destroy(k->ipc_ns);
     if (k->timers)
         timer_queue_destroy(k->timers);
     if (k->futexes)
@@ -200,6 +186,7 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     t->mount_ns = mount_ns_get(args->mount_ns);
     t->child_ns = pid_ns_get(k->pid_ns);
     t->uts_ns = uts_ns_get(k->uts_ns);
+    t->ipc_ns = ipc_ns_get(k->ipc_ns);
     memset(t->affinity, 0xff, sizeof(t->affinity));
     t->personality = args->personality;
     t->seccomp = seccomp_filter_get(args->seccomp);

@@ -16,9 +16,6 @@
 #define THREADS_MAX  30000
 
 struct futex_table;
-struct msgq_space;
-struct sem_space;
-struct shm_space;
 struct timer_queue;
 struct netns;
 struct strace_sinks;
@@ -70,10 +67,8 @@ struct kernel {
     } core;
     struct futex_table *futexes;
     struct timer_queue *timers;
-    struct shm_space *shm; /* System V segments, semaphores, message queues */
-    struct sem_space *sems;
-    struct msgq_space *msgs;
-    struct superblock *mqueues; /* fs/task/mqueue_fs.c: NULL until there is use for it */
+    struct ipc_ns *ipc_ns; /* the first one: namespace.h */
+    uint32_t shm_spaces;   /* atomic: shm.h's tables */
     struct mount_ns *mount_ns;
     struct parker boot_parker;    /* unparked when init has exited */
     struct parker control_parker; /* of the thread that starts processes from outside */

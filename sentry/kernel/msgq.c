@@ -12,6 +12,7 @@
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/kernel/pid.h"
 #include "sentry/kernel/wait.h"
 
@@ -124,7 +125,7 @@ static void end_queue(struct msgq_space *s, struct msg_queue *q)
 /* The queue, with a reference, for who has these rights. */
 static int find(struct task *t, int32_t id, uint32_t want, struct msg_queue **out)
 {
-    struct ipc_table *table = &kernel_of(t)->msgs->table;
+    struct ipc_table *table = &t->ipc_ns->msgs->table;
     struct msg_queue *q;
     int err;
 
@@ -152,7 +153,7 @@ static int create_locked(struct task *t, int32_t key, uint32_t flags, int32_t *o
     waitq_init(&q->waiters);
     q->ds.ctime = ipc_now();
     q->ds.max_bytes = MSG_MAX_BYTES;
-    err = ipc_add_locked(&kernel_of(t)->msgs->table, &q->ipc, t, key, flags);
+    err = ipc_add_locked(&t->ipc_ns->msgs->table, &q->ipc, t, key, flags);
     if (err) {
         queue_put(q);
         return err;
@@ -163,7 +164,7 @@ static int create_locked(struct task *t, int32_t key, uint32_t flags, int32_t *o
 
 int msgq_get_queue(struct task *t, int32_t key, uint32_t flags, int32_t *out_id)
 {
-    struct ipc_table *table = &kernel_of(t)->msgs->table;
+    struct ipc_table *table = &t->ipc_ns->msgs->table;
     struct ipc_object *o = NULL;
     int err;
 
@@ -202,7 +203,7 @@ static int64_t try_send(void *arg)
     } else if (q->ds.bytes + x->m->size > q->ds.max_bytes || q->ds.count >= q->ds.max_bytes) {
         r = -EAGAIN;
     } else {
-        take_in_locked(kernel_of(x->t)->msgs, q, x->m);
+        take_in_locked(x->t->ipc_ns->msgs, q, x->m);
         q->sender = pid_mark_of(x->t->tg);
         q->ds.stime = ipc_now();
     }
@@ -287,7 +288,7 @@ static int64_t try_receive(void *arg)
     } else if (x->flags & LX_MSG_COPY) {
         r = copy_of(m, &x->m);
     } else {
-        take_out_locked(kernel_of(x->t)->msgs, q, m);
+        take_out_locked(x->t->ipc_ns->msgs, q, m);
         q->receiver = pid_mark_of(x->t->tg);
         q->ds.rtime = ipc_now();
         x->m = m;
@@ -321,7 +322,7 @@ int msgq_receive(struct task *t, int32_t id, size_t size, int64_t type, uint32_t
 int msgq_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_msqid_ds *out,
               int32_t *out_id)
 {
-    struct ipc_table *table = &kernel_of(t)->msgs->table;
+    struct ipc_table *table = &t->ipc_ns->msgs->table;
     struct pid_mark sender, receiver;
     struct lx_ipc_perm perm;
     struct msg_queue *q;
@@ -353,7 +354,7 @@ int msgq_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_msq
 
 int msgq_set(struct task *t, int32_t id, const struct lx_msqid_ds *to)
 {
-    struct ipc_table *table = &kernel_of(t)->msgs->table;
+    struct ipc_table *table = &t->ipc_ns->msgs->table;
     struct msg_queue *q;
     int err;
 
@@ -380,7 +381,7 @@ int msgq_set(struct task *t, int32_t id, const struct lx_msqid_ds *to)
 
 int msgq_remove(struct task *t, int32_t id)
 {
-    struct msgq_space *s = kernel_of(t)->msgs;
+    struct msgq_space *s = t->ipc_ns->msgs;
     struct msg_queue *q;
     int err;
 
@@ -398,7 +399,7 @@ int msgq_remove(struct task *t, int32_t id)
 /* The odd ones are what Linux works out of its limits, on every machine. */
 int32_t msgq_info(struct task *t, bool usage, struct lx_msginfo *out)
 {
-    struct msgq_space *s = kernel_of(t)->msgs;
+    struct msgq_space *s = t->ipc_ns->msgs;
     int32_t highest;
 
     *out = (struct lx_msginfo){

@@ -15,7 +15,7 @@
 
 #define UTS_INO_FIRST  4026531838U /* as on Linux */
 #define UTS_INO_OTHERS 4026800000U
-#define OWN_NAMESPACES (LX_CLONE_NEWNS | LX_CLONE_NEWPID | LX_CLONE_NEWUTS)
+#define OWN_NAMESPACES (LX_CLONE_NEWNS | LX_CLONE_NEWPID | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC)
 
 SLAB_TYPE(uts_ns_slab, struct uts_ns);
 
@@ -83,6 +83,10 @@ int namespaces_make(struct task *t, uint64_t flags, struct fs_context *fs, struc
         err = uts_ns_create(t->k, t->uts_ns, &out->uts);
     else if (!err)
         out->uts = uts_ns_get(t->uts_ns);
+    if (!err && (flags & LX_CLONE_NEWIPC))
+        err = ipc_ns_create(t->k, false, &out->ipc);
+    else if (!err)
+        out->ipc = ipc_ns_get(t->ipc_ns);
     if (!err && (flags & LX_CLONE_NEWNS))
         err = copy_mounts(t, fs, &out->mounts);
     else if (!err && t->mount_ns)
@@ -96,6 +100,7 @@ void namespaces_put(struct namespaces *ns)
         mount_ns_put(ns->mounts);
     pid_ns_put(ns->child_pids);
     uts_ns_put(ns->uts);
+    ipc_ns_put(ns->ipc);
 }
 
 void task_namespaces_get(struct task *t, struct namespaces *out)
@@ -103,7 +108,8 @@ void task_namespaces_get(struct task *t, struct namespaces *out)
     mutex_lock(&t->res_lock);
     *out = (struct namespaces){.mounts = t->mount_ns ? mount_ns_get(t->mount_ns) : NULL,
                                .child_pids = pid_ns_get(t->child_ns),
-                               .uts = uts_ns_get(t->uts_ns)};
+                               .uts = uts_ns_get(t->uts_ns),
+                               .ipc = t->ipc_ns ? ipc_ns_get(t->ipc_ns) : NULL};
     mutex_unlock(&t->res_lock);
 }
 
@@ -130,6 +136,10 @@ static void swap_in(struct task *t, struct fdtable **files, struct fs_context **
     if (ns->uts) {
         old.uts = t->uts_ns;
         t->uts_ns = ns->uts;
+    }
+    if (ns->ipc) {
+        old.ipc = t->ipc_ns;
+        t->ipc_ns = ns->ipc;
     }
     mutex_unlock(&t->res_lock);
     *files = old_files;
@@ -172,10 +182,10 @@ int task_unshare(struct task *t, uint64_t flags)
         err = fs_context_copy(t->fs, &fs);
     if (!err && (flags & NAMESPACE_FLAGS))
         err = namespaces_make(t, flags, fs, &ns);
+    if (!err && (flags & (LX_CLONE_SYSVSEM | LX_CLONE_NEWIPC)))
+        sem_undo_leave(t);
     if (!err)
         swap_in(t, &files, &fs, &ns);
-    if (!err && (flags & LX_CLONE_SYSVSEM))
-        sem_undo_leave(t);
     if (files)
         fdtable_put(files);
     fs_context_put(fs);
@@ -216,6 +226,9 @@ int task_setns(struct task *t, const struct namespaces *to)
     ns.mounts = to->mounts ? mount_ns_get(to->mounts) : NULL;
     ns.child_pids = to->child_pids ? pid_ns_get(to->child_pids) : NULL;
     ns.uts = to->uts ? uts_ns_get(to->uts) : NULL;
+    ns.ipc = to->ipc ? ipc_ns_get(to->ipc) : NULL;
+    if (ns.ipc)
+        sem_undo_leave(t); /* adjusts what it can't reach any more */
     swap_in(t, &files, &fs, &ns);
     fs_context_put(fs);
     namespaces_put(&ns);

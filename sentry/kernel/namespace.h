@@ -6,6 +6,10 @@
 
 #include "sentry/kernel/task.h"
 
+struct shm_space;
+struct sem_space;
+struct msgq_space;
+
 /* Counted, but the first one: by the tasks in it, and by files that name it. */
 struct uts_ns {
     struct ref ref;
@@ -25,6 +29,28 @@ void uts_ns_put(struct uts_ns *ns); /* NULL is fine */
 int uts_ns_create(struct kernel *k, const struct uts_ns *from, struct uts_ns **out) MUST_CHECK;
 void uts_ns_destroy_first(struct uts_ns *ns);
 
+/* Counted as uts_ns is, but for the tasks in it only until they exit. */
+struct ipc_ns {
+    struct ref ref;
+    bool first;
+    uint32_t ino;
+    struct shm_space *shm; /* System V segments, semaphores, message queues */
+    struct sem_space *sems;
+    struct msgq_space *msgs;
+    struct superblock *mqueues; /* fs/task/mqueue_fs.c: NULL until there is use for it */
+};
+
+static inline struct ipc_ns *ipc_ns_get(struct ipc_ns *ns)
+{
+    if (!ns->first)
+        ref_get(&ns->ref);
+    return ns;
+}
+void ipc_ns_put(struct ipc_ns *ns); /* NULL is fine */
+/* Without any objects. -ENOSPC: too many; -ENOMEM. */
+int ipc_ns_create(struct kernel *k, bool first, struct ipc_ns **out) MUST_CHECK;
+void ipc_ns_destroy(struct ipc_ns *ns);
+
 #define NAMESPACE_FLAGS                                                                            \
     (LX_CLONE_NEWNS | LX_CLONE_NEWCGROUP | LX_CLONE_NEWUTS | LX_CLONE_NEWIPC | LX_CLONE_NEWUSER |  \
      LX_CLONE_NEWPID | LX_CLONE_NEWNET | LX_CLONE_NEWTIME)
@@ -37,6 +63,7 @@ struct namespaces {
     struct mount_ns *mounts;
     struct pid_ns *child_pids;
     struct uts_ns *uts;
+    struct ipc_ns *ipc;
 };
 /*
  * fs: whose root and cwd move to a new mount namespace. -EINVAL: t's children go into another pid

@@ -5,6 +5,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/kernel/sem_int.h"
 #include "sentry/kernel/wait.h"
 #include "sentry/kernel/wake_trace.h"
@@ -21,7 +22,7 @@ void sem_set_put(struct sem_set *set)
 
 int sem_find(struct task *t, int32_t id, uint32_t want, struct sem_set **out)
 {
-    struct ipc_table *table = &kernel_of(t)->sems->table;
+    struct ipc_table *table = &t->ipc_ns->sems->table;
     struct sem_set *set;
     int err;
 
@@ -39,7 +40,7 @@ int sem_find(struct task *t, int32_t id, uint32_t want, struct sem_set **out)
 static int create_locked(struct task *t, int32_t key, uint32_t count, uint32_t flags,
                          int32_t *out_id)
 {
-    struct sem_space *s = kernel_of(t)->sems;
+    struct sem_space *s = t->ipc_ns->sems;
     size_t size = sizeof(struct sem_set) + count * sizeof(struct sem);
     struct sem_set *set;
     int err;
@@ -69,7 +70,7 @@ static int create_locked(struct task *t, int32_t key, uint32_t count, uint32_t f
 
 int sem_get_set(struct task *t, int32_t key, int32_t count, uint32_t flags, int32_t *out_id)
 {
-    struct ipc_table *table = &kernel_of(t)->sems->table;
+    struct ipc_table *table = &t->ipc_ns->sems->table;
     struct ipc_object *o = NULL;
     int err;
 

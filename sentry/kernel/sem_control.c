@@ -4,12 +4,13 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/kernel/sem_int.h"
 
 int sem_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_semid_ds *out,
              int32_t *out_id)
 {
-    struct ipc_table *table = &kernel_of(t)->sems->table;
+    struct ipc_table *table = &t->ipc_ns->sems->table;
     struct sem_set *set;
     int err = -EINVAL;
 
@@ -30,7 +31,7 @@ int sem_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_semi
 
 int sem_set_owner(struct task *t, int32_t id, const struct lx_ipc_perm *perm)
 {
-    struct ipc_table *table = &kernel_of(t)->sems->table;
+    struct ipc_table *table = &t->ipc_ns->sems->table;
     struct sem_set *set;
     int err;
 
@@ -68,7 +69,7 @@ static void take_out_locked(struct sem_space *s, struct sem_set *set)
 
 int sem_remove(struct task *t, int32_t id)
 {
-    struct sem_space *s = kernel_of(t)->sems;
+    struct sem_space *s = t->ipc_ns->sems;
     struct sem_set *set;
     int err;
 
@@ -230,7 +231,7 @@ int sem_set_all(struct task *t, int32_t id, const uint16_t *values, uint32_t cou
 
 int32_t sem_info(struct task *t, bool usage, struct lx_seminfo *out)
 {
-    struct sem_space *s = kernel_of(t)->sems;
+    struct sem_space *s = t->ipc_ns->sems;
     int32_t highest;
 
     *out = (struct lx_seminfo){

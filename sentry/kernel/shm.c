@@ -17,6 +17,7 @@
 #include "sentry/base/fmt.h"
 #include "sentry/base/slab.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/namespace.h"
 #include "sentry/mm/mm.h"
 
 struct shm_segment {
@@ -32,6 +33,8 @@ struct shm_segment {
 struct shm_space {
     struct ipc_table table;
     uint64_t pages;
+    uint32_t *alive; /* counts tables, of which this is one until it is freed */
+    bool abandoned;  /* its namespace has gone */
 };
 
 SLAB_TYPE(shm_segment_slab, struct shm_segment);
@@ -78,10 +81,18 @@ static void get_attached(struct mm_file *f)
     __atomic_fetch_add(&segment_of(f)->attached, 1, __ATOMIC_RELAXED);
 }
 
+static void free_space(struct shm_space *s)
+{
+    ipc_table_destroy(&s->table);
+    __atomic_sub_fetch(s->alive, 1, __ATOMIC_RELAXED);
+    kfree(s);
+}
+
 static void drop_attached(struct shm_segment *g, bool detached)
 {
     struct shm_space *s = g->space;
     struct mm_file *memory = NULL;
+    bool last;
 
     mutex_lock(&s->table.lock);
     if (detached)
@@ -89,8 +100,11 @@ static void drop_attached(struct shm_segment *g, bool detached)
     if (__atomic_sub_fetch(&g->attached, 1, __ATOMIC_ACQ_REL) == 0 &&
         (g->ipc.perm.mode & LX_SHM_DEST))
         memory = destroy_locked(s, g);
+    last = memory && s->abandoned && !s->table.indices.used;
     mutex_unlock(&s->table.lock);
     drop_memory(memory);
+    if (last)
+        free_space(s);
 }
 
 static void put_attached(struct mm_file *f)
@@ -158,7 +172,7 @@ static struct shm_segment *find_locked(struct shm_space *s, int32_t id)
 static int create_locked(struct task *t, int32_t key, uint64_t size, uint32_t flags,
                          int32_t *out_id)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     struct shm_segment *g;
     int err;
 
@@ -192,7 +206,7 @@ static int create_locked(struct task *t, int32_t key, uint64_t size, uint32_t fl
 
 int shm_get_segment(struct task *t, int32_t key, uint64_t size, uint32_t flags, int32_t *out_id)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     struct ipc_object *o = NULL;
     int err;
 
@@ -253,7 +267,7 @@ static int attach_memory(struct task *t, struct mm_file *f, uint64_t size, uint6
 
 int shm_attach(struct task *t, int32_t id, uint64_t addr, uint32_t flags, uint64_t *out_addr)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     uint32_t want = IPC_READ;
     struct shm_segment *g;
     struct mm_file *f = NULL;
@@ -316,7 +330,7 @@ int shm_detach(struct task *t, uint64_t addr)
 int shm_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_shmid_ds *out,
              int32_t *out_id)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     struct pid_mark creator = {0}, last = {0};
     struct shm_segment *g;
     struct ipc_object *o;
@@ -345,7 +359,7 @@ int shm_stat(struct task *t, int32_t id, bool by_index, bool any, struct lx_shmi
 
 int shm_set_owner(struct task *t, int32_t id, const struct lx_ipc_perm *perm)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     struct shm_segment *g;
     int err;
 
@@ -362,7 +376,7 @@ int shm_set_owner(struct task *t, int32_t id, const struct lx_ipc_perm *perm)
 
 int shm_remove(struct task *t, int32_t id)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     struct mm_file *memory = NULL;
     struct shm_segment *g;
     int err = 0;
@@ -385,7 +399,7 @@ int shm_remove(struct task *t, int32_t id)
 
 int shm_set_locked(struct task *t, int32_t id, bool locked)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     struct mm_limits lim;
     struct shm_segment *g;
     int err = 0;
@@ -409,7 +423,7 @@ int shm_set_locked(struct task *t, int32_t id, bool locked)
 
 int32_t shm_limits(struct task *t, struct lx_shminfo *out)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     int32_t highest;
 
     *out = (struct lx_shminfo){
@@ -440,7 +454,7 @@ static uint64_t resident_locked(struct shm_segment *g)
 
 uint64_t shm_resident(struct task *t, int32_t index)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     struct ipc_object *o;
     uint64_t pages;
 
@@ -453,7 +467,7 @@ uint64_t shm_resident(struct task *t, int32_t index)
 
 int32_t shm_usage(struct task *t, struct lx_shm_info *out)
 {
-    struct shm_space *s = kernel_of(t)->shm;
+    struct shm_space *s = t->ipc_ns->shm;
     int32_t highest;
 
     *out = (struct lx_shm_info){0};
@@ -473,7 +487,7 @@ int32_t shm_usage(struct task *t, struct lx_shm_info *out)
 
 /* ---- the table ---- */
 
-int shm_space_create(struct shm_space **out)
+int shm_space_create(uint32_t *alive, struct shm_space **out)
 {
     struct shm_space *s = kmalloc(sizeof(*s));
 
@@ -481,18 +495,46 @@ int shm_space_create(struct shm_space **out)
         return -ENOMEM;
     ipc_table_init(&s->table, SHM_MAX_SEGMENTS);
     s->pages = 0;
+    s->abandoned = false;
+    s->alive = alive;
+    __atomic_add_fetch(alive, 1, __ATOMIC_RELAXED);
     *out = s;
     return 0;
 }
 
+/* Takes one out that nobody has attached, from *at on; the others go with their last attachment. */
+static struct mm_file *take_unattached_locked(struct shm_space *s, int32_t *at, int32_t highest)
+{
+    for (; *at <= highest; (*at)++) {
+        struct ipc_object *o = ipc_at_locked(&s->table, *at);
+        struct shm_segment *g = o ? container_of(o, struct shm_segment, ipc) : NULL;
+
+        if (g && !__atomic_load_n(&g->attached, __ATOMIC_ACQUIRE))
+            return destroy_locked(s, g);
+        if (g)
+            g->ipc.perm.mode |= LX_SHM_DEST;
+    }
+    return NULL;
+}
+
 void shm_space_destroy(struct shm_space *s)
 {
-    for (int32_t i = ipc_highest_locked(&s->table); i >= 0; i--) {
-        struct ipc_object *o = ipc_at_locked(&s->table, i);
+    struct mm_file *memory;
+    int32_t at = 0, highest;
+    bool empty;
 
-        if (o)
-            drop_memory(destroy_locked(s, container_of(o, struct shm_segment, ipc)));
-    }
-    ipc_table_destroy(&s->table);
-    kfree(s);
+    mutex_lock(&s->table.lock);
+    highest = ipc_highest_locked(&s->table);
+    mutex_unlock(&s->table.lock);
+
+    do {
+        mutex_lock(&s->table.lock);
+        memory = take_unattached_locked(s, &at, highest);
+        empty = !s->table.indices.used;
+        s->abandoned = !memory; /* from then on the last attachment's end frees it */
+        mutex_unlock(&s->table.lock);
+        drop_memory(memory);
+    } while (memory);
+    if (empty)
+        free_space(s);
 }

@@ -51,8 +51,12 @@ struct lx_shm_info {
 
 _Static_assert(sizeof(struct lx_shmid_ds) == 112, "shmid64_ds");
 
-int shm_space_create(struct shm_space **out) MUST_CHECK;
-/* Nothing may be attached any more. */
+/* alive: counts the tables there are. */
+int shm_space_create(uint32_t *alive, struct shm_space **out) MUST_CHECK;
+/*
+ * Its namespace has gone. What nobody has attached goes at once, the rest with its last attachment,
+ * and the table with that.
+ */
 void shm_space_destroy(struct shm_space *s);
 
 /* shmget: *out_id. Errors as shmget(2). */

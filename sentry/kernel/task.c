@@ -82,6 +82,7 @@ void task_put(struct task *t)
         thread_group_put(t->tg);
     pid_ns_put(t->child_ns);
     uts_ns_put(t->uts_ns);
+    ipc_ns_put(t->ipc_ns); /* of one that never ran */
     slab_free(&task_slab, t);
 }
 

@@ -29,6 +29,7 @@
 struct kernel;
 struct tty;
 struct uts_ns;
+struct ipc_ns;
 struct seccomp_filter;
 struct core_stop;
 struct task_debug;
@@ -123,7 +124,7 @@ struct task {
     char comm[16];         /* written under tasks_lock */
 
     struct cpu_regs regs;
-    /* rank CRED: held to swap the next seven, and by others to look (task_mm_get ...) */
+    /* rank CRED: held to swap the next eight, and by others to look (task_mm_get ...) */
     struct mutex res_lock;
     struct uspace us;      /* mm (one reference) and platform context */
     struct fdtable *files; /* one reference each; NULL once exited */
@@ -131,6 +132,7 @@ struct task {
     struct mount_ns *mount_ns;
     struct pid_ns *child_ns; /* where its children go; one reference */
     struct uts_ns *uts_ns;   /* one reference */
+    struct ipc_ns *ipc_ns;   /* one reference; NULL once exited */
     const struct cred *cred; /* read by others with task_cred_get(t) */
     uint32_t personality;
     bool syscall_restartable; /* regs.rax may hold a restart code */

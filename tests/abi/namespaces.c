@@ -1,13 +1,17 @@
 /*
  * Entering pid and uts namespaces with setns, who is told which number of a process elsewhere, what
- * /proc says, and host names. Where the caller may not make namespaces, there is nothing to
- * compare.
+ * /proc says, host names, and System V objects. Where the caller may not make namespaces, there is
+ * nothing to compare.
  */
 #include "namespaces.h"
 
 #include <fcntl.h>
+#include <mqueue.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 
@@ -332,6 +336,94 @@ static void names(void)
     SHOW(strcmp(before, after));
 }
 
+/* ---- ipc ---- */
+
+/* Who leaves the namespace of a set takes its adjustments back. */
+static void undo_left_behind(void)
+{
+    struct sembuf up = {0, 1, SEM_UNDO};
+    int set = semget(0x6e73, 1, 0600);
+    pid_t pid;
+
+    pid = do_fork();
+    if (!pid) {
+        SHOW(semop(set, &up, 1));
+        SHOW(semctl(set, 0, GETVAL));
+        SHOW(unshare(CLONE_NEWIPC));
+        SHOW(semctl(set, 0, GETVAL));
+        flush_exit(0);
+    }
+    show_status(pid, "left");
+    SHOW(semctl(set, 0, GETVAL));
+    SHOW(clone_with(CLONE_NEWIPC | CLONE_SYSVSEM, NULL, 0));
+}
+
+/* In an ipc namespace of its own: the key may be another's. */
+static void segments(void)
+{
+    char before[64] = "", after[64] = "", text[8192] = "";
+    mqd_t queue = mq_open("/cvisor-ns", O_CREAT | O_EXCL | O_RDWR, 0600, NULL), other;
+    int id = shmget(0x6e73, 4096, IPC_CREAT | IPC_EXCL | 0600);
+    struct shmid_ds ds;
+    char *at = shmat(id, NULL, 0), *inner;
+    pid_t pid;
+
+    strcpy(at, "outer");
+    SHOW(semget(0x6e73, 1, IPC_CREAT | IPC_EXCL | 0600) >= 0);
+    SHOW(msgget(0x6e73, IPC_CREAT | IPC_EXCL | 0600) >= 0);
+    undo_left_behind();
+    pid = clone_with(CLONE_NEWIPC | CLONE_NEWPID, NULL, 0);
+    if (!pid) {
+        pid_t child;
+
+        SHOW(shmget(0x6e73, 4096, 0600)); /* not here */
+        SHOW(shmctl(id, IPC_STAT, &ds));
+        SHOW(semget(0x6e73, 1, 0600));
+        SHOW(msgget(0x6e73, 0600));
+        SHOW(mq_open("/cvisor-ns", O_RDWR));
+        SHOW(mq_send(queue, "open", 5, 0)); /* stays */
+        other = mq_open("/cvisor-ns", O_CREAT | O_EXCL | O_RDWR, 0600, NULL);
+        SHOW(mq_send(other, "inside", 7, 0));
+        puts(at); /* but what was attached stays */
+        SHOW(shmget(0x6e73, 8192, IPC_CREAT | IPC_EXCL | 0600) >= 0);
+        id = shmget(0x6e73, 0, 0);
+        SHOW(shmctl(id, IPC_STAT, &ds));
+        SHOW(ds.shm_cpid);
+        inner = shmat(id, NULL, 0);
+        strcpy(inner, "inner");
+        child = clone_with(CLONE_NEWIPC, NULL, 0);
+        if (!child) {
+            SHOW(shmget(0x6e73, 0, 0));
+            puts(inner);
+            SHOW(shmget(IPC_PRIVATE, 4096, 0600) >= 0); /* goes with its namespace */
+            flush_exit(0);
+        }
+        show_status(child, "inside");
+        SHOW(readlink("/proc/self/ns/ipc", before, 63) > 0);
+        SHOW(unshare(CLONE_NEWIPC));
+        SHOW(readlink("/proc/self/ns/ipc", after, 63) > 0 && strcmp(before, after));
+        SHOW(shmget(0x6e73, 0, 0));
+        puts(inner); /* attached, its namespace gone */
+        SHOW(shmdt(inner));
+        SHOW(mq_open("/cvisor-ns", O_RDWR));
+        SHOW(mq_receive(other, text, sizeof(text), NULL));
+        puts(text);
+        SHOW(mq_send(other, "again", 6, 0));
+        SHOW(mq_close(other));
+        flush_exit(0);
+    }
+    show_status(pid, "segments");
+    SHOW(mq_receive(queue, text, sizeof(text), NULL));
+    puts(text);
+    SHOW(mq_unlink("/cvisor-ns"));
+    SHOW(shmget(0x6e73, 0, 0) == id);
+    SHOW(shmctl(id, IPC_STAT, &ds));
+    SHOW(ds.shm_cpid == getpid());
+    SHOW(shmctl(id, IPC_RMID, NULL));
+    SHOW(shmdt(at));
+    flush_exit(0);
+}
+
 int main(void)
 {
     need_namespaces();
@@ -342,5 +434,8 @@ int main(void)
     proc();
     proc_from_outside();
     names();
+    if (!clone_with(CLONE_NEWIPC, NULL, 0))
+        segments();
+    SHOW(wait(NULL) > 0);
     return 0;
 }
