@@ -37,7 +37,7 @@
 
 #define ARENA_SIZE (32ULL << 30) /* reserved, sparse */
 
-int boot_fail(const struct boot *b, int status, const char *fmt, ...)
+int boot_fail(const struct boot_config *c, int status, const char *fmt, ...)
 {
     char text[1024];
     va_list ap;
@@ -49,7 +49,7 @@ int boot_fail(const struct boot *b, int status, const char *fmt, ...)
     va_end(ap);
     if (n > (ssize_t)sizeof(text) - 2)
         n = sizeof(text) - 2;
-    n = write(b->config->error_fd, text, (size_t)n + 1);
+    n = write(c->error_fd, text, (size_t)n + 1);
     return status;
 }
 
@@ -95,9 +95,9 @@ static int start_memory(struct boot *b)
     int r = arena_init(arena_address(), ARENA_SIZE);
 
     if (r < 0)
-        return boot_fail(b, 1, "cannot reserve the kernel's memory: %s", boot_error(r));
+        return boot_fail(b->config, 1, "cannot reserve the kernel's memory: %s", boot_error(r));
     if (getrandom(&ro_globals.hash_seed, sizeof(ro_globals.hash_seed), 0) < 0)
-        return boot_fail(b, 1, "no random numbers: %s", strerror(errno));
+        return boot_fail(b->config, 1, "no random numbers: %s", strerror(errno));
     ro_globals.vdso_clock = host_vdso_clock(getauxval(AT_SYSINFO_EHDR));
     ro_globals.cpu_count = host_cpu_count();
     ro_globals.log_fd = b->config->log_fd;
@@ -137,12 +137,12 @@ static int start_platform(struct boot *b)
     if (any)
         pc.unsafe_mpk = false;
     if (!ops)
-        return boot_fail(b, 1,
+        return boot_fail(b->config, 1,
                          "unknown platform \"%s\" (there are auto, systrap, notify, ptrace, mpk)",
                          b->config->platform);
     b->platform = ops->name;
     if (platform_select(ops, &pc, why, sizeof(why)) < 0)
-        return boot_fail(b, 1, "platform %s cannot run here: %s", ops->name, why);
+        return boot_fail(b->config, 1, "platform %s cannot run here: %s", ops->name, why);
     return 0;
 }
 
@@ -196,14 +196,22 @@ static int start_kernel(struct boot *b)
     if (r == 0)
         r = tty_setup(b->kernel);
     if (r < 0)
-        return boot_fail(b, 1, "cannot start the kernel: %s", boot_error(r));
+        return boot_fail(b->config, 1, "cannot start the kernel: %s", boot_error(r));
     b->kernel->thread_limit = task_limit();
     b->kernel->host_io = b->host_io;
+    b->own = (struct boot_container){.boot = b,
+                                     .config = b->config,
+                                     .kernel = b->kernel,
+                                     .host_io = b->host_io,
+                                     .cell = cell_get(b->kernel->cell),
+                                     .pid_ns = pid_ns_get(b->kernel->pid_ns),
+                                     .uts_ns = uts_ns_get(b->kernel->uts_ns),
+                                     .ipc_ns = ipc_ns_get(b->kernel->ipc_ns)};
     set_names(b->kernel->uts_ns, b->config);
     if (b->config->flight_recorder)
         b->kernel->watch |= KERNEL_WATCH_RECORD;
     if (b->config->stats && (r = syscall_stats_start(b->kernel)) < 0)
-        return boot_fail(b, 1, "cannot count system calls: %s", boot_error(r));
+        return boot_fail(b->config, 1, "cannot count system calls: %s", boot_error(r));
     return 0;
 }
 
@@ -212,7 +220,7 @@ static void timer_thread(void *k)
     timer_thread_main(k);
 }
 
-void boot_signal_init(struct boot *b, int signo)
+void boot_signal_init(struct boot_container *b, int signo)
 {
     static const uint64_t harmless = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGCONT - 1) |
                                      1ULL << (SIGURG - 1) | 1ULL << (SIGWINCH - 1) |
@@ -251,11 +259,11 @@ static void signal_thread(void *arg)
 
         if (signo == BOOT_PAUSE_SIGNAL && info.si_code == SI_QUEUE &&
             (info.si_value.sival_int == BOOT_PAUSE_ON || info.si_value.sival_int == BOOT_PAUSE_OFF))
-            kernel_pause(b->kernel, info.si_value.sival_int == BOOT_PAUSE_ON);
-        else if (signo == SIGWINCH && b->tty)
-            boot_tty_resize(b->tty, b->config->init.tty_fd);
+            cell_pause(b->own.cell, info.si_value.sival_int == BOOT_PAUSE_ON);
+        else if (signo == SIGWINCH && b->own.tty)
+            boot_tty_resize(b->own.tty, b->config->init.tty_fd);
         else if (signo > 0)
-            boot_signal_init(b, signo);
+            boot_signal_init(&b->own, signo);
     }
 }
 
@@ -270,7 +278,7 @@ static int start_threads(struct boot *b)
     if (r == 0)
         r = boot_start_thread(watchdog_thread, b->kernel);
     if (r < 0)
-        return boot_fail(b, 1, "cannot start the kernel's threads: %s", boot_error(r));
+        return boot_fail(b->config, 1, "cannot start the kernel's threads: %s", boot_error(r));
     return 0;
 }
 
@@ -279,12 +287,12 @@ static int32_t wait_for_init(struct boot *b)
 {
     struct kernel *k = b->kernel;
 
-    while (!load_acquire(&k->init_done) && !load_acquire(&b->ended)) {
+    while (!load_acquire(&k->init_done) && !load_acquire(&b->own.ended)) {
         (void)!park(&k->boot_parker, PARK_FOREVER);
         if (b->control)
             control_poke(b->control);
     }
-    return load_acquire(&k->init_done) ? k->init_status : b->end_status;
+    return load_acquire(&k->init_done) ? k->init_status : b->own.end_status;
 }
 
 static int exit_status_of(int32_t status)
@@ -296,9 +304,9 @@ static int start_init(struct boot *b)
 {
     struct boot_failure why;
 
-    store_release(&b->started, 1);
-    if (boot_start_process(b, &b->config->init, b->tty, NULL, NULL, &why) < 0)
-        return boot_fail(b, why.status, "%s", why.text);
+    store_release(&b->own.started, 1);
+    if (boot_start_process(&b->own, &b->config->init, b->own.tty, NULL, NULL, &why) < 0)
+        return boot_fail(b->config, why.status, "%s", why.text);
     return 0;
 }
 
@@ -308,10 +316,10 @@ static int prepare_init(struct boot *b)
     struct boot_failure why;
     char *program;
 
-    if (boot_find_program(b, &b->config->init, &program, &why) < 0)
-        return boot_fail(b, why.status, "%s", why.text);
+    if (boot_find_program(&b->own, &b->config->init, &program, &why) < 0)
+        return boot_fail(b->config, why.status, "%s", why.text);
     free(program);
-    control_publish(b, CONTROL_CREATED, 0);
+    control_publish(&b->own, CONTROL_CREATED, 0);
     return 0;
 }
 
@@ -333,9 +341,11 @@ static int wait_for_commit(struct boot *b)
 
 static int start_tty(struct boot *b)
 {
-    int r = b->config->init.tty_fd < 0 ? 0 : boot_tty_create(b, b->config->init.tty_fd, &b->tty);
+    int r = b->config->init.tty_fd < 0
+                ? 0
+                : boot_tty_create(&b->own, b->config->init.tty_fd, &b->own.tty);
 
-    return r < 0 ? boot_fail(b, 1, "cannot use the terminal: %s", boot_error(r)) : 0;
+    return r < 0 ? boot_fail(b->config, 1, "cannot use the terminal: %s", boot_error(r)) : 0;
 }
 
 /* Where the sandbox's process locks itself in: everything it needs of the host is open by now. */
@@ -351,8 +361,9 @@ static int lock_in(struct boot *b)
     if (b->link_count)
         what |= JAIL_NETWORK;
     r = jail_seccomp(what);
-    return r < 0 && r != -ENOSYS ? boot_fail(b, 1, "cannot lock the sandbox in: %s", boot_error(r))
-                                 : 0;
+    return r < 0 && r != -ENOSYS
+               ? boot_fail(b->config, 1, "cannot lock the sandbox in: %s", boot_error(r))
+               : 0;
 }
 
 /* The walls that guest processes, too, are to stand within. */
@@ -361,21 +372,35 @@ static int confine(struct boot *b)
     const char *step;
     int r = b->config->unsafe_no_jail ? 0 : jail_confine(b->config, &step);
 
-    return r < 0 ? boot_fail(b, 1, "cannot lock the sandbox in: %s: %s", step, boot_error(r)) : 0;
+    return r < 0
+               ? boot_fail(b->config, 1, "cannot lock the sandbox in: %s: %s", step, boot_error(r))
+               : 0;
 }
 
 static int start_reports(struct boot *b)
 {
     int r = report_start(b);
 
-    return r < 0 ? boot_fail(b, 1, "--crash-report: %s", boot_error(r)) : 0;
+    return r < 0 ? boot_fail(b->config, 1, "--crash-report: %s", boot_error(r)) : 0;
 }
 
 static int start_control(struct boot *b)
 {
     return b->config->control_fd >= 0 && control_create(b) < 0
-               ? boot_fail(b, 1, "cannot start the control server: out of memory")
+               ? boot_fail(b->config, 1, "cannot start the control server: out of memory")
                : 0;
+}
+
+static int start_files(struct boot_container *b)
+{
+    int status = boot_fs_create(b);
+
+    b->kernel->mount_ns = b->mount_ns;
+    if (!status)
+        status = boot_fs_mounts(b);
+    if (!status)
+        status = boot_paths_setup(b);
+    return status ? status : boot_fs_seal(b);
 }
 
 static int start_sandbox(struct boot *b)
@@ -384,16 +409,15 @@ static int start_sandbox(struct boot *b)
 
     if ((status = confine(b)) || (status = start_memory(b)) || (status = start_platform(b)))
         return status;
-    status = vfs_init() < 0 ? boot_fail(b, 1, "out of memory") : 0;
+    status = vfs_init() < 0 ? boot_fail(b->config, 1, "out of memory") : 0;
     /* From here on ro_globals is what its name says. */
     if (!status && ro_globals_seal() < 0)
-        status = boot_fail(b, 1, "cannot seal read-only data");
+        status = boot_fail(b->config, 1, "cannot seal read-only data");
     if (status || (status = start_kernel(b)) || (status = boot_net_create(b, b->config->network)) ||
-        (status = boot_fs_create(b)) || (status = boot_fs_mounts(b)) ||
-        (status = boot_paths_setup(b)) || (status = boot_fs_seal(b)) || (status = start_tty(b)) ||
-        (status = start_threads(b)) || (status = boot_net_start(b)) ||
-        (status = boot_pcap_start(b)) || (status = boot_trace_start(b)) ||
-        (status = start_control(b)) || (status = start_reports(b)) || (status = lock_in(b)))
+        (status = start_files(&b->own)) || (status = start_tty(b)) || (status = start_threads(b)) ||
+        (status = boot_net_start(b)) || (status = boot_pcap_start(b)) ||
+        (status = boot_trace_start(b)) || (status = start_control(b)) ||
+        (status = start_reports(b)) || (status = lock_in(b)))
         return status;
     return b->config->control_fd >= 0 ? prepare_init(b) : start_init(b);
 }
@@ -421,7 +445,7 @@ int boot_run(const struct boot_config *config)
         status = wait_for_init(&b);
         if (config->stats)
             boot_stats_end(&b);
-        control_publish(&b, CONTROL_STOPPED, status);
+        control_publish(&b.own, CONTROL_STOPPED, status);
         r = exit_status_of(status);
     }
     boot_pcap_finish(&b);

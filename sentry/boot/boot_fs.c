@@ -42,7 +42,7 @@ static int overlay_over(struct superblock **sb, const struct tmpfs_options *opti
     return r;
 }
 
-static int empty_root(const struct boot *b, struct superblock **out)
+static int empty_root(const struct boot_container *b, struct superblock **out)
 {
     const struct boot_config *c = b->config;
     struct tmpfs_options options = {
@@ -59,7 +59,7 @@ static uint32_t files_to_keep(void)
     return getrlimit(RLIMIT_NOFILE, &files) < 0 ? 0 : (uint32_t)MIN(files.rlim_cur / 8, 2048UL);
 }
 
-int boot_fs_create(struct boot *b)
+int boot_fs_create(struct boot_container *b)
 {
     const struct boot_config *c = b->config;
     struct tmpfs_options upper = {.mode = 0755, .size = half_of_memory()};
@@ -78,17 +78,16 @@ int boot_fs_create(struct boot *b)
     if (sb)
         sb_put(sb);
     if (r < 0)
-        return boot_fail(b, 1, "cannot use the root filesystem: %s", boot_error(r));
+        return boot_fail(b->config, 1, "cannot use the root filesystem: %s", boot_error(r));
     b->ctx = (struct vfs_ctx){
         .cred = cred_alloc_root(), .umask = 0, .fsize_limit = UINT64_MAX, .mount_ns = b->mount_ns};
     b->ctx.root = (struct path){mount_get(b->mount_ns->root), dentry_get(b->mount_ns->root->root)};
     b->ctx.cwd = path_get(&b->ctx.root);
-    b->kernel->mount_ns = b->mount_ns;
-    return b->ctx.cred ? 0 : boot_fail(b, 1, "out of memory");
+    return b->ctx.cred ? 0 : boot_fail(b->config, 1, "out of memory");
 }
 
 /* mkdir -p, as far as the tree allows; not the last name when it is to be a file. */
-int boot_make_directories(struct boot *b, const char *path, bool last)
+int boot_make_directories(struct boot_container *b, const char *path, bool last)
 {
     char *copy = strdup(path);
     int r = 0;
@@ -130,7 +129,8 @@ static int bind_cache(const char *option, struct hostfs_options *out)
 }
 
 /* With a directory of the host's, what is in there is there to begin with. */
-static int tmpfs_for(const struct boot *b, const struct boot_mount *m, struct superblock **out)
+static int tmpfs_for(const struct boot_container *b, const struct boot_mount *m,
+                     struct superblock **out)
 {
     struct tmpfs_options tmpfs = {.mode = 01777,
                                   .uid = b->config->make_uid,
@@ -145,7 +145,8 @@ static int tmpfs_for(const struct boot *b, const struct boot_mount *m, struct su
     return r < 0 ? r : overlay_over(out, &tmpfs);
 }
 
-static int superblock_for(struct boot *b, const struct boot_mount *m, struct superblock **out)
+static int superblock_for(struct boot_container *b, const struct boot_mount *m,
+                          struct superblock **out)
 {
     struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY, .cache = HOSTFS_SHARED};
     int r;
@@ -157,7 +158,7 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
     case BOOT_MOUNT_TMPFS:
         return tmpfs_for(b, m, out);
     case BOOT_MOUNT_PROC:
-        return procfs_create(b->kernel->pid_ns, out);
+        return procfs_create(b->pid_ns, out);
     case BOOT_MOUNT_DEV:
         return devfs_create(b->kernel, !m->options, out);
     case BOOT_MOUNT_DEVPTS:
@@ -165,14 +166,14 @@ static int superblock_for(struct boot *b, const struct boot_mount *m, struct sup
     case BOOT_MOUNT_SYSFS:
         return sysfs_create(out);
     case BOOT_MOUNT_MQUEUE:
-        return mqueue_fs_get(b->kernel->ipc_ns, out);
+        return mqueue_fs_get(b->ipc_ns, out);
     default:
         return -ENODEV;
     }
 }
 
 /* The file m->name in the host directory m->fd, seen through a mount no guest sees. */
-static int find_file(struct boot *b, const struct boot_mount *m, struct path *out)
+static int find_file(struct boot_container *b, const struct boot_mount *m, struct path *out)
 {
     struct hostfs_options host = {
         .readonly = m->flags & LX_MS_RDONLY, .cache = HOSTFS_SHARED, .fresh = true};
@@ -194,7 +195,7 @@ static int find_file(struct boot *b, const struct boot_mount *m, struct path *ou
 }
 
 /* What a file is mounted on: an empty one is made where none is, as far as the tree allows. */
-int boot_file_mountpoint(struct boot *b, const char *destination, struct path *out)
+int boot_file_mountpoint(struct boot_container *b, const char *destination, struct path *out)
 {
     struct file *f;
     int r = boot_make_directories(b, destination, false);
@@ -212,7 +213,7 @@ int boot_file_mountpoint(struct boot *b, const char *destination, struct path *o
 }
 
 /* The file alone becomes visible: neither its directory nor what else is in there. */
-static int mount_file(struct boot *b, const struct boot_mount *m)
+static int mount_file(struct boot_container *b, const struct boot_mount *m)
 {
     struct path file, at;
     int r = find_file(b, m, &file);
@@ -228,7 +229,7 @@ static int mount_file(struct boot *b, const struct boot_mount *m)
     return r;
 }
 
-static int mount_one(struct boot *b, const struct boot_mount *m)
+static int mount_one(struct boot_container *b, const struct boot_mount *m)
 {
     struct superblock *sb = NULL;
     struct path at;
@@ -253,7 +254,7 @@ static int mount_one(struct boot *b, const struct boot_mount *m)
 }
 
 /* --coredump-dir: a mount that no guest sees. */
-static int core_directory(struct boot *b)
+static int core_directory(struct boot_container *b)
 {
     struct hostfs_options options = {.cache = HOSTFS_SHARED};
     struct kernel *k = b->kernel;
@@ -277,12 +278,12 @@ static int core_directory(struct boot *b)
 }
 
 /* What is made for the mounts belongs to whom they are for. */
-static int make_as(struct boot *b, uint32_t uid, uint32_t gid)
+static int make_as(struct boot_container *b, uint32_t uid, uint32_t gid)
 {
     struct cred *cred = cred_copy(b->ctx.cred);
 
     if (!cred)
-        return boot_fail(b, 1, "out of memory");
+        return boot_fail(b->config, 1, "out of memory");
     cred->fsuid = uid;
     cred->fsgid = gid;
     cred_put(b->ctx.cred);
@@ -290,7 +291,7 @@ static int make_as(struct boot *b, uint32_t uid, uint32_t gid)
     return 0;
 }
 
-int boot_fs_mounts(struct boot *b)
+int boot_fs_mounts(struct boot_container *b)
 {
     int status = make_as(b, b->config->make_uid, b->config->make_gid);
 
@@ -301,9 +302,9 @@ int boot_fs_mounts(struct boot *b)
         int r = mount_one(b, m);
 
         if (r < 0 && m->type >= BOOT_MAKE_DIRECTORY)
-            return boot_fail(b, 1, "cannot make %s: %s", m->destination, boot_error(r));
+            return boot_fail(b->config, 1, "cannot make %s: %s", m->destination, boot_error(r));
         if (r < 0)
-            return boot_fail(b, 1, "cannot mount %s on %s: %s", m->source, m->destination,
+            return boot_fail(b->config, 1, "cannot mount %s on %s: %s", m->source, m->destination,
                              boot_error(r));
         if (strcmp(m->destination, "/") == 0)
             mount_descend(&b->ctx.root); /* what comes next is in there */
@@ -312,18 +313,18 @@ int boot_fs_mounts(struct boot *b)
     if (status)
         return status;
     if (core_directory(b) < 0)
-        return boot_fail(b, 1, "--coredump-dir: the directory cannot be used");
+        return boot_fail(b->config, 1, "--coredump-dir: the directory cannot be used");
     /* The root path may have been mounted over; and cwd starts there. */
     mount_descend(&b->ctx.root);
     return 0;
 }
 
 /* Mount points are made in it before, as other runtimes do. */
-int boot_fs_seal(struct boot *b)
+int boot_fs_seal(struct boot_container *b)
 {
     struct mount *root = b->mount_ns->root;
     struct path at = {root, root->root};
     int r = b->config->root_readonly ? mount_remount(&at, root->flags | LX_MS_RDONLY) : 0;
 
-    return r < 0 ? boot_fail(b, 1, "cannot make the root read-only: %s", boot_error(r)) : 0;
+    return r < 0 ? boot_fail(b->config, 1, "cannot make the root read-only: %s", boot_error(r)) : 0;
 }

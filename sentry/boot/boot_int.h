@@ -5,6 +5,7 @@
 #include "sentry/boot/boot.h"
 #include "sentry/boot/boot_net.h"
 #include "sentry/boot/control.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/kernel.h"
 
 struct control;
@@ -15,18 +16,31 @@ struct reporter;
 struct trace_session;
 struct tty;
 
+/* A container: the sandbox's own. */
+struct boot_container {
+    struct boot *boot;
+    const struct boot_config *config;
+    struct kernel *kernel; /* the sandbox's, as is host_io */
+    struct host_io *host_io;
+    struct cell *cell;     /* which processes are its own; one reference */
+    struct pid_ns *pid_ns; /* references, as are uts_ns, ipc_ns and mount_ns */
+    struct uts_ns *uts_ns;
+    struct ipc_ns *ipc_ns;
+    struct mount_ns *mount_ns;
+    struct vfs_ctx ctx; /* root's view of its tree */
+    struct tty *tty;    /* init's: over the host's terminal, or NULL */
+    uint32_t started;   /* init runs or ran; written by whoever starts it */
+    int32_t end_status; /* before it started: the wait status of a container killed by then */
+    uint32_t ended;     /* end_status counts */
+};
+
 struct boot {
     const struct boot_config *config;
     const char *platform; /* the chosen one's name */
     struct kernel *kernel;
     struct host_io *host_io;
-    struct vfs_ctx ctx; /* root's view of the new tree */
-    struct mount_ns *mount_ns;
-    struct tty *tty; /* init's: over the host's terminal, or NULL */
+    struct boot_container own;
     struct control *control;
-    uint32_t started;   /* init runs or ran; written by whoever starts it */
-    int32_t end_status; /* before it started: the wait status of a container killed by then */
-    uint32_t ended;     /* end_status counts */
     struct fd_link *links[BOOT_LINK_MAX]; /* to the host, borrowed from their interfaces */
     uint32_t link_count;
     struct boot_pcap *pcap; /* --pcap, or NULL */
@@ -36,7 +50,7 @@ struct boot {
 };
 
 /* Tells the CLI and returns status. */
-int boot_fail(const struct boot *b, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int boot_fail(const struct boot_config *c, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The text of -errno. */
 const char *boot_error(int64_t r);
 /* boot_pcap.c: 0, or a status after boot_fail. */
@@ -58,24 +72,25 @@ void boot_trace_detach(struct boot *b, int session);
 void boot_trace_finish(struct boot *b);
 int boot_start_thread(void (*fn)(void *), void *arg) MUST_CHECK;
 /* A signal for init from outside; a container that was not started ends of a deadly one. */
-void boot_signal_init(struct boot *b, int signo);
+void boot_signal_init(struct boot_container *b, int signo);
 
 /* boot_fs.c: root and mounts. 0, or a status after boot_fail. */
-int boot_fs_create(struct boot *b);
-int boot_fs_mounts(struct boot *b);
+int boot_fs_create(struct boot_container *b);
+int boot_fs_mounts(struct boot_container *b);
 /* mkdir -p, as far as the tree allows; with last false, not the last name. */
-int boot_make_directories(struct boot *b, const char *path, bool last) MUST_CHECK;
+int boot_make_directories(struct boot_container *b, const char *path, bool last) MUST_CHECK;
 /* What a file is mounted on, referenced: an empty one is made where none is. */
-int boot_file_mountpoint(struct boot *b, const char *destination, struct path *out) MUST_CHECK;
+int boot_file_mountpoint(struct boot_container *b, const char *destination,
+                         struct path *out) MUST_CHECK;
 /* boot_make.c: rows that are no mounts of trees. */
-int boot_make(struct boot *b, const struct boot_mount *m) MUST_CHECK;
-int boot_remount_readonly(struct boot *b, const char *destination) MUST_CHECK;
+int boot_make(struct boot_container *b, const struct boot_mount *m) MUST_CHECK;
+int boot_remount_readonly(struct boot_container *b, const char *destination) MUST_CHECK;
 /* The root becomes read-only where it is to be. */
-int boot_fs_seal(struct boot *b);
+int boot_fs_seal(struct boot_container *b);
 /* boot_paths.c: devices, sysctls, masked and read-only paths; after the mounts. */
-int boot_paths_setup(struct boot *b);
+int boot_paths_setup(struct boot_container *b);
 /* boot_tty.c: a terminal of the host as a guest's; its window size now. */
-int boot_tty_create(struct boot *b, int host_fd, struct tty **out) MUST_CHECK;
+int boot_tty_create(struct boot_container *b, int host_fd, struct tty **out) MUST_CHECK;
 void boot_tty_resize(struct tty *tty, int host_fd);
 
 /* boot_process.c: credentials, descriptors, the program. */
@@ -87,13 +102,13 @@ struct boot_failure {
  * The program of p, by the rules of execvp over the guest's PATH: *out malloc'ed. 0, or -1 with
  * *why.
  */
-int boot_find_program(struct boot *b, const struct boot_process *p, char **out,
+int boot_find_program(struct boot_container *b, const struct boot_process *p, char **out,
                       struct boot_failure *why) MUST_CHECK;
 /*
  * Starts p as init (out NULL) or beside it, with tty as its terminal (NULL: none). Takes p's
  * descriptors over, also on failure. parker: the caller's own. 0, or -1 with *why.
  */
-int boot_start_process(struct boot *b, const struct boot_process *p, struct tty *tty,
+int boot_start_process(struct boot_container *b, const struct boot_process *p, struct tty *tty,
                        struct parker *parker, struct thread_group **out,
                        struct boot_failure *why) MUST_CHECK;
 
@@ -109,4 +124,4 @@ int control_serve(struct boot *b) MUST_CHECK;
 /* From boot's main thread: a process started from outside may have ended. */
 void control_poke(struct control *c);
 /* Writes the status file. */
-void control_publish(const struct boot *b, enum control_state state, int32_t status);
+void control_publish(const struct boot_container *b, enum control_state state, int32_t status);

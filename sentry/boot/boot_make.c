@@ -35,7 +35,7 @@ static int fill(struct file *f, int fd)
     return 0;
 }
 
-static int make_file(struct boot *b, const struct vfs_ctx *ctx, const char *path,
+static int make_file(struct boot_container *b, const struct vfs_ctx *ctx, const char *path,
                      const struct boot_mount *m)
 {
     struct file *f;
@@ -50,7 +50,8 @@ static int make_file(struct boot *b, const struct vfs_ctx *ctx, const char *path
 }
 
 /* A tree that no guest sees, but for what of it is bound elsewhere. */
-static int hidden_tree(struct boot *b, struct superblock *sb, uint32_t flags, struct vfs_ctx *out)
+static int hidden_tree(struct boot_container *b, struct superblock *sb, uint32_t flags,
+                       struct vfs_ctx *out)
 {
     struct mount *hidden;
     int r = mount_create_detached(sb, "tmpfs", flags, &hidden);
@@ -63,7 +64,7 @@ static int hidden_tree(struct boot *b, struct superblock *sb, uint32_t flags, st
     return 0;
 }
 
-static int bind_hidden(struct boot *b, const struct vfs_ctx *hidden, const char *name,
+static int bind_hidden(struct boot_container *b, const struct vfs_ctx *hidden, const char *name,
                        const struct boot_mount *m)
 {
     struct path from, at;
@@ -81,7 +82,7 @@ static int bind_hidden(struct boot *b, const struct vfs_ctx *hidden, const char 
 }
 
 /* A file in memory, bound. */
-static int mount_data(struct boot *b, const struct boot_mount *m)
+static int mount_data(struct boot_container *b, const struct boot_mount *m)
 {
     struct tmpfs_options options = {.mode = 0755};
     struct superblock *sb;
@@ -100,7 +101,7 @@ static int mount_data(struct boot *b, const struct boot_mount *m)
 }
 
 /* One of our own devices, bound. */
-static int mount_device(struct boot *b, const struct boot_mount *m)
+static int mount_device(struct boot_container *b, const struct boot_mount *m)
 {
     struct superblock *sb;
     struct vfs_ctx ctx;
@@ -115,7 +116,7 @@ static int mount_device(struct boot *b, const struct boot_mount *m)
     return r;
 }
 
-static int make_directory(struct boot *b, const struct boot_mount *m)
+static int make_directory(struct boot_container *b, const struct boot_mount *m)
 {
     int r = boot_make_directories(b, m->destination, false);
 
@@ -124,14 +125,14 @@ static int make_directory(struct boot *b, const struct boot_mount *m)
     return r == -EEXIST || r == -EROFS ? 0 : r;
 }
 
-static int make_link(struct boot *b, const struct boot_mount *m)
+static int make_link(struct boot_container *b, const struct boot_mount *m)
 {
     int r = boot_make_directories(b, m->destination, false);
 
     return r < 0 ? r : vfs_symlink_at(&b->ctx, m->source, NULL, m->destination);
 }
 
-static int change_mode(struct boot *b, const struct boot_mount *m)
+static int change_mode(struct boot_container *b, const struct boot_mount *m)
 {
     struct setattr attr = {.valid = ATTR_MODE, .mode = m->mode};
     struct path at;
@@ -144,7 +145,7 @@ static int change_mode(struct boot *b, const struct boot_mount *m)
     return r;
 }
 
-int boot_remount_readonly(struct boot *b, const char *destination)
+int boot_remount_readonly(struct boot_container *b, const char *destination)
 {
     struct path at;
     int r = vfs_walk(&b->ctx, NULL, destination, WALK_FOLLOW, &at);
@@ -156,7 +157,7 @@ int boot_remount_readonly(struct boot *b, const char *destination)
     return r;
 }
 
-int boot_make(struct boot *b, const struct boot_mount *m)
+int boot_make(struct boot_container *b, const struct boot_mount *m)
 {
     int r;
 

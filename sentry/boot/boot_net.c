@@ -107,20 +107,21 @@ int boot_net_create(struct boot *b, const struct boot_network *n)
     int err = netns_create(b->kernel, !n || n->loopback_up, &b->kernel->netns);
 
     if (err)
-        return boot_fail(b, 1, "cannot start the network stack: %s", boot_error(err));
+        return boot_fail(b->config, 1, "cannot start the network stack: %s", boot_error(err));
     if (!n)
         return 0;
     for (uint32_t i = 0; i < n->link_count; i++) {
         err = add_link(b, &n->links[i], &ifaces[i]);
         if (err)
-            return boot_fail(b, 1, "network interface %s: %s", n->links[i].name, boot_error(err));
+            return boot_fail(b->config, 1, "network interface %s: %s", n->links[i].name,
+                             boot_error(err));
     }
     for (uint32_t i = 0; i < n->route_count; i++) {
         if (n->routes[i].link >= n->link_count)
-            return boot_fail(b, 1, "route %u: no such interface", i);
+            return boot_fail(b->config, 1, "route %u: no such interface", i);
         err = add_route(b, &n->routes[i], ifaces[n->routes[i].link]);
         if (err)
-            return boot_fail(b, 1, "route %u: %s", i, boot_error(err));
+            return boot_fail(b->config, 1, "route %u: %s", i, boot_error(err));
     }
     return 0;
 }
@@ -138,13 +139,13 @@ int boot_net_start(struct boot *b)
         int err = boot_start_thread(receiver, b->links[i]);
 
         if (err)
-            return boot_fail(b, 1, "cannot start a network thread: %s", boot_error(err));
+            return boot_fail(b->config, 1, "cannot start a network thread: %s", boot_error(err));
     }
     if (n && n->has_dns) {
         int err = boot_dns_start(b, n->dns_fd);
 
         if (err)
-            return boot_fail(b, 1, "cannot forward name service: %s", boot_error(err));
+            return boot_fail(b->config, 1, "cannot forward name service: %s", boot_error(err));
     }
     return 0;
 }

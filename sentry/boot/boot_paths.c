@@ -36,7 +36,7 @@ static int mask_directory(const struct path *at)
     return r;
 }
 
-static int mask_path(struct boot *b, const char *name)
+static int mask_path(struct boot_container *b, const char *name)
 {
     struct path at, null;
     int r = vfs_walk(&b->ctx, NULL, name, WALK_FOLLOW, &at);
@@ -58,7 +58,7 @@ static int mask_path(struct boot *b, const char *name)
     return r;
 }
 
-static int make_readonly(struct boot *b, const char *name)
+static int make_readonly(struct boot_container *b, const char *name)
 {
     struct path at;
     int r = vfs_walk(&b->ctx, NULL, name, WALK_FOLLOW, &at);
@@ -78,21 +78,21 @@ static int make_readonly(struct boot *b, const char *name)
     return r;
 }
 
-static int each_path(struct boot *b, const char *const *paths, const char *what,
-                     int (*fn)(struct boot *b, const char *name))
+static int each_path(struct boot_container *b, const char *const *paths, const char *what,
+                     int (*fn)(struct boot_container *b, const char *name))
 {
     for (; paths && *paths; paths++) {
         int r = fn(b, *paths);
 
         if (r < 0)
-            return boot_fail(b, 1, "cannot %s %s: %s", what, *paths, boot_error(r));
+            return boot_fail(b->config, 1, "cannot %s %s: %s", what, *paths, boot_error(r));
     }
     return 0;
 }
 
 /* ---- devices ---- */
 
-static int make_device(struct boot *b, const struct boot_device *d)
+static int make_device(struct boot_container *b, const struct boot_device *d)
 {
     struct setattr attr = {.valid = ATTR_UID | ATTR_GID | ATTR_MODE,
                            .uid = d->uid,
@@ -118,7 +118,7 @@ static int make_device(struct boot *b, const struct boot_device *d)
     return r;
 }
 
-static int make_devices(struct boot *b)
+static int make_devices(struct boot_container *b)
 {
     const struct boot_config *c = b->config;
 
@@ -126,7 +126,7 @@ static int make_devices(struct boot *b)
         int r = make_device(b, &c->devices[i]);
 
         if (r < 0)
-            return boot_fail(b, 1, "cannot make the device %s: %s", c->devices[i].path,
+            return boot_fail(b->config, 1, "cannot make the device %s: %s", c->devices[i].path,
                              boot_error(r));
     }
     return 0;
@@ -157,13 +157,13 @@ static int write_sysctl(const struct vfs_ctx *ctx, const struct boot_pair *s)
     return r < 0 ? (int)r : 0;
 }
 
-static int write_sysctls(struct boot *b)
+static int write_sysctls(struct boot_container *b)
 {
     const struct boot_config *c = b->config;
     struct vfs_ctx ctx = b->ctx;
     struct superblock *sb;
     struct mount *hidden;
-    int r = c->sysctl_count ? procfs_create(b->kernel->pid_ns, &sb) : 0;
+    int r = c->sysctl_count ? procfs_create(b->pid_ns, &sb) : 0;
 
     if (!c->sysctl_count)
         return 0;
@@ -172,7 +172,7 @@ static int write_sysctls(struct boot *b)
         sb_put(sb);
     }
     if (r < 0)
-        return boot_fail(b, 1, "cannot set sysctls: %s", boot_error(r));
+        return boot_fail(b->config, 1, "cannot set sysctls: %s", boot_error(r));
     ctx.root = ctx.cwd = (struct path){hidden, hidden->root};
     for (size_t i = 0; i < c->sysctl_count; i++) {
         r = write_sysctl(&ctx, &c->sysctls[i]);
@@ -182,7 +182,7 @@ static int write_sysctls(struct boot *b)
         }
         if (r < 0) {
             mount_put(hidden);
-            return boot_fail(b, 1, "cannot set the sysctl %s: %s", c->sysctls[i].name,
+            return boot_fail(b->config, 1, "cannot set the sysctl %s: %s", c->sysctls[i].name,
                              boot_error(r));
         }
     }
@@ -190,7 +190,7 @@ static int write_sysctls(struct boot *b)
     return 0;
 }
 
-int boot_paths_setup(struct boot *b)
+int boot_paths_setup(struct boot_container *b)
 {
     const struct boot_config *c = b->config;
     int status = make_devices(b);

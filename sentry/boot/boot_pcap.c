@@ -118,7 +118,7 @@ int boot_pcap_start(struct boot *b)
         return 0;
     c = kmalloc(sizeof(*c));
     if (!c)
-        return boot_fail(b, 1, "--pcap: out of memory");
+        return boot_fail(b->config, 1, "--pcap: out of memory");
     memset(c, 0, offsetof(struct boot_pcap, data));
     mutex_init(&c->lock, RANK_LINK);
     c->fd = b->config->pcap_fd;
@@ -132,7 +132,7 @@ int boot_pcap_start(struct boot *b)
     if (!err)
         err = boot_start_thread(writer, c);
     if (err)
-        return boot_fail(b, 1, "--pcap: %s", boot_error(err));
+        return boot_fail(b->config, 1, "--pcap: %s", boot_error(err));
     b->pcap = c;
     return 0;
 }

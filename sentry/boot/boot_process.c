@@ -60,8 +60,8 @@ static bool same_terminal(int fd, int tty_fd)
 }
 
 /* By its name in the guest's tree, so that ttyname(3) finds it; without one where there is none. */
-static int open_terminal(struct boot *b, struct tty *tty, uint32_t flags, const struct cred *cred,
-                         struct file **out)
+static int open_terminal(struct boot_container *b, struct tty *tty, uint32_t flags,
+                         const struct cred *cred, struct file **out)
 {
     char name[32];
 
@@ -71,8 +71,8 @@ static int open_terminal(struct boot *b, struct tty *tty, uint32_t flags, const 
     return tty_open_file(tty, flags, cred, out);
 }
 
-static int install_one(struct boot *b, const struct boot_process *p, int i, struct tty *tty,
-                       struct fdtable *files, const struct cred *cred)
+static int install_one(struct boot_container *b, const struct boot_process *p, int i,
+                       struct tty *tty, struct fdtable *files, const struct cred *cred)
 {
     int fd = p->fds[i], flags = fd < 0 ? -1 : fcntl(fd, F_GETFL), r;
     struct file *f;
@@ -90,7 +90,7 @@ static int install_one(struct boot *b, const struct boot_process *p, int i, stru
     return MIN(r, 0);
 }
 
-static int install_fds(struct boot *b, const struct boot_process *p, struct tty *tty,
+static int install_fds(struct boot_container *b, const struct boot_process *p, struct tty *tty,
                        struct fdtable *files, const struct cred *cred)
 {
     int r = 0;
@@ -105,7 +105,7 @@ static int install_fds(struct boot *b, const struct boot_process *p, struct tty 
 }
 
 /* 0 and *status 0 when path can be run; else the errno. */
-static int runnable(struct boot *b, const struct cred *cred, const struct path *cwd,
+static int runnable(struct boot_container *b, const struct cred *cred, const struct path *cwd,
                     const char *path)
 {
     struct vfs_ctx ctx = b->ctx;
@@ -138,7 +138,7 @@ static const char *env_get(const char *const *envp, const char *name)
 }
 
 /* execvp's rule over the guest's PATH; *out malloc'ed. */
-static int search_path(struct boot *b, const struct cred *cred, const struct path *cwd,
+static int search_path(struct boot_container *b, const struct cred *cred, const struct path *cwd,
                        const char *path, const char *name, char **out)
 {
     int seen = -ENOENT;
@@ -181,8 +181,8 @@ static int program_failed(struct boot_failure *why, const char *name, int r)
                                      : boot_error(r));
 }
 
-static int find_program(struct boot *b, const struct boot_process *p, const struct cred *cred,
-                        char **out, struct boot_failure *why)
+static int find_program(struct boot_container *b, const struct boot_process *p,
+                        const struct cred *cred, char **out, struct boot_failure *why)
 {
     const char *name = p->argv[0], *path = env_get(p->envp, "PATH");
     struct path cwd;
@@ -206,7 +206,7 @@ static int find_program(struct boot *b, const struct boot_process *p, const stru
     return r < 0 ? program_failed(why, name, r) : 0;
 }
 
-int boot_find_program(struct boot *b, const struct boot_process *p, char **out,
+int boot_find_program(struct boot_container *b, const struct boot_process *p, char **out,
                       struct boot_failure *why)
 {
     const struct cred *cred = make_cred(p);
@@ -219,7 +219,8 @@ int boot_find_program(struct boot *b, const struct boot_process *p, char **out,
     return r;
 }
 
-static void fill_args(struct init_args *args, const struct boot *b, const struct boot_process *p)
+static void fill_args(struct init_args *args, const struct boot_container *b,
+                      const struct boot_process *p)
 {
     *args = (struct init_args){
         .argv = p->argv,
@@ -235,12 +236,17 @@ static void fill_args(struct init_args *args, const struct boot *b, const struct
         .personality = p->personality,
         .sched_policy = p->sched_policy,
         .sched_priority = p->sched_priority,
+        .cell = b->cell,
+        .pid_ns = b->pid_ns,
+        .uts_ns = b->uts_ns,
+        .ipc_ns = b->ipc_ns,
+        .first = p == &b->config->init,
     };
     memcpy(args->rlimits, p->rlimits, sizeof(args->rlimits));
 }
 
 /* Descriptors, filter, program: what can fail before a process is made. */
-static int prepare_args(struct boot *b, const struct boot_process *p, struct tty *tty,
+static int prepare_args(struct boot_container *b, const struct boot_process *p, struct tty *tty,
                         struct init_args *args, char **program, struct boot_failure *why)
 {
     int r = install_fds(b, p, tty, args->files, args->cred);
@@ -255,7 +261,7 @@ static int prepare_args(struct boot *b, const struct boot_process *p, struct tty
     return find_program(b, p, args->cred, program, why);
 }
 
-int boot_start_process(struct boot *b, const struct boot_process *p, struct tty *tty,
+int boot_start_process(struct boot_container *b, const struct boot_process *p, struct tty *tty,
                        struct parker *parker, struct thread_group **out, struct boot_failure *why)
 {
     struct init_args args;

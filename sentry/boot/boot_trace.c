@@ -172,7 +172,7 @@ static int start_events(struct boot *b)
         r = wake_trace_start(b->kernel, &strace_wake_clock);
     if (r >= 0)
         r = boot_trace_go(b, session);
-    return r < 0 ? boot_fail(b, 1, "--trace-out: %s", boot_error(r)) : 0;
+    return r < 0 ? boot_fail(b->config, 1, "--trace-out: %s", boot_error(r)) : 0;
 }
 
 int boot_trace_start(struct boot *b)
@@ -193,11 +193,11 @@ int boot_trace_start(struct boot *b)
         return r;
     r = strace_options_create(&choice, &o, &what);
     if (r < 0)
-        return boot_fail(b, 1, "invalid --strace-%s: %s", what, boot_error(r));
+        return boot_fail(b->config, 1, "invalid --strace-%s: %s", what, boot_error(r));
     r = prepare(b, o, &config, b->config->log_fd, false);
     if (r >= 0)
         r = boot_trace_go(b, r);
-    return r < 0 ? boot_fail(b, 1, "--strace: %s", boot_error(r)) : 0;
+    return r < 0 ? boot_fail(b->config, 1, "--strace: %s", boot_error(r)) : 0;
 }
 
 int boot_trace_attach(struct boot *b, const struct strace_choice *choice, bool json, int fd,

@@ -26,7 +26,7 @@
 /* In the poll list, behind a slot for each connection. */
 enum { SLOT_LISTEN = CONTROL_CONNECTIONS, SLOT_POKE, SLOT_COUNT };
 
-void control_publish(const struct boot *b, enum control_state state, int32_t status)
+void control_publish(const struct boot_container *b, enum control_state state, int32_t status)
 {
     struct control_status s = {.magic = CONTROL_MAGIC, .state = state, .status = status};
 
@@ -79,14 +79,14 @@ static int reply_result(struct control_conn *c, int result)
 
 static int do_start(struct control *s, struct control_conn *c)
 {
-    struct boot *b = s->boot;
+    struct boot_container *b = &s->boot->own;
     struct boot_failure why;
 
     if (load_acquire(&b->started) || load_acquire(&b->ended))
         return reply_result(c, -EBUSY);
     store_release(&b->started, 1);
     control_publish(b, CONTROL_RUNNING, 0);
-    b->kernel->init_held = b->config->start_hook_count > 0;
+    b->cell->held = b->config->start_hook_count > 0;
     if (boot_start_process(b, &b->config->init, b->tty, &b->kernel->control_parker, NULL, &why) ==
             0 &&
         control_run_hooks(s, &why) == 0)
@@ -105,29 +105,29 @@ static int do_signal(struct control *s, struct control_conn *c)
 
     if (signo < 0 || signo > LX_NSIG)
         return reply_result(c, -EINVAL);
-    if (c->head.op == CONTROL_SIGNAL_ALL && load_acquire(&s->boot->started))
-        return reply_result(c, signo ? kernel_signal_all(s->boot->kernel, signo) : 0);
+    if (c->head.op == CONTROL_SIGNAL_ALL && load_acquire(&s->boot->own.started))
+        return reply_result(c, signo ? cell_signal_all(s->boot->own.cell, signo) : 0);
     if (signo && c->exec)
         return reply_result(c, signal_send_outside(c->exec->tg, signo));
     if (signo)
-        boot_signal_init(s->boot, signo);
+        boot_signal_init(&s->boot->own, signo);
     return reply_result(c, 0);
 }
 
 static int do_pause(struct control *s, struct control_conn *c, bool on)
 {
-    struct boot *b = s->boot;
+    struct boot_container *b = &s->boot->own;
 
     if (!load_acquire(&b->started) || load_acquire(&b->kernel->init_done))
         return reply_result(c, -ESRCH);
-    kernel_pause(b->kernel, on);
+    cell_pause(b->cell, on);
     control_publish(b, on ? CONTROL_PAUSED : CONTROL_RUNNING, 0);
     return reply_result(c, 0);
 }
 
 static int do_resize(struct control *s, struct control_conn *c)
 {
-    struct tty *tty = c->exec ? c->exec->tty : s->boot->tty;
+    struct tty *tty = c->exec ? c->exec->tty : s->boot->own.tty;
     int fd = c->exec ? c->exec->tty_fd : s->boot->config->init.tty_fd;
     struct lx_winsize size = {.rows = (uint16_t)(c->head.arg >> 16), .cols = (uint16_t)c->head.arg};
 

@@ -178,7 +178,7 @@ void control_exec_check(struct control *s, struct control_conn *c)
 static int start(struct control *s, struct control_conn *c, struct control_exec *e,
                  const struct boot_process *p)
 {
-    struct boot *b = s->boot;
+    struct boot_container *b = &s->boot->own;
     struct boot_failure why;
 
     c->fd_count = 0; /* theirs now */
@@ -201,7 +201,7 @@ static int start(struct control *s, struct control_conn *c, struct control_exec 
 
 int control_do_exec(struct control *s, struct control_conn *c)
 {
-    struct boot *b = s->boot;
+    struct boot_container *b = &s->boot->own;
     struct control_process m;
     struct decoded d = {0};
     struct control_exec *e;
@@ -220,7 +220,7 @@ int control_do_exec(struct control *s, struct control_conn *c)
     e->holder = m.holder;
     d.p.fds = c->fds;
     d.p.fd_count = (size_t)c->fd_count;
-    if (b->kernel->paused && !m.ignore_paused) {
+    if (b->cell->paused && !m.ignore_paused) {
         r = refuse(c, -EAGAIN,
                    "cannot exec in a paused container (use --ignore-paused to override)");
         free(e);

@@ -14,7 +14,7 @@ static struct vfs_ctx view(struct control_session *d, struct path *root)
 {
     struct task *t = task_find(d->boot->kernel, d->tg->tgid);
     struct fs_context *fs = t ? task_fs_get(t) : NULL;
-    struct vfs_ctx ctx = d->boot->ctx;
+    struct vfs_ctx ctx = d->boot->own.ctx;
 
     if (fs) {
         mutex_lock(&fs->lock);

@@ -42,7 +42,7 @@ static int32_t wait_for(struct thread_group *tg, uint32_t timeout_s)
     return kernel_reap_process(tg);
 }
 
-static int run_hook(struct boot *b, const struct boot_hook *h, struct boot_failure *why)
+static int run_hook(struct boot_container *b, const struct boot_hook *h, struct boot_failure *why)
 {
     int null = fcntl(b->config->null_fd, F_DUPFD_CLOEXEC, 3);
     int fds[3] = {file_with(b->config->hook_state), null, fcntl(null, F_DUPFD_CLOEXEC, 3)};
@@ -71,13 +71,13 @@ static int run_hook(struct boot *b, const struct boot_hook *h, struct boot_failu
 
 int control_run_hooks(struct control *s, struct boot_failure *why)
 {
-    struct boot *b = s->boot;
+    struct boot_container *b = &s->boot->own;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < b->config->start_hook_count; i++)
         r = run_hook(b, &b->config->start_hooks[i], why);
     if (r < 0)
         (void)!kernel_signal_init(b->kernel, LX_SIGKILL);
-    kernel_release_init(b->kernel);
+    cell_release(b->cell, b->kernel->init);
     return r;
 }

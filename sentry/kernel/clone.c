@@ -6,6 +6,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/sched.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespace.h"
 #include "sentry/kernel/process.h"
@@ -90,6 +91,7 @@ static int new_group(struct task *t, struct task *child, const struct clone_args
         return -ENOMEM;
     child->tg = tg;
     tg->pid_ns = pid_ns_get(child->child_ns);
+    tg->cell = cell_get(from->cell);
     if (args->flags & LX_CLONE_SIGHAND) {
         sighand_get(from->sighand);
         tg->sighand = from->sighand;
@@ -195,6 +197,7 @@ int task_link_locked(struct task *t, struct thread_group *parent, struct pid *pi
         tg->leader = t;
         tg->tgid = pid->nr;
         tg->own_tgid = t->own_tid;
+        cell_count_locked(tg->cell, true);
     }
     mutex_unlock(&tg->sig_lock);
     if (err)
@@ -254,7 +257,8 @@ static int enter(struct task *t, struct task *child, const struct clone_args *ar
 
     mutex_lock(&k->tasks_lock);
     parent = args->flags & LX_CLONE_PARENT ? self->parent : self;
-    err = k->task_count >= k->thread_limit || k->shutting_down || too_many_of_user_locked(t)
+    err = k->task_count >= k->thread_limit || k->shutting_down || self->cell->closed ||
+                  too_many_of_user_locked(t)
               ? -EAGAIN
               : 0;
     if (!err && signal_fatal_pending(t))

@@ -6,6 +6,7 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/poll.h"
 #include "sentry/base/log.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespace.h"
@@ -161,6 +162,7 @@ void thread_group_release_locked(struct thread_group *tg)
     list_del(&leader->group_node);
     tg->leader = NULL;
     mutex_unlock(&tg->sig_lock);
+    cell_count_locked(tg->cell, false);
     task_unlink_locked(leader);
 }
 

@@ -11,6 +11,7 @@
 #include "sentry/base/log.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/namespace.h"
 #include "sentry/kernel/recorder.h"
@@ -36,6 +37,8 @@ static int create_parts(struct kernel *k)
     if (!k->pid_table)
         return -ENOMEM;
     err = pid_ns_create(k, NULL, &k->pid_ns);
+    if (!err)
+        err = cell_create(k, &k->cell);
     if (!err)
         err = uts_ns_create(k, NULL, &k->uts_ns);
     if (!err)
@@ -94,6 +97,7 @@ void kernel_destroy(struct kernel *k)
     if (k->pid_table)
         page_free(k->pid_table, PID_TABLE_ORDER);
     idalloc_destroy(&k->pids);
+    cell_put(k->cell);
     pid_ns_destroy_first(k->pid_ns);
     uts_ns_destroy_first(k->uts_ns);
     slab_free(&kernel_slab, k);
@@ -110,6 +114,7 @@ struct init_start {
     struct exec_args args;
     struct exec_plan *plan;
     struct parker *boot;
+    bool first;
     int32_t result; /* 1: not known yet */
 };
 
@@ -120,6 +125,7 @@ static void init_main(void *arg)
     const struct cred *c = t->cred;
     struct loader_env env = {.uid = c->uid, .euid = c->euid, .gid = c->gid, .egid = c->egid};
     struct parker *boot = start->boot;
+    const uint32_t *held = start->first ? &t->tg->cell->held : NULL;
     int err;
 
     task_mm_limits(t, &env.limits);
@@ -128,7 +134,7 @@ static void init_main(void *arg)
         thread_group_exit_request(t->tg, LX_SIGSEGV);
     store_release(&start->result, err); /* start is the booting thread's again */
     unpark(boot);
-    while (t->tid == INIT_PID && load_acquire(&t->k->init_held) && !signal_fatal_pending(t))
+    while (held && load_acquire(held) && !signal_fatal_pending(t))
         (void)!park(&t->parker, PARK_FOREVER);
     task_main(t);
 }
@@ -184,9 +190,9 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     t->files = args->files;
     t->cred = cred_get(args->cred);
     t->mount_ns = mount_ns_get(args->mount_ns);
-    t->child_ns = pid_ns_get(k->pid_ns);
-    t->uts_ns = uts_ns_get(k->uts_ns);
-    t->ipc_ns = ipc_ns_get(k->ipc_ns);
+    t->child_ns = pid_ns_get(args->pid_ns ? args->pid_ns : k->pid_ns);
+    t->uts_ns = uts_ns_get(args->uts_ns ? args->uts_ns : k->uts_ns);
+    t->ipc_ns = ipc_ns_get(args->ipc_ns ? args->ipc_ns : k->ipc_ns);
     memset(t->affinity, 0xff, sizeof(t->affinity));
     t->personality = args->personality;
     t->seccomp = seccomp_filter_get(args->seccomp);
@@ -197,9 +203,12 @@ static int build_init(struct kernel *k, const struct init_args *args, struct tas
     t->sched_priority = args->sched_priority;
     t->tg = thread_group_alloc(k);
     t->fs = fs_context_alloc(&args->root, &args->root, args->umask);
+    if (t->tg) { /* its end needs them */
+        t->tg->pid_ns = pid_ns_get(t->child_ns);
+        t->tg->cell = cell_get(args->cell ? args->cell : k->cell);
+    }
     if (!t->tg || !t->fs)
         return -ENOMEM;
-    t->tg->pid_ns = pid_ns_get(k->pid_ns);
     t->tg->sighand = sighand_alloc();
     t->tg->unkillable = !args->ordinary;
     t->tg->exit_signal = LX_SIGCHLD;
@@ -229,10 +238,10 @@ static int enter_process(struct task *t, struct tty *tty, bool init)
     if (!s)
         return -ENOMEM;
     mutex_lock(&k->tasks_lock);
-    if (!init && (k->shutting_down || k->task_count >= k->thread_limit))
+    if (!init && (k->shutting_down || t->tg->cell->closed || k->task_count >= k->thread_limit))
         err = -EAGAIN;
     if (!err)
-        err = pid_alloc_locked(k->pid_ns, &number, init ? 1 : 0, &pid);
+        err = pid_alloc_locked(t->child_ns, &number, init ? 1 : 0, &pid);
     if (!err)
         err = task_link_locked(t, NULL, pid);
     if (err) {
@@ -246,6 +255,8 @@ static int enter_process(struct task *t, struct tty *tty, bool init)
         t->tg->exec_done = true;
         if (init)
             k->init = t->tg;
+        else if (t->child_ns->level && !t->child_ns->init)
+            t->child_ns->init = t->tg;
     }
     mutex_unlock(&k->tasks_lock);
     return err;
@@ -309,6 +320,7 @@ static int run_process(struct kernel *k, struct init_start *start, const struct 
         return err;
     timers_cpu_limit_changed(t->tg);
     start->boot = parker;
+    start->first = args->first;
     start->result = 1;
     if (out_tg)
         *out_tg = thread_group_get(t->tg);

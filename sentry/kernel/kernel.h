@@ -50,6 +50,8 @@ struct kernel {
     struct pid_ns *pid_ns;              /* the first one: pid.h */
     uint32_t pid_ns_count, next_ns_ino; /* of namespaces below the first */
     struct thread_group *init;          /* pid 1 */
+    struct cell *cell;                  /* the first one: cell.h */
+    uint32_t next_cell;                 /* number */
     uint32_t task_count, thread_limit;
     uint64_t forks;  /* since boot, /proc/stat */
     ops_ref_t hooks; /* struct kernel_hooks */
@@ -72,8 +74,6 @@ struct kernel {
     struct mount_ns *mount_ns;
     struct parker boot_parker;    /* unparked when init has exited */
     struct parker control_parker; /* of the thread that starts processes from outside */
-    uint32_t init_held;           /* init waits before its first instruction: kernel_release_init */
-    uint32_t paused;              /* no task runs guest code: kernel_pause */
     int32_t init_status;          /* its wait status */
     uint32_t init_done;
     uint32_t watch;                 /* KERNEL_WATCH_*: calls that are looked at, by dispatch */
@@ -120,13 +120,20 @@ struct init_args {
     struct seccomp_filter *seccomp; /* borrowed, or NULL */
     int32_t oom_score_adj, nice;
     uint32_t personality, ioprio, sched_policy, sched_priority;
+    /* Where it belongs; borrowed. NULL: the kernel's first ones. */
+    struct cell *cell;
+    struct pid_ns *pid_ns;
+    struct uts_ns *uts_ns;
+    struct ipc_ns *ipc_ns;
+    bool first; /* of its container: cell.held is for it */
 };
 /* Starts pid 1. -ENOENT, -EACCES, -ENOEXEC ... from exec. */
 int kernel_start_init(struct kernel *k, const struct init_args *args) MUST_CHECK;
 /*
  * A process beside init, started from outside (`exec`): its parent is nobody (getppid is 0), and it
- * leads a session of its own. It may come before init, whose number stays free. *out is counted;
- * who asked waits on its exit_waiters and calls kernel_reap_process. -EAGAIN when the sandbox ends.
+ * leads a session of its own. It may come before init, whose number stays free; in another pid
+ * namespace that is empty it becomes that one's init. *out is counted; who asked waits on its
+ * exit_waiters and calls kernel_reap_process. -EAGAIN when the sandbox or the container ends.
  */
 int kernel_start_process(struct kernel *k, const struct init_args *args,
                          struct thread_group **out) MUST_CHECK;
@@ -134,16 +141,7 @@ int kernel_start_process(struct kernel *k, const struct init_args *args,
 int32_t kernel_reap_process(struct thread_group *tg);
 /* Nobody asks for its status any more: forgotten when it exits. Drops the reference. */
 void kernel_forget_process(struct thread_group *tg);
-/* Lets an init go that was started with init_held set. */
-void kernel_release_init(struct kernel *k);
-/* outside.c. A signal from outside to every process, or only to those beside init. -ESRCH. */
-int kernel_signal_all(struct kernel *k, int signo);
-/*
- * From then on no task runs guest code until it is undone; what waits inside the kernel goes on
- * waiting. Returns once none runs.
- */
-void kernel_pause(struct kernel *k, bool on);
-/* The task's part: waits while paused; SIGKILL ends the wait. */
+/* A task's part of cell_pause: waits while paused; SIGKILL ends the wait. */
 void task_wait_paused(struct task *t);
 
 /* SIGKILL to all but the caller's; the init's death does this too. */

@@ -5,6 +5,7 @@
  */
 #include "platform/host/host.h"
 #include "sentry/abi/errno.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/signal_int.h"
@@ -40,34 +41,77 @@ void kernel_forget_process(struct thread_group *tg)
     thread_group_put(tg);
 }
 
-void kernel_release_init(struct kernel *k)
+void cell_release(struct cell *c, struct thread_group *tg)
 {
     struct task *leader;
 
-    store_release(&k->init_held, 0);
-    leader = task_find(k, INIT_PID);
+    store_release(&c->held, 0);
+    mutex_lock(&c->k->tasks_lock);
+    leader = tg->leader ? task_get(tg->leader) : NULL;
+    mutex_unlock(&c->k->tasks_lock);
     if (leader) {
         unpark(&leader->parker);
         task_put(leader);
     }
 }
 
-int kernel_signal_all(struct kernel *k, int signo)
+/* fn for each process of c; tasks_lock held. True when one says so. */
+static bool any_process_locked(struct cell *c, bool (*fn)(struct thread_group *tg, int arg),
+                               int arg)
 {
-    int err = -ESRCH;
+    struct kernel *k = c->k;
+    bool any = false;
     int32_t nr;
 
-    mutex_lock(&k->tasks_lock);
     for (nr = INIT_PID; nr <= k->pid_high; nr++) {
         struct thread_group *tg = thread_group_of_pid_locked(k, nr);
 
-        if (!tg || tg->exited)
-            continue;
-        (void)!signal_send_outside(tg, signo);
-        err = 0;
+        if (tg && tg->cell == c)
+            any |= fn(tg, arg);
     }
-    mutex_unlock(&k->tasks_lock);
-    return err;
+    return any;
+}
+
+static bool signal_one(struct thread_group *tg, int signo)
+{
+    if (tg->exited)
+        return false;
+    (void)!signal_send_outside(tg, signo);
+    return true;
+}
+
+int cell_signal_all(struct cell *c, int signo)
+{
+    bool any;
+
+    mutex_lock(&c->k->tasks_lock);
+    any = any_process_locked(c, signal_one, signo);
+    mutex_unlock(&c->k->tasks_lock);
+    return any ? 0 : -ESRCH;
+}
+
+static bool kill_one(struct thread_group *tg, int signo)
+{
+    thread_group_exit_request(tg, signo);
+    return true;
+}
+
+void cell_close(struct cell *c)
+{
+    mutex_lock(&c->k->tasks_lock);
+    c->closed = true;
+    (void)any_process_locked(c, kill_one, LX_SIGKILL);
+    mutex_unlock(&c->k->tasks_lock);
+}
+
+bool cell_empty(struct cell *c)
+{
+    bool empty;
+
+    mutex_lock(&c->k->tasks_lock);
+    empty = !c->processes;
+    mutex_unlock(&c->k->tasks_lock);
+    return empty;
 }
 
 /* ---- pausing ---- */
@@ -76,34 +120,12 @@ static int64_t try_unpaused(void *arg)
 {
     const struct task *t = arg;
 
-    return load_acquire(&t->k->paused) ? -EAGAIN : 0;
+    return load_acquire(&t->tg->cell->paused) ? -EAGAIN : 0;
 }
 
 void task_wait_paused(struct task *t)
 {
     (void)!task_wait_killable(t, NULL, 0, try_unpaused, t);
-}
-
-/* fn for every task; tasks_lock and its sig_lock held. True when one says so. */
-static bool any_task(struct kernel *k, bool (*fn)(struct task *t))
-{
-    bool any = false;
-    int32_t nr;
-
-    mutex_lock(&k->tasks_lock);
-    for (nr = INIT_PID; nr <= k->pid_high; nr++) {
-        struct thread_group *tg = thread_group_of_pid_locked(k, nr);
-        struct task *t;
-
-        if (!tg)
-            continue;
-        mutex_lock(&tg->sig_lock);
-        list_for_each (t, &tg->tasks, group_node)
-            any |= fn(t);
-        mutex_unlock(&tg->sig_lock);
-    }
-    mutex_unlock(&k->tasks_lock);
-    return any;
 }
 
 /* It looks at `paused` before it runs guest code again; sleepers are left asleep. */
@@ -129,17 +151,43 @@ static bool go_on(struct task *t)
     return false;
 }
 
-void kernel_pause(struct kernel *k, bool on)
+enum task_step { STEP_STOP, STEP_LOOK, STEP_GO_ON };
+
+/* For every task of it, its sig_lock held. */
+static bool step_tasks(struct thread_group *tg, int step)
+{
+    static bool (*const fn[])(struct task * t) = {stop_running, is_running, go_on};
+    struct task *t;
+    bool any = false;
+
+    mutex_lock(&tg->sig_lock);
+    list_for_each (t, &tg->tasks, group_node)
+        any |= fn[step](t);
+    mutex_unlock(&tg->sig_lock);
+    return any;
+}
+
+static bool any_task(struct cell *c, enum task_step step)
+{
+    bool any;
+
+    mutex_lock(&c->k->tasks_lock);
+    any = any_process_locked(c, step_tasks, (int)step);
+    mutex_unlock(&c->k->tasks_lock);
+    return any;
+}
+
+void cell_pause(struct cell *c, bool on)
 {
     uint64_t give_up = host_clock_ns(HOST_CLOCK_MONOTONIC) + PAUSE_WAIT_NS;
     uint32_t never = 0;
 
-    __atomic_store_n(&k->paused, on, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->paused, on, __ATOMIC_SEQ_CST);
     if (!on) {
-        (void)any_task(k, go_on);
+        (void)any_task(c, STEP_GO_ON);
         return;
     }
-    (void)any_task(k, stop_running);
-    while (any_task(k, is_running) && host_clock_ns(HOST_CLOCK_MONOTONIC) < give_up)
+    (void)any_task(c, STEP_STOP);
+    while (any_task(c, STEP_LOOK) && host_clock_ns(HOST_CLOCK_MONOTONIC) < give_up)
         (void)host_futex_wait(&never, 0, host_clock_ns(HOST_CLOCK_MONOTONIC) + 500000);
 }

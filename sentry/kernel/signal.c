@@ -6,6 +6,7 @@
 
 #include "sentry/abi/errno.h"
 #include "sentry/base/slab.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/signal_int.h"
 #include "sentry/kernel/timer.h"
@@ -163,7 +164,7 @@ void signal_recalc_locked(struct task *t)
     struct thread_group *tg = t->tg;
     lx_sigset_t ready = (t->pending.set | tg->shared_pending.set) & ~t->blocked;
     uint32_t flag = ready || t->stop_pending || t->exit_requested || tg->continue_notify ||
-                    READ_ONCE(t->k->paused) || debug_stop_wanted_locked(t);
+                    READ_ONCE(tg->cell->paused) || debug_stop_wanted_locked(t);
 
     __atomic_store_n(&t->signal_flag, flag, __ATOMIC_SEQ_CST);
 }

@@ -8,6 +8,7 @@
 #include "sentry/abi/sched.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/namespace.h"
 #include "sentry/kernel/seccomp.h"
@@ -107,6 +108,7 @@ void thread_group_put(struct thread_group *tg)
     if (tg->sighand)
         sighand_put(tg->sighand);
     pid_ns_put(tg->pid_ns);
+    cell_put(tg->cell);
     slab_free(&thread_group_slab, tg);
 }
 

@@ -52,6 +52,7 @@ struct thread_group {
     struct kernel *k;
     int32_t tgid, own_tgid; /* in the first pid namespace, and in pid_ns */
     struct pid_ns *pid_ns;  /* one reference; never changes */
+    struct cell *cell;      /* one reference; never changes */
     struct task *leader;
     /* guarded by kernel.tasks_lock: */
     struct list tasks;             /* task.group_node */

@@ -5,6 +5,7 @@
  */
 #include "sentry/abi/errno.h"
 #include "sentry/base/log.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/kernel.h"
 #include "sentry/kernel/process.h"
 #include "sentry/kernel/recorder.h"
@@ -107,7 +108,7 @@ void task_main(void *arg)
                      (signal_pending(t) || t->mask_saved ||
                       (from_syscall && t->syscall_restartable && is_restart_code(t->regs.rax))))) {
             t->regs.rax = (uint64_t)late_end(&t->us, (int64_t)t->regs.rax);
-            if (unlikely(load_acquire(&t->k->paused)))
+            if (unlikely(load_acquire(&t->tg->cell->paused)))
                 task_wait_paused(t);
             if (!signal_deliver(t, from_syscall, t->syscall_nr))
                 break;
