@@ -105,20 +105,11 @@ static int attach_terminal(struct execution *e, const struct exec_options *o, st
 
 static int request(struct execution *e, struct cli_error *err)
 {
-    struct boot_process *p = &e->process;
-    size_t n = 0;
-
     (void)cgroup_join(&e->container, 0, err);
     e->fd = control_connect(&e->container, err);
     if (e->fd < 0)
         return -1;
-    while (n < p->fd_count && p->fds[n] >= 0)
-        n++;
-    if (n < p->fd_count) /* a hole: /dev/null is the nearest to a closed descriptor */
-        for (; n < p->fd_count; n++)
-            ((int *)(uintptr_t)p->fds)[n] =
-                p->fds[n] < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : p->fds[n];
-    return control_exec(e->fd, p, e->ignore_paused, err);
+    return control_exec(e->fd, &e->process, e->ignore_paused, err);
 }
 
 /* ---- attached ---- */

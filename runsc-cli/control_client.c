@@ -1,6 +1,8 @@
 /* Requests to the sandbox, and their replies. */
 #include "runsc-cli/control_client.h"
 
+#include "sentry/boot/control_codec.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,84 +162,57 @@ int control_request_within(const struct container *c, int seconds, enum control_
 
 /* ---- exec ---- */
 
-static uint32_t put_strings(FILE *f, const char *const *list)
+/* A request whose payload fill() writes with a codec: 0 or more, or -1 with *err. */
+static int send_described(int fd, enum control_op op, void (*fill)(struct codec *k, void *arg),
+                          void *arg, struct cli_error *err)
 {
-    uint32_t n = 0;
+    struct control_request q = {.magic = CONTROL_MAGIC, .op = op};
+    struct codec k = {0};
+    char *message = NULL;
+    size_t size = 0;
+    int r = -1;
 
-    for (; list && list[n]; n++)
-        fwrite(list[n], strlen(list[n]) + 1, 1, f);
-    return n;
-}
-
-static void fill(struct control_process *m, const struct boot_process *p, bool ignore_paused)
-{
-    *m = (struct control_process){
-        .group_count = p->group_count,
-        .uid = p->uid,
-        .gid = p->gid,
-        .umask = p->umask,
-        .oom_score_adj = p->oom_score_adj,
-        .nice = p->nice,
-        .personality = p->personality,
-        .ioprio = p->ioprio,
-        .sched_policy = p->sched_policy,
-        .sched_priority = p->sched_priority,
-        .no_new_privs = p->no_new_privs,
-        .terminal = p->tty_fd >= 0,
-        .ignore_paused = ignore_paused,
-        .seccomp_count = p->seccomp_count,
-        .holder = getpid(),
-    };
-    memcpy(m->caps, p->caps, sizeof(m->caps));
-    memcpy(m->rlimits, p->rlimits, sizeof(m->rlimits));
-}
-
-/* Header, struct, groups, strings: one malloc'ed message. */
-static char *encode(const struct boot_process *p, bool ignore_paused, size_t *size)
-{
-    struct control_request q = {.magic = CONTROL_MAGIC, .op = CONTROL_EXEC};
-    struct control_process m;
-    char *text = NULL;
-    FILE *f = open_memstream(&text, size);
-
-    if (!f)
-        return NULL;
-    fill(&m, p, ignore_paused);
-    fwrite(&q, sizeof(q), 1, f);
-    fwrite(&m, sizeof(m), 1, f);
-    if (p->group_count)
-        fwrite(p->groups, sizeof(uint32_t), p->group_count, f);
-    if (p->seccomp_count)
-        fwrite(p->seccomp, sizeof(*p->seccomp), p->seccomp_count, f);
-    fwrite(p->cwd, strlen(p->cwd) + 1, 1, f);
-    m.argc = put_strings(f, p->argv);
-    m.envc = put_strings(f, p->envp);
-    if (fclose(f) != 0) {
-        free(text);
-        return NULL;
+    k.out = open_memstream(&message, &size);
+    if (!k.out)
+        return fail(err, err->status, "out of memory");
+    fwrite(&q, sizeof(q), 1, k.out);
+    fill(&k, arg);
+    if (fclose(k.out) != 0 || k.failed || size > CONTROL_REQUEST_MAX) {
+        free(message);
+        return fail(err, err->status,
+                    "the description is too long, or has more than %d descriptors",
+                    CONTROL_FDS_MAX);
     }
-    q.size = (uint32_t)(*size - sizeof(q));
-    memcpy(text, &q, sizeof(q));
-    memcpy(text + sizeof(q), &m, sizeof(m));
-    return text;
+    q.size = (uint32_t)(size - sizeof(q));
+    memcpy(message, &q, sizeof(q));
+    if (send_bytes(fd, message, size, k.fds, k.fd_count))
+        r = take_reply(fd, NULL, err);
+    else
+        fail(err, err->status, "container not running");
+    free(message);
+    return r < 0 ? -1 : r;
+}
+
+struct exec_request {
+    struct codec_exec exec;
+    struct boot_process process;
+};
+
+static void fill_exec(struct codec *k, void *arg)
+{
+    struct exec_request *q = arg;
+
+    codec_exec(k, &q->exec);
+    codec_process(k, &q->process);
 }
 
 int control_exec(int fd, const struct boot_process *p, bool ignore_paused, struct cli_error *err)
 {
-    size_t size = 0;
-    char *message = encode(p, ignore_paused, &size);
-    int r;
+    struct exec_request q = {.exec = {.ignore_paused = ignore_paused, .holder = getpid()},
+                             .process = *p};
 
-    if (!message || size > CONTROL_REQUEST_MAX || p->fd_count > CONTROL_FDS_MAX) {
-        free(message);
-        return fail(err, err->status, "the process's description is too long");
-    }
-    r = send_bytes(fd, message, size, p->fds, p->fd_count) ? 0 : -1;
-    free(message);
-    if (r < 0)
-        return fail(err, err->status, "container not running");
-    r = take_reply(fd, NULL, err);
-    return r < 0 ? -1 : r;
+    q.process.ordinary = true;
+    return send_described(fd, CONTROL_EXEC, fill_exec, &q, err);
 }
 
 int control_next(int fd, int32_t *status)

@@ -68,6 +68,16 @@ int control_reply(struct control_conn *c, enum control_kind kind, int32_t result
     return send_all(c->fd, &r, sizeof(r)) && send_all(c->fd, text, size) ? 0 : -1;
 }
 
+struct codec control_codec(const struct control_conn *c)
+{
+    struct codec k = {.at = (const char *)c->payload,
+                      .end = (const char *)c->payload + c->head.size,
+                      .fd_count = (size_t)c->fd_count};
+
+    memcpy(k.fds, c->fds, sizeof(k.fds));
+    return k;
+}
+
 static int reply_result(struct control_conn *c, int result)
 {
     const char *text = result < 0 ? boot_error(result) : "";

@@ -15,22 +15,22 @@
 #define CONTROL_MAGIC       0x43565331U
 #define CONTROL_REQUEST_MAX (8U << 20)
 #define CONTROL_REPLY_MAX   (4U << 20)
-#define CONTROL_FDS_MAX     64
+#define CONTROL_FDS_MAX     192
 
 enum control_op {
     CONTROL_START = 1,  /* runs init; arg unused */
     CONTROL_SIGNAL,     /* arg: the number; to init, or the connection's process */
     CONTROL_SIGNAL_ALL, /* to every process */
-    CONTROL_EXEC,       /* payload: struct control_process; descriptors: its 0, 1, 2, ... */
+    CONTROL_EXEC,       /* payload: control_codec.h: codec_exec, codec_process */
     CONTROL_PS,         /* text: "PID PPID UID START_S CPU_MS TTY NAME" a line each */
     CONTROL_HOLDERS,    /* text: the numbers of host processes that stand for execs, a line each */
     CONTROL_PAUSE,
     CONTROL_RESUME,
-    CONTROL_STATS,  /* text: "name value" a line each */
-    CONTROL_RESIZE, /* arg: rows << 16 | columns; 0: ask the terminal */
+    CONTROL_STATS,   /* text: "name value" a line each */
+    CONTROL_RESIZE,  /* arg: rows << 16 | columns; 0: ask the terminal */
     CONTROL_DEBUG,   /* arg: enum control_debug; text: as that says */
     CONTROL_FIGURES, /* arg: enum control_figures; text: as that says */
-    CONTROL_GDB, /* arg: enum control_gdb_op; payload: struct control_gdb, then data */
+    CONTROL_GDB,     /* arg: enum control_gdb_op; payload: struct control_gdb, then data */
     /* payload: struct control_trace; behind the reply come trace lines until either end closes */
     CONTROL_TRACE,
     /*
@@ -125,26 +125,6 @@ struct control_reply {
     uint32_t magic, kind, size;
     /* REPLY: 0 or more, or -errno with a text; EXITED: the wait status */
     int32_t result;
-};
-
-/*
- * A process to start. Behind it: groups (uint32_t each), the seccomp filter (struct bpf_insn each),
- * then strings, each ended by a NUL: cwd,
- * argc arguments, envc variables.
- */
-struct control_process {
-    uint32_t argc, envc, group_count;
-    uint32_t uid, gid, umask;
-    uint64_t caps[5]; /* permitted effective inheritable bounding ambient */
-    struct lx_rlimit rlimits[LX_RLIMIT_COUNT];
-    int32_t oom_score_adj, nice;
-    uint32_t personality, ioprio, sched_policy, sched_priority;
-    uint32_t no_new_privs;
-    uint32_t
-        terminal; /* descriptor 0 is a terminal in raw mode, and the process's controlling one */
-    uint32_t ignore_paused;
-    uint32_t seccomp_count;
-    int32_t holder; /* the host's process that stands for it, for CONTROL_HOLDERS */
 };
 
 /*

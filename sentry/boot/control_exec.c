@@ -15,111 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_STRINGS 65536
-#define MAX_GROUPS  65536
-
-/* count strings from *at on into a NULL-terminated malloc'ed list; NULL when they are not there. */
-static const char **take_strings(const char **at, const char *end, size_t count)
-{
-    const char **list = calloc(count + 1, sizeof(*list));
-
-    for (size_t i = 0; list && i < count; i++) {
-        const char *nul = memchr(*at, '\0', (size_t)(end - *at));
-
-        if (!nul) {
-            free(list);
-            return NULL;
-        }
-        list[i] = *at;
-        *at = nul + 1;
-    }
-    return list;
-}
-
-/* What decode() allocated. */
-struct decoded {
-    struct boot_process p;
-    uint32_t *groups;
-    struct bpf_insn *seccomp;
-    const char **cwd, **argv, **envp;
-};
-
-static void free_decoded(struct decoded *d)
-{
-    free(d->groups);
-    free(d->seccomp);
-    free(d->cwd);
-    free(d->argv);
-    free(d->envp);
-}
-
-static void fill_process(struct boot_process *p, const struct control_process *m)
-{
-    *p = (struct boot_process){
-        .uid = m->uid,
-        .gid = m->gid,
-        .umask = m->umask & 0777,
-        .group_count = m->group_count,
-        .no_new_privs = m->no_new_privs != 0,
-        .oom_score_adj = m->oom_score_adj,
-        .nice = m->nice,
-        .personality = m->personality,
-        .ioprio = m->ioprio,
-        .sched_policy = m->sched_policy,
-        .sched_priority = m->sched_priority,
-        .ordinary = true,
-        .tty_fd = -1,
-    };
-    memcpy(p->caps, m->caps, sizeof(p->caps));
-    memcpy(p->rlimits, m->rlimits, sizeof(p->rlimits));
-}
-
-static bool take_filter(uint32_t count, const char **at, const char *end, struct decoded *d)
-{
-    size_t size = count * sizeof(*d->seccomp);
-
-    if (count > BPF_INSNS_MAX || (size_t)(end - *at) < size || !(d->seccomp = malloc(size)))
-        return false;
-    memcpy(d->seccomp, *at, size);
-    *at += size;
-    d->p.seccomp = d->seccomp;
-    d->p.seccomp_count = count;
-    return true;
-}
-
-static bool decode(const struct control_conn *c, struct control_process *m, struct decoded *d)
-{
-    const char *at = (const char *)c->payload, *end = at + c->head.size;
-    size_t groups;
-
-    if (c->head.size < sizeof(*m))
-        return false;
-    memcpy(m, at, sizeof(*m));
-    at += sizeof(*m);
-    groups = m->group_count * sizeof(uint32_t);
-    if (m->argc < 1 || m->argc > MAX_STRINGS || m->envc > MAX_STRINGS ||
-        m->group_count > MAX_GROUPS || (size_t)(end - at) < groups)
-        return false;
-    fill_process(&d->p, m);
-    d->groups = malloc(groups + 1);
-    if (!d->groups)
-        return false;
-    memcpy(d->groups, at, groups);
-    at += groups;
-    if (m->seccomp_count && !take_filter(m->seccomp_count, &at, end, d))
-        return false;
-    d->cwd = take_strings(&at, end, 1);
-    d->argv = d->cwd ? take_strings(&at, end, m->argc) : NULL;
-    d->envp = d->argv ? take_strings(&at, end, m->envc) : NULL;
-    if (!d->envp || d->cwd[0][0] != '/')
-        return false;
-    d->p.groups = d->groups;
-    d->p.cwd = d->cwd[0];
-    d->p.argv = d->argv;
-    d->p.envp = d->envp;
-    return true;
-}
-
 static int refuse(struct control_conn *c, int error, const char *text)
 {
     return control_reply(c, CONTROL_REPLY, error, text, strlen(text));
@@ -181,7 +76,12 @@ static int start(struct control *s, struct control_conn *c, struct control_exec 
     struct boot_container *b = &s->boot->own;
     struct boot_failure why;
 
-    c->fd_count = 0; /* theirs now */
+    if (e->tty_fd >= 0 && boot_tty_create(b, e->tty_fd, &e->tty) < 0) {
+        for (size_t i = 0; i < p->fd_count; i++)
+            close(p->fds[i]);
+        free_exec(e);
+        return refuse(c, -ENOTTY, "cannot use the terminal");
+    }
     if (boot_start_process(b, p, e->tty, &b->kernel->control_parker, &e->tg, &why) < 0) {
         int r = control_reply(c, CONTROL_REPLY, -why.status, why.text, strlen(why.text));
 
@@ -199,40 +99,41 @@ static int start(struct control *s, struct control_conn *c, struct control_exec 
     return 0;
 }
 
+/* Looked at, the process may start: 0, or -errno with *why. */
+static int check_exec(const struct boot_container *b, const struct codec_exec *x, const char **why)
+{
+    *why = "container not running";
+    if (load_acquire(&b->ended) || load_acquire(&b->kernel->init_done))
+        return -ESRCH;
+    *why = "cannot exec in a paused container (use --ignore-paused to override)";
+    return b->cell->paused && !x->ignore_paused ? -EAGAIN : 0;
+}
+
 int control_do_exec(struct control *s, struct control_conn *c)
 {
     struct boot_container *b = &s->boot->own;
-    struct control_process m;
-    struct decoded d = {0};
-    struct control_exec *e;
+    struct codec k = control_codec(c);
+    struct boot_process p = {.ordinary = true};
+    struct control_exec *e = NULL;
+    struct codec_exec x;
+    const char *why;
     int r;
 
     if (c->exec)
         return -1;
-    if (load_acquire(&b->ended) || load_acquire(&b->kernel->init_done))
-        return refuse(c, -ESRCH, "container not running");
-    e = decode(c, &m, &d) ? calloc(1, sizeof(*e)) : NULL;
-    if (!e) {
-        free_decoded(&d);
-        return refuse(c, -EINVAL, "malformed process description");
-    }
-    e->tty_fd = -1;
-    e->holder = m.holder;
-    d.p.fds = c->fds;
-    d.p.fd_count = (size_t)c->fd_count;
-    if (b->cell->paused && !m.ignore_paused) {
-        r = refuse(c, -EAGAIN,
-                   "cannot exec in a paused container (use --ignore-paused to override)");
-        free(e);
-    } else if (m.terminal &&
-               (c->fd_count < 1 || (e->tty_fd = fcntl(c->fds[0], F_DUPFD_CLOEXEC, 3)) < 0 ||
-                boot_tty_create(b, e->tty_fd, &e->tty) < 0)) {
-        r = refuse(c, -ENOTTY, "cannot use the terminal");
-        free_exec(e);
+    codec_exec(&k, &x);
+    codec_process(&k, &p);
+    r = check_exec(b, &x, &why);
+    if (r < 0) {
+        r = refuse(c, r, why);
+    } else if (!codec_done(&k) || !(e = calloc(1, sizeof(*e)))) {
+        r = refuse(c, -EINVAL, "malformed process description");
     } else {
-        d.p.tty_fd = e->tty_fd;
-        r = start(s, c, e, &d.p);
+        c->fd_count = 0; /* theirs now */
+        e->tty_fd = p.tty_fd;
+        e->holder = x.holder;
+        r = start(s, c, e, &p);
     }
-    free_decoded(&d);
+    codec_free(&k);
     return r;
 }

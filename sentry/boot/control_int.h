@@ -2,6 +2,7 @@
 #pragma once
 
 #include "sentry/boot/boot_int.h"
+#include "sentry/boot/control_codec.h"
 
 #define CONTROL_CONNECTIONS 256
 
@@ -34,6 +35,8 @@ struct control {
     struct control_conn conns[CONTROL_CONNECTIONS];
 };
 
+/* To read the request in c. */
+struct codec control_codec(const struct control_conn *c);
 /* A reply; -errno with a text, or a result. 0, or -1: the connection is to be closed. */
 int control_reply(struct control_conn *c, enum control_kind kind, int32_t result, const char *text,
                   size_t size) MUST_CHECK;
