@@ -66,6 +66,8 @@ struct sb_ops {
     int (*sync)(struct superblock *sb);
     /* The options column of /proc/mounts, each starting with a comma. */
     void (*show_options)(struct superblock *sb, struct strbuf *out);
+    /* What its root is within a larger one, for mountinfo: a path, or NULL: all of it. */
+    const char *(*root_name)(struct superblock *sb);
 };
 
 enum sb_flags {

@@ -203,6 +203,18 @@ static bool may_fail(const struct container *c)
            (strcmp(c->global->rootless, "auto") == 0 && (geteuid() != 0 || is_namespace_root()));
 }
 
+/* One that was there before: whoever froze it would hold our processes, and commands for them. */
+static bool is_frozen(const struct container *c)
+{
+    const char *file = cgroup_is_v2(c) ? "cgroup.freeze" : "freezer.state";
+    const char *path = cgroup_path_of(c, cgroup_is_v2(c) ? "" : "freezer");
+    char *text = path ? cgroup_read(path, file) : NULL;
+    bool frozen = text && (strncmp(text, "1", 1) == 0 || strncmp(text, "FR", 2) == 0);
+
+    free(text);
+    return frozen;
+}
+
 int cgroup_create(struct container *c, json_object *resources, struct cli_error *err)
 {
     json_object *a = json_get(c->json, "cgroups", json_type_array);
@@ -224,6 +236,10 @@ int cgroup_create(struct container *c, json_object *resources, struct cli_error 
             fill_cpuset(path);
         if (cgroup_is_v2(c))
             enable_controllers(path);
+    }
+    if (is_frozen(c)) {
+        json_object_object_del(c->json, "cgroups"); /* not ours to remove */
+        return fail(err, 1, "container's cgroup unexpectedly frozen");
     }
     return resources ? cgroup_apply(c, resources, err) : 0;
 }

@@ -262,7 +262,9 @@ static int apply_unified(const struct container *c, json_object *resources, stru
     if (!u || json_object_object_length(u) == 0)
         return 0;
     if (!cgroup_is_v2(c))
-        return fail(err, err->status, "linux.resources.unified is for cgroup v2, this host has v1");
+        return fail(err, err->status,
+                    "invalid configuration: linux.resources.unified is for cgroup v2, this host "
+                    "has v1");
     json_object_object_foreach(u, key, value)
     {
         if (strchr(key, '/') || !json_object_is_type(value, json_type_string))

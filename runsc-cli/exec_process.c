@@ -74,14 +74,15 @@ static int set_user(json_object *process, const struct exec_options *o, struct c
 static int add_capabilities(json_object *process, const struct exec_options *o,
                             struct cli_error *err)
 {
-    static const char *const sets[] = {"bounding", "effective", "permitted", "inheritable",
-                                       "ambient"};
+    static const char *const sets[] = {"bounding", "effective", "permitted", "ambient"};
     json_object *caps = member(process, "capabilities", json_type_object);
+    /* As runc: ambient ones only where something is inheritable, or they could not be. */
+    size_t count = json_length(json_get(caps, "inheritable", json_type_array)) ? 4 : 3;
 
     for (size_t i = 0; i < o->caps.count; i++) {
         if (spec_capability(o->caps.items[i]) < 0)
             return fail(err, err->status, "unknown capability %s", o->caps.items[i]);
-        for (size_t s = 0; s < ARRAY_SIZE(sets); s++)
+        for (size_t s = 0; s < count; s++)
             json_object_array_add(member(caps, sets[s], json_type_array),
                                   json_object_new_string(o->caps.items[i]));
     }

@@ -19,8 +19,8 @@
 
 struct hook {
     const char *path;
-    const char *const *args, *const *env;
-    int64_t timeout_s; /* 0: none */
+    const char *const *args, *const *env; /* env NULL: ours, where the config has none */
+    int64_t timeout_s;                    /* 0: none */
 };
 
 static int read_hook(json_object *o, struct hook *h, struct cli_error *err)
@@ -33,7 +33,8 @@ static int read_hook(json_object *o, struct hook *h, struct cli_error *err)
         return fail(err, 1, "config.json: a hook's timeout must be above zero");
     if (json_strings(o, "args", &h->args, err) < 0)
         return -1;
-    return json_strings(o, "env", &h->env, err);
+    h->env = NULL; /* as runc: without the member it inherits */
+    return json_get(o, "env", json_type_array) ? json_strings(o, "env", &h->env, err) : 0;
 }
 
 static void enter(pid_t pid)
@@ -67,7 +68,7 @@ static NORETURN void become_hook(const struct hook *h, int in, int out, pid_t ns
         _exit(126);
     syscall(SYS_close_range, 3, ~0U, 0);
     execve(h->path, (char *const *)(uintptr_t)(h->args[0] ? h->args : own_args),
-           (char *const *)(uintptr_t)h->env);
+           h->env ? (char *const *)(uintptr_t)h->env : environ);
     dprintf(2, "%s", strerror(errno));
     _exit(127);
 }
@@ -250,24 +251,19 @@ int hooks_for_start(const struct container *c, struct boot_config *b, struct cli
     if (!list)
         return fail(err, 1, "out of memory");
     for (size_t i = 0; i < n; i++) {
-        const char **argv;
+        const char **argv = calloc(2, sizeof(*argv));
         struct hook h;
-        size_t words = 0;
 
-        if (read_hook(json_object_array_get_idx(a, i), &h, err) < 0)
-            return -1;
-        while (h.args[words])
-            words++;
-        argv = calloc(words + 2, sizeof(*argv));
         if (!argv)
             return fail(err, 1, "out of memory");
-        memcpy(argv, h.args, words * sizeof(*argv));
+        if (read_hook(json_object_array_get_idx(a, i), &h, err) < 0)
+            return -1;
         argv[0] = h.path;
-        list[i] = (struct boot_hook){argv, h.env, (uint32_t)h.timeout_s};
+        list[i] = (struct boot_hook){h.path, h.args[0] ? h.args : argv,
+                                     h.env ? h.env : b->init.envp, (uint32_t)h.timeout_s};
     }
     b->start_hooks = list;
     b->start_hook_count = n;
-    b->null_fd = n ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
     b->hook_state = n ? inside_state_text(c) : NULL;
     return 0;
 }

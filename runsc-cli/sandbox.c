@@ -115,7 +115,6 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         .control_fd = -1,
         .status_fd = -1,
         .commit_fd = -1,
-        .null_fd = -1,
         .pcap_fd = -1,
         .trace_fd = trace_out_open(global->trace_out, err),
         .trace_limit = global->trace_bytes,

@@ -40,6 +40,7 @@ struct sandbox {
     struct id_map *uid_maps, *gid_maps; /* for CLONE_NEWUSER; none: the caller's own ids */
     size_t uid_map_count, gid_map_count;
     char *time_offsets; /* of a time namespace, as /proc/self/timens_offsets takes them; or NULL */
+    bool cgroup_namespace;     /* its cgroups are the roots of what it sees */
     bool staged, own_terminal; /* own_terminal: init's tty becomes the sentry's controlling one */
     int oom_score_adj;         /* of the host's processes */
     bool set_oom_score_adj;
@@ -93,6 +94,8 @@ int open_directory(const char *path, struct cli_error *err);
  */
 int open_bind_source(const char *path, struct boot_mount *m, struct cli_error *err);
 bool write_file(const char *path, const char *text);
+/* As /proc/PID/uid_map has it; malloc'ed, or NULL. */
+char *id_map_text(const struct id_map *maps, size_t count);
 /* file: "uid_map" or "gid_map" of process pid. 0, or -1 with *err. */
 int write_id_maps(pid_t pid, const char *file, const struct id_map *maps, size_t count,
                   struct cli_error *err);

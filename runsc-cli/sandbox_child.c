@@ -30,9 +30,9 @@ static size_t kept_fds(const struct sandbox *s, int error_fd, int sync_fd, int *
 {
     const struct boot_config *c = &s->config;
     size_t n = 0, unique = 0;
-    const int single[] = {c->pcap_fd,    c->trace_fd,  c->log_fd,     c->rootfs_fd,
-                          c->control_fd, c->status_fd, error_fd,      c->init.tty_fd,
-                          sync_fd,       c->null_fd,   c->coredump_fd, c->report_fd};
+    const int single[] = {c->pcap_fd,    c->trace_fd,    c->log_fd,   c->rootfs_fd,
+                          c->control_fd, c->status_fd,   error_fd,    c->init.tty_fd,
+                          sync_fd,       c->coredump_fd, c->report_fd};
 
     for (size_t i = 0; i < ARRAY_SIZE(single); i++)
         list[n++] = single[i];
@@ -202,6 +202,8 @@ void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid, gid_
         child_fails(error_fd, "cannot map the user's ids");
     if (s->uid_map_count && (setgid(0) < 0 || setuid(0) < 0))
         child_fails(error_fd, "cannot become root of the user namespace");
+    if (s->cgroup_namespace && unshare(CLONE_NEWCGROUP) < 0)
+        child_fails(error_fd, "cannot make a cgroup namespace");
     mount_own_proc();
     take_hostname(s);
     if (s->time_offsets && !shift_clocks(s->time_offsets))

@@ -8,19 +8,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+char *id_map_text(const struct id_map *maps, size_t count)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        fprintf(f, "%10u %10u %10u\n", maps[i].inside, maps[i].outside, maps[i].size);
+    fclose(f);
+    return text;
+}
+
 int write_id_maps(pid_t pid, const char *file, const struct id_map *maps, size_t count,
                   struct cli_error *err)
 {
-    char path[64], *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
+    char path[64], *text = id_map_text(maps, count);
     bool ok;
 
-    if (!f)
+    if (!text)
         return fail(err, 1, "out of memory");
-    for (size_t i = 0; i < count; i++)
-        fprintf(f, "%u %u %u\n", maps[i].inside, maps[i].outside, maps[i].size);
-    fclose(f);
     snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
     ok = write_file(path, text);
     free(text);

@@ -14,7 +14,7 @@
 
 static const char *const namespace_names[] = {"pid",   "network", "ipc",    "uts",
                                               "mount", "user",    "cgroup", "time"};
-#define NAMESPACE_TIME 7
+enum { NAMESPACE_NETWORK = 1, NAMESPACE_IPC, NAMESPACE_UTS, NAMESPACE_TIME = 7 };
 
 static int read_namespace(const struct global_options *g, json_object *o, struct sandbox *s,
                           uint32_t *seen, struct cli_error *err)
@@ -43,6 +43,8 @@ static int read_namespace(const struct global_options *g, json_object *o, struct
         s->join[2] = path;
     else if (strcmp(type, "user") == 0 && !path)
         s->clone_flags |= CLONE_NEWUSER;
+    else if (strcmp(type, "cgroup") == 0 && !path)
+        s->cgroup_namespace = true;
     else if (path)
         return fail(err, 1, "config.json: joining the %s namespace %s is not supported", type,
                     path);
@@ -77,16 +79,16 @@ static int read_time_offsets(json_object *l, struct sandbox *s, uint32_t namespa
 }
 
 static int read_namespaces(const struct global_options *g, json_object *l, struct sandbox *s,
-                           struct cli_error *err)
+                           uint32_t *seen, struct cli_error *err)
 {
     json_object *a = json_get(l, "namespaces", json_type_array);
-    uint32_t seen = 0;
 
+    *seen = 0;
     for (size_t i = 0; i < json_length(a); i++) {
-        if (read_namespace(g, json_object_array_get_idx(a, i), s, &seen, err) < 0)
+        if (read_namespace(g, json_object_array_get_idx(a, i), s, seen, err) < 0)
             return -1;
     }
-    return read_time_offsets(l, s, seen, err);
+    return read_time_offsets(l, s, *seen, err);
 }
 
 int spec_id_maps(json_object *l, const char *key, struct id_map **out, size_t *count,
@@ -126,6 +128,8 @@ static int read_id_maps(json_object *l, struct sandbox *s, struct cli_error *err
     }
     if (!s->uid_map_count || !s->gid_map_count)
         return fail(err, 1, "User namespaces enabled, but no uid or gid mappings found.");
+    s->config.uid_map = id_map_text(s->uid_maps, s->uid_map_count);
+    s->config.gid_map = id_map_text(s->gid_maps, s->gid_map_count);
     return 0;
 }
 
@@ -163,7 +167,50 @@ static int read_devices(json_object *l, struct boot_config *c, struct cli_error 
     return 0;
 }
 
-static int read_sysctls(json_object *l, struct boot_config *c, struct cli_error *err)
+/*
+ * As runc: what a config sets must be of a namespace of its own, or the same config would change
+ * the host elsewhere. hostname has a member for it.
+ */
+static int check_sysctl(const char *key, const char *value, uint32_t namespaces,
+                        const struct boot_config *c, struct cli_error *err)
+{
+    static const struct {
+        const char *name; /* ending in a dot: all below */
+        uint32_t space;
+    } owners[] = {
+        {"net.", NAMESPACE_NETWORK},
+        {"fs.mqueue.", NAMESPACE_IPC},
+        {"kernel.domainname", NAMESPACE_UTS},
+        {"kernel.msgmax", NAMESPACE_IPC},
+        {"kernel.msgmnb", NAMESPACE_IPC},
+        {"kernel.msgmni", NAMESPACE_IPC},
+        {"kernel.sem", NAMESPACE_IPC},
+        {"kernel.shmall", NAMESPACE_IPC},
+        {"kernel.shmmax", NAMESPACE_IPC},
+        {"kernel.shmmni", NAMESPACE_IPC},
+        {"kernel.shm_rmid_forced", NAMESPACE_IPC},
+    };
+
+    if (strcmp(key, "kernel.hostname") == 0)
+        return fail(err, 1,
+                    "config.json: sysctl kernel.hostname is not allowed: hostname is for it");
+    if (strcmp(key, "kernel.domainname") == 0 && c->domainname && *c->domainname &&
+        strcmp(c->domainname, value) != 0)
+        return fail(err, 1, "config.json: sysctl kernel.domainname and domainname differ");
+    for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
+        size_t n = strlen(owners[i].name);
+        bool below = owners[i].name[n - 1] == '.';
+
+        if (strncmp(key, owners[i].name, below ? n : n + 1) == 0 &&
+            !(namespaces & 1U << owners[i].space))
+            return fail(err, 1, "config.json: sysctl %s is not allowed without a %s namespace", key,
+                        namespace_names[owners[i].space]);
+    }
+    return 0;
+}
+
+static int read_sysctls(json_object *l, uint32_t namespaces, struct boot_config *c,
+                        struct cli_error *err)
 {
     json_object *o = json_get(l, "sysctl", json_type_object);
     struct boot_pair *list =
@@ -178,6 +225,8 @@ static int read_sysctls(json_object *l, struct boot_config *c, struct cli_error 
     {
         if (!json_object_is_type(value, json_type_string))
             return fail(err, 1, "config.json: sysctl %s is not a string", key);
+        if (check_sysctl(key, json_object_get_string(value), namespaces, c, err) < 0)
+            return -1;
         list[c->sysctl_count++] = (struct boot_pair){key, json_object_get_string(value)};
     }
     return 0;
@@ -209,11 +258,12 @@ int spec_linux(const struct global_options *g, struct spec *spec, struct sandbox
 {
     json_object *l = json_get(spec->json, "linux", json_type_object);
     struct boot_config *c = &s->config;
+    uint32_t namespaces;
 
     spec->cgroups_path = json_string(l, "cgroupsPath");
     spec->resources = json_get(l, "resources", json_type_object);
-    if (read_namespaces(g, l, s, err) < 0 || read_id_maps(l, s, err) < 0 ||
-        read_devices(l, c, err) < 0 || read_sysctls(l, c, err) < 0 ||
+    if (read_namespaces(g, l, s, &namespaces, err) < 0 || read_id_maps(l, s, err) < 0 ||
+        read_devices(l, c, err) < 0 || read_sysctls(l, namespaces, c, err) < 0 ||
         read_personality(l, c, err) < 0)
         return -1;
     look_at_propagation(g, l);

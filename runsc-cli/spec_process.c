@@ -105,6 +105,13 @@ static int read_capabilities(const struct global_options *g, json_object *proces
         if (read_capability_set(g, o, sets[s], &p->caps[s], err) < 0)
             return -1;
     }
+    for (int i = 0; i < (int)ARRAY_SIZE(cap_names); i++) {
+        if ((p->caps[4] & ~(p->caps[0] & p->caps[2])) & 1ULL << i)
+            cli_log(g, "warning",
+                    "can't raise ambient capability CAP_%s: it is not both permitted "
+                    "and inheritable",
+                    cap_names[i]);
+    }
     p->caps[4] &= p->caps[0] & p->caps[2]; /* Linux keeps no others */
     return 0;
 }
@@ -238,6 +245,22 @@ static int check_labels(const struct global_options *g, json_object *process, st
     return 0;
 }
 
+/* As runc: of a name given twice the last value is the one there is. */
+static void keep_last(const char **envp)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; envp[i]; i++) {
+        size_t n = strcspn(envp[i], "=") + 1, later = i + 1;
+
+        while (envp[later] && strncmp(envp[i], envp[later], n) != 0)
+            later++;
+        if (!envp[later])
+            envp[kept++] = envp[i];
+    }
+    envp[kept] = NULL;
+}
+
 int spec_process(const struct global_options *g, json_object *process, struct boot_process *p,
                  struct spec_terminal *terminal, struct cli_error *err)
 {
@@ -251,6 +274,7 @@ int spec_process(const struct global_options *g, json_object *process, struct bo
         return -1;
     if (!p->argv[0])
         return fail(err, 1, "config.json: args must not be empty");
+    keep_last((const char **)(uintptr_t)p->envp);
     if (read_user(process, p, err) < 0 || read_capabilities(g, process, p, err) < 0 ||
         read_rlimits(process, p->rlimits, err) < 0 || read_scheduler(process, p, err) < 0 ||
         read_io_priority(process, p, err) < 0 || check_labels(g, process, err) < 0)

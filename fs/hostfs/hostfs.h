@@ -28,6 +28,7 @@ struct hostfs_options {
     /* And on each stat and open: for a file that is mounted itself, so that no walk passes it. A
      * file the host puts in its place is what opens get from then on. */
     bool fresh;
+    const char *root_name; /* copied: what the directory is called, for mountinfo; or NULL */
 };
 
 /* Takes root_fd over (an O_PATH or read descriptor of a directory), also on failure. */

@@ -21,7 +21,7 @@
 #include "sentry/base/list.h"
 
 /* A zeroed head is an empty list: an unused table costs no memory. */
-#define HOSTFS_BUCKETS 4096
+#define HOSTFS_BUCKETS   4096
 #define HOSTFS_MAX_DIRS  512
 #define HOSTFS_KEEP_SIZE (16UL << 20) /* larger files are not kept: the host may want the space */
 
@@ -34,6 +34,7 @@ struct hostfs {
     uint32_t open_dir_count;
     struct list kept_files; /* hostfs_inode.lru of those with a handle, oldest first */
     uint32_t kept_count, keep_files;
+    char *root_name; /* kmalloc, or NULL */
 };
 
 struct hostfs_handle {
@@ -54,12 +55,12 @@ struct hostfs_inode {
     uint64_t host_dev;
     struct hostfs_inode *parent; /* NULL: the root */
     char *name;
-    int32_t fd;    /* directories: open descriptor or -1 */
-    uint32_t pins; /* users of fd right now */
-    bool path_only; /* fd may not be read: O_PATH */
-    bool sealed;    /* a kernel interface of the host's (proc, sysfs ...): shown empty */
-    bool handle_used;             /* since it was last looked at for closing */
-    uint32_t seen;                /* vfs_tick of the last refresh */
+    int32_t fd;       /* directories: open descriptor or -1 */
+    uint32_t pins;    /* users of fd right now */
+    bool path_only;   /* fd may not be read: O_PATH */
+    bool sealed;      /* a kernel interface of the host's (proc, sysfs ...): shown empty */
+    bool handle_used; /* since it was last looked at for closing */
+    uint32_t seen;    /* vfs_tick of the last refresh */
     struct hostfs_handle *handle; /* regular files: kept, or NULL */
     struct hostfs_target *target; /* symlinks: set once, then there for good */
     uint64_t blocks;

@@ -72,7 +72,7 @@ static struct hostfs_inode *find_locked(struct hostfs *fs, uint64_t dev, uint64_
 {
     struct hostfs_inode *hi;
 
-    list_for_each(hi, bucket_of(fs, dev, ino), hash_node) {
+    list_for_each (hi, bucket_of(fs, dev, ino), hash_node) {
         if (hi->inode.ino == ino && hi->host_dev == dev && ref_get_unless_zero(&hi->inode.ref))
             return hi;
     }
@@ -157,7 +157,10 @@ void hostfs_free_inode(struct inode *inode)
 
 static void free_sb(struct superblock *sb)
 {
-    kfree(sb->data);
+    struct hostfs *fs = sb->data;
+
+    kfree(fs->root_name);
+    kfree(fs);
     kfree(sb);
 }
 
@@ -178,11 +181,19 @@ static int hostfs_statfs(struct superblock *sb, struct kstatfs *out)
     return 0;
 }
 
+static const char *root_name(struct superblock *sb)
+{
+    struct hostfs *fs = sb->data;
+
+    return fs->root_name;
+}
+
 DEFINE_OPS(sb_ops, hostfs_sb_ops) = {
     .type_name = "hostfs",
     .free_inode = hostfs_free_inode,
     .free_sb = free_sb,
     .statfs = hostfs_statfs,
+    .root_name = root_name,
 };
 
 /* The one to read it through, if the host lets us; root_fd may be O_PATH. */
@@ -224,7 +235,8 @@ int hostfs_create(int root_fd, const struct hostfs_options *options, struct supe
     sb->flags = (options->readonly ? SB_RDONLY : 0) |
                 (options->cache != HOSTFS_EXCLUSIVE ? SB_REVALIDATE : 0) |
                 (options->cache == HOSTFS_TIMED ? SB_TIMED : 0);
-    root = new_inode(sb, &st);
+    fs->root_name = options->root_name ? kstrdup(options->root_name) : NULL;
+    root = options->root_name && !fs->root_name ? NULL : new_inode(sb, &st);
     if (!root) {
         host_close(root_fd);
         sb_put(sb);

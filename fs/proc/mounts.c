@@ -28,9 +28,9 @@ static void put_mount_flags(struct strbuf *sb, const struct mount *m, bool sb_re
         uint32_t flag;
         const char *name;
     } names[] = {
-        {LX_MS_NOSUID, ",nosuid"},         {LX_MS_NODEV, ",nodev"},
-        {LX_MS_NOEXEC, ",noexec"},         {LX_MS_NOATIME, ",noatime"},
-        {LX_MS_NODIRATIME, ",nodiratime"}, {LX_MS_RELATIME, ",relatime"},
+        {LX_MS_NOSUID, ",nosuid"},           {LX_MS_NODEV, ",nodev"},
+        {LX_MS_NOEXEC, ",noexec"},           {LX_MS_NOATIME, ",noatime"},
+        {LX_MS_NODIRATIME, ",nodiratime"},   {LX_MS_RELATIME, ",relatime"},
         {LX_MS_NOSYMFOLLOW, ",nosymfollow"},
     };
 
@@ -58,8 +58,10 @@ static bool mount_point(struct mount *m, const struct path *root, struct strbuf 
 
 static void show_info(struct mount *m, const char *where, const char *type, struct strbuf *sb)
 {
+    const struct sb_ops *ops = OPS_GET(sb_ops, m->sb->ops);
+    const char *base = ops->root_name ? ops->root_name(m->sb) : NULL;
     uint64_t dev = m->sb->dev;
-    struct path in_sb = {m, m->root}, sb_root = {m, m->sb->root_dentry};
+    struct path in_sb = {NULL, m->root}, sb_root = {NULL, m->sb->root_dentry};
     struct strbuf inner;
 
     strbuf_init(&inner);
@@ -67,7 +69,12 @@ static void show_info(struct mount *m, const char *where, const char *type, stru
         inner.size = 0;
     strbuf_printf(sb, "%u %u %u:%u ", m->id, m->parent ? m->parent->id : m->id,
                   (uint32_t)(dev >> 8 & 0xfff), (uint32_t)((dev & 0xff) | (dev >> 12 & ~0xffUL)));
-    put_escaped(sb, inner.size ? inner.data : "/");
+    if (base && strcmp(base, "/") != 0)
+        put_escaped(sb, base);
+    else
+        base = NULL;
+    if (!base || (inner.size && strcmp(inner.data, "/") != 0))
+        put_escaped(sb, inner.size ? inner.data : "/");
     strbuf_putc(sb, ' ');
     put_escaped(sb, where);
     strbuf_putc(sb, ' ');

@@ -58,7 +58,7 @@ static PROC_NODES(pid_nodes) = {
     LINK_TO("cwd", proc_cwd_ops),
     SECRET("environ", proc_show_pid_environ),
     LINK_TO("exe", proc_exe_ops),
-    PROC_FILE("gid_map", proc_show_pid_id_map),
+    PROC_FILE("gid_map", proc_show_pid_gid_map),
     PROC_FILE("limits", proc_show_pid_limits),
     PROC_FILE("loginuid", proc_show_pid_loginuid),
     {.name = "maps", .mode = LX_S_IFREG | 0444, .show = proc_show_pid_maps, .flags = PROC_ACCESS},
@@ -92,7 +92,7 @@ static PROC_NODES(pid_nodes) = {
      .mode = LX_S_IFREG | 0444,
      .show = proc_show_pid_timerslack,
      .flags = PROC_ACCESS | PROC_PROCESS},
-    PROC_FILE("uid_map", proc_show_pid_id_map),
+    PROC_FILE("uid_map", proc_show_pid_uid_map),
     PROC_FILE("wchan", proc_show_pid_wchan),
 };
 

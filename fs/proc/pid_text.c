@@ -216,11 +216,24 @@ int proc_show_pid_wchan(const struct proc_entry *e, struct strbuf *sb)
     return 0;
 }
 
-/* One user namespace: the identity. */
-int proc_show_pid_id_map(const struct proc_entry *e, struct strbuf *sb)
+/* One user namespace, whose ids are what the container's maps say, or the identity. */
+static int show_id_map(const char *map, struct strbuf *sb)
 {
-    strbuf_printf(sb, "%10u %10u %10u\n", 0U, 0U, NO_ID);
+    if (map)
+        strbuf_puts(sb, map);
+    else
+        strbuf_printf(sb, "%10u %10u %10u\n", 0U, 0U, NO_ID);
     return 0;
+}
+
+int proc_show_pid_uid_map(const struct proc_entry *e, struct strbuf *sb)
+{
+    return show_id_map(e->task->k->uid_map, sb);
+}
+
+int proc_show_pid_gid_map(const struct proc_entry *e, struct strbuf *sb)
+{
+    return show_id_map(e->task->k->gid_map, sb);
 }
 
 int proc_show_pid_setgroups(const struct proc_entry *e, struct strbuf *sb)

@@ -182,6 +182,13 @@ static void set_names(struct uts_ns *uts, const struct boot_config *c)
         snprintf(uts->domainname, sizeof(uts->domainname), "%s", c->domainname);
 }
 
+static int set_id_maps(struct kernel *k, const struct boot_config *c)
+{
+    k->uid_map = c->uid_map ? kstrdup(c->uid_map) : NULL;
+    k->gid_map = c->gid_map ? kstrdup(c->gid_map) : NULL;
+    return (c->uid_map && !k->uid_map) || (c->gid_map && !k->gid_map) ? -ENOMEM : 0;
+}
+
 static int start_kernel(struct boot *b)
 {
     int r = kernel_create(&boot_hooks, &b->kernel);
@@ -191,6 +198,8 @@ static int start_kernel(struct boot *b)
         r = -errno;
     if (r == 0)
         r = host_io_create(wake, &b->host_io);
+    if (r == 0)
+        r = set_id_maps(b->kernel, b->config);
     if (r == 0)
         r = dev_init(b->kernel);
     if (r == 0)

@@ -34,15 +34,16 @@ struct boot_mount {
     const char *source;      /* for /proc/mounts */
     /* BIND: the donated host directory or file's parent; TMPFS: one it begins with; else -1 */
     int fd;
-    const char *name;        /* BIND of a file: its name in fd; NULL for a directory */
-    uint32_t flags;          /* LX_MS_* */
-    const char *options;     /* tmpfs: "size=..,mode=.."; dev: "usual" nodes only; or NULL */
-    uint32_t mode;           /* MAKE, DATA, CHANGE_MODE: permissions */
+    const char *name;    /* BIND of a file: its name in fd; NULL for a directory */
+    uint32_t flags;      /* LX_MS_* */
+    const char *options; /* tmpfs: "size=..,mode=.."; dev: "usual" nodes only; or NULL */
+    uint32_t mode;       /* MAKE, DATA, CHANGE_MODE: permissions */
 };
 
 /* A process to start in the sandbox: init, or one beside it. Strings are borrowed. */
 struct boot_process {
     const char *const *argv, *const *envp; /* NULL-terminated */
+    const char *exe;                       /* what runs, where that is not argv[0]; else NULL */
     const char *cwd;
     uint32_t uid, gid, umask;
     const uint32_t *groups;
@@ -75,7 +76,8 @@ struct boot_device {
 
 /* A startContainer hook: a program of the container's tree. */
 struct boot_hook {
-    const char *const *argv, *const *envp; /* argv[0]: its path */
+    const char *path;
+    const char *const *argv, *const *envp; /* NULL-terminated */
     uint32_t timeout_s;                    /* 0: none */
 };
 
@@ -91,20 +93,20 @@ struct boot_config {
     struct boot_trace trace; /* with strace */
     bool no_patch, patch_stats;
     bool flight_recorder; /* system calls, too, are kept for reports of crashes */
-    bool stats; /* count system calls, and log the figures at the end */
-    bool unsafe_no_jail; /* for debugging: the sentry keeps its rights */
-    int log_fd;    /* -1: none */
-    bool log_file; /* log_fd is a file of its own: warnings go there too */
-    int error_fd;  /* a start-up failure goes here: one status byte, then the message */
+    bool stats;           /* count system calls, and log the figures at the end */
+    bool unsafe_no_jail;  /* for debugging: the sentry keeps its rights */
+    int log_fd;           /* -1: none */
+    bool log_file;        /* log_fd is a file of its own: warnings go there too */
+    int error_fd;         /* a start-up failure goes here: one status byte, then the message */
 
-    int pcap_fd; /* --pcap's file; -1: none */
+    int pcap_fd;          /* --pcap's file; -1: none */
     int trace_fd;         /* --trace-out's file; -1: none */
     uint64_t trace_limit; /* its size in bytes */
     /* --coredump-dir's host directory, or -1; cores there take at most coredump_limit bytes */
     int coredump_fd;
     uint64_t coredump_limit;
     bool crash_report;
-    int report_fd; /* --crash-report=FILE; -1: the log */
+    int report_fd;                      /* --crash-report=FILE; -1: the log */
     const struct boot_network *network; /* boot_net.h; NULL: loopback only */
 
     int rootfs_fd; /* -1: the root is an empty directory in memory */
@@ -127,8 +129,8 @@ struct boot_config {
     const struct boot_hook *start_hooks;
     size_t start_hook_count;
     const char *hook_state;            /* what they read: the container's state as JSON */
-    int null_fd;                       /* the host's /dev/null, for their output; -1 without any */
     const char *hostname, *domainname; /* NULL: the default */
+    const char *uid_map, *gid_map;     /* what /proc/PID/uid_map says; NULL: every id is its own */
 
     /*
      * A sandbox with a state directory: init is started by CONTROL_START only. A listening stream

@@ -148,7 +148,9 @@ static int tmpfs_for(const struct boot_container *b, const struct boot_mount *m,
 static int superblock_for(struct boot_container *b, const struct boot_mount *m,
                           struct superblock **out)
 {
-    struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY, .cache = HOSTFS_SHARED};
+    struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY,
+                                  .cache = HOSTFS_SHARED,
+                                  .root_name = m->source[0] == '/' ? m->source : NULL};
     int r;
 
     switch (m->type) {
@@ -177,11 +179,17 @@ static int find_file(struct boot_container *b, const struct boot_mount *m, struc
 {
     struct hostfs_options host = {
         .readonly = m->flags & LX_MS_RDONLY, .cache = HOSTFS_SHARED, .fresh = true};
+    char *directory = m->source[0] == '/' ? strdup(m->source) : NULL;
     struct vfs_ctx ctx = b->ctx;
     struct superblock *sb;
     struct mount *hidden;
-    int r = hostfs_create(m->fd, &host, &sb);
+    int r;
 
+    if (directory)
+        *strrchr(directory, '/') = '\0';
+    host.root_name = directory && *directory ? directory : NULL;
+    r = hostfs_create(m->fd, &host, &sb);
+    free(directory);
     if (r < 0)
         return r;
     r = mount_create_detached(sb, m->source, m->flags, &hidden);

@@ -43,10 +43,10 @@ struct boot {
     struct control *control;
     struct fd_link *links[BOOT_LINK_MAX]; /* to the host, borrowed from their interfaces */
     uint32_t link_count;
-    struct boot_pcap *pcap; /* --pcap, or NULL */
-    struct reporter *reporter; /* --crash-report, or NULL */
+    struct boot_pcap *pcap;       /* --pcap, or NULL */
+    struct reporter *reporter;    /* --crash-report, or NULL */
     struct trace_session *traces; /* TRACE_SESSIONS of them */
-    uint32_t forwards; /* connections of control_forward.c */
+    uint32_t forwards;            /* connections of control_forward.c */
 };
 
 /* Tells the CLI and returns status. */
@@ -92,6 +92,9 @@ int boot_paths_setup(struct boot_container *b);
 /* boot_tty.c: a terminal of the host as a guest's; its window size now. */
 int boot_tty_create(struct boot_container *b, int host_fd, struct tty **out) MUST_CHECK;
 void boot_tty_resize(struct tty *tty, int host_fd);
+
+/* boot_home.c: "HOME=..." of uid by the guest's /etc/passwd, malloc'ed; NULL: no memory. */
+char *boot_home(struct boot_container *b, uint32_t uid) MUST_CHECK;
 
 /* boot_process.c: credentials, descriptors, the program. */
 struct boot_failure {

@@ -184,10 +184,16 @@ static int program_failed(struct boot_failure *why, const char *name, int r)
 static int find_program(struct boot_container *b, const struct boot_process *p,
                         const struct cred *cred, char **out, struct boot_failure *why)
 {
-    const char *name = p->argv[0], *path = env_get(p->envp, "PATH");
+    const char *name = p->exe ? p->exe : p->argv[0], *path = env_get(p->envp, "PATH");
     struct path cwd;
     int r = vfs_walk(&b->ctx, NULL, p->cwd, WALK_FOLLOW | WALK_DIRECTORY, &cwd);
 
+    if (r == -ENOENT && b->boot->control &&
+        !load_acquire(&b->started)) { /* as runc: init's is made */
+        r = boot_make_directories(b, p->cwd, true);
+        if (r == 0)
+            r = vfs_walk(&b->ctx, NULL, p->cwd, WALK_FOLLOW | WALK_DIRECTORY, &cwd);
+    }
     if (r < 0)
         return fail_with(why, 1, "cannot enter the working directory %s: %s", p->cwd,
                          boot_error(r));
@@ -245,6 +251,42 @@ static void fill_args(struct init_args *args, const struct boot_container *b,
     memcpy(args->rlimits, p->rlimits, sizeof(args->rlimits));
 }
 
+/*
+ * The environment with a HOME, where a container's process has none or an empty one: *out, to be
+ * freed with its first string; NULL when it has.
+ */
+static int add_home(struct boot_container *b, const struct boot_process *p, const char ***out)
+{
+    const char *home = env_get(p->envp, "HOME");
+    size_t n = 0, at = 1;
+
+    *out = NULL;
+    if (!b->boot->control || (home && *home))
+        return 0;
+    while (p->envp[n])
+        n++;
+    *out = calloc(n + 2, sizeof(**out));
+    if (!*out)
+        return -ENOMEM;
+    (*out)[0] = boot_home(b, p->uid);
+    if (!(*out)[0]) {
+        free(*out);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(p->envp[i], "HOME=", 5) != 0)
+            (*out)[at++] = p->envp[i];
+    }
+    return 0;
+}
+
+static void drop_home(const char **envp)
+{
+    if (envp)
+        free((char *)(uintptr_t)envp[0]);
+    free(envp);
+}
+
 /* Descriptors, filter, program: what can fail before a process is made. */
 static int prepare_args(struct boot_container *b, const struct boot_process *p, struct tty *tty,
                         struct init_args *args, char **program, struct boot_failure *why)
@@ -264,17 +306,24 @@ static int prepare_args(struct boot_container *b, const struct boot_process *p, 
 int boot_start_process(struct boot_container *b, const struct boot_process *p, struct tty *tty,
                        struct parker *parker, struct thread_group **out, struct boot_failure *why)
 {
+    const char **envp;
     struct init_args args;
     char *program = NULL;
     int r;
 
     fill_args(&args, b, p);
+    if (add_home(b, p, &envp) < 0)
+        return fail_with(why, 1, "out of memory");
+    if (envp)
+        args.envp = envp;
     args.tty = tty;
     args.parker = parker;
     args.cred = make_cred(p);
     args.files = args.cred ? fdtable_create() : NULL;
-    if (!args.files)
+    if (!args.files) {
+        drop_home(envp);
         return fail_with(why, 1, "out of memory");
+    }
     r = prepare_args(b, p, tty, &args, &program, why);
     if (r < 0) {
         fdtable_put(args.files);
@@ -284,6 +333,7 @@ int boot_start_process(struct boot_container *b, const struct boot_process *p, s
         r = r < 0 ? program_failed(why, p->argv[0], r) : 0;
     }
     free(program);
+    drop_home(envp);
     seccomp_filter_put(args.seccomp);
     cred_put(args.cred);
     return r;

@@ -15,7 +15,7 @@
 #define CONTROL_MAGIC       0x43565331U
 #define CONTROL_REQUEST_MAX (8U << 20)
 #define CONTROL_REPLY_MAX   (4U << 20)
-#define CONTROL_FDS_MAX     192
+#define CONTROL_FDS_MAX     253 /* what one message can carry: SCM_MAX_FD */
 
 enum control_op {
     CONTROL_START = 1,  /* runs init; arg unused */
@@ -68,9 +68,9 @@ enum control_gdb_op {
     CONTROL_GDB_UNBREAK,    /* addr */
     CONTROL_GDB_RUN,        /* data: struct control_resume each; the others stay */
     CONTROL_GDB_KILL,
-    CONTROL_GDB_AUXV, /* data: pairs of uint64_t */
-    CONTROL_GDB_EXE,  /* data: the program's path inside */
-    CONTROL_GDB_OPEN, /* data: a path inside, of a regular file; result: a small number for it */
+    CONTROL_GDB_AUXV,  /* data: pairs of uint64_t */
+    CONTROL_GDB_EXE,   /* data: the program's path inside */
+    CONTROL_GDB_OPEN,  /* data: a path inside, of a regular file; result: a small number for it */
     CONTROL_GDB_PREAD, /* tid: that number; addr: where, size; data */
     CONTROL_GDB_CLOSE, /* tid: that number */
 };

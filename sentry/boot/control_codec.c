@@ -229,10 +229,11 @@ static void device_row(struct codec *k, struct boot_device *d)
 
 static void hook_row(struct codec *k, struct boot_hook *h)
 {
+    codec_text(k, &h->path);
     strings(k, &h->argv);
     strings(k, &h->envp);
     number(k, &h->timeout_s);
-    k->failed |= !k->failed && !h->argv[0];
+    k->failed |= !k->failed && (!h->path || !h->argv[0]);
 }
 
 static void rows(struct codec *k, struct boot_config *c)
@@ -259,7 +260,7 @@ static void rows(struct codec *k, struct boot_config *c)
 
 void codec_container(struct codec *k, struct boot_config *c)
 {
-    int *fds[] = {&c->status_fd, &c->error_fd, &c->rootfs_fd, &c->null_fd};
+    int *fds[] = {&c->status_fd, &c->error_fd, &c->rootfs_fd};
     bool *flags[] = {&c->root_readonly, &c->root_overlay, &c->root_live};
 
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
@@ -275,7 +276,7 @@ void codec_container(struct codec *k, struct boot_config *c)
     codec_process(k, &c->init);
     if (!k->out)
         k->failed |= c->status_fd < 0 || c->error_fd < 0 || c->rootfs_fd < 0 ||
-                     (c->start_hook_count && (!c->hook_state || c->null_fd < 0));
+                     (c->start_hook_count && !c->hook_state);
 }
 
 /* ---- reading ---- */

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define OUTPUT_MAX       300 /* of what one prints, for the error */
 #define STEP_MS          2
 #define STEPS_PER_SECOND (1000 / STEP_MS)
 
@@ -42,31 +43,46 @@ static int32_t wait_for(struct thread_group *tg, uint32_t timeout_s)
     return kernel_reap_process(tg);
 }
 
+/* How it ended, and the beginning of what it printed. */
+static void tell(const struct boot_hook *h, int32_t status, int output, struct boot_failure *why)
+{
+    char text[OUTPUT_MAX + 1];
+    ssize_t n = pread(output, text, OUTPUT_MAX, 0);
+
+    text[n > 0 ? n : 0] = '\0';
+    why->status = 1;
+    snprintf(why->text, sizeof(why->text),
+             "error running startContainer hook %.100s: %s %d, stdout and stderr: %s", h->path,
+             status & 0x7f ? "signal" : "exit status",
+             status & 0x7f ? status & 0x7f : status >> 8 & 0xff, text);
+}
+
 static int run_hook(struct boot_container *b, const struct boot_hook *h, struct boot_failure *why)
 {
-    int null = fcntl(b->config->null_fd, F_DUPFD_CLOEXEC, 3);
-    int fds[3] = {file_with(b->config->hook_state), null, fcntl(null, F_DUPFD_CLOEXEC, 3)};
+    int output = file_with("");
+    int fds[3] = {file_with(b->config->hook_state), fcntl(output, F_DUPFD_CLOEXEC, 3),
+                  fcntl(output, F_DUPFD_CLOEXEC, 3)};
     struct boot_process p = b->config->init;
     struct thread_group *tg;
     int32_t status;
 
     p.argv = h->argv;
+    p.exe = h->path;
     p.envp = h->envp;
     p.cwd = "/";
     p.fds = fds;
     p.fd_count = 3;
     p.tty_fd = -1;
     p.ordinary = true;
-    if (boot_start_process(b, &p, NULL, &b->kernel->control_parker, &tg, why) < 0)
+    if (boot_start_process(b, &p, NULL, &b->kernel->control_parker, &tg, why) < 0) {
+        close(output);
         return -1;
+    }
     status = wait_for(tg, h->timeout_s);
-    if (status == 0)
-        return 0;
-    why->status = 1;
-    snprintf(why->text, sizeof(why->text), "error running startContainer hook %s: %s %d",
-             h->argv[0], status & 0x7f ? "signal" : "exit status",
-             status & 0x7f ? status & 0x7f : status >> 8 & 0xff);
-    return -1;
+    if (status)
+        tell(h, status, output, why);
+    close(output);
+    return status ? -1 : 0;
 }
 
 int control_run_hooks(struct control *s, struct boot_failure *why)

@@ -97,6 +97,8 @@ void kernel_destroy(struct kernel *k)
     if (k->pid_table)
         page_free(k->pid_table, PID_TABLE_ORDER);
     idalloc_destroy(&k->pids);
+    kfree(k->uid_map);
+    kfree(k->gid_map);
     cell_put(k->cell);
     pid_ns_destroy_first(k->pid_ns);
     uts_ns_destroy_first(k->uts_ns);

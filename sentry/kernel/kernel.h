@@ -57,7 +57,8 @@ struct kernel {
     ops_ref_t hooks; /* struct kernel_hooks */
     uint64_t boot_realtime_ns, boot_monotonic_ns;
     struct mutex uts_lock;
-    struct uts_ns *uts_ns; /* the first one: namespace.h */
+    struct uts_ns *uts_ns;   /* the first one: namespace.h */
+    char *uid_map, *gid_map; /* kmalloc: /proc/PID/uid_map's text; NULL: the identity */
     struct {
         char pattern[CORE_PATTERN_MAX]; /* kernel.core_pattern; guarded by uts_lock */
         uint32_t uses_pid;              /* kernel.core_uses_pid */

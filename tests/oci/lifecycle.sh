@@ -35,6 +35,7 @@ expect exec-no-file 255 'no such file or directory' oci exec c1 /no/such
 expect exec-no-command 255 'process args cannot be empty' oci exec c1
 expect exec-user 0 '^uid=12 gid=34 groups=.*56' oci exec -u 12:34 -g 56 c1 id
 expect exec-cwd 0 '^/tmp$' oci exec --cwd /tmp c1 pwd
+expect exec-cwd-missing 255 'cannot enter the working directory /none' oci exec --cwd /none c1 pwd
 expect exec-env 0 '^v$' oci exec -e K=v c1 sh -c 'echo $K'
 expect exec-stdin 0 '^5$' sh -c "echo four | $oci exec c1 wc -c"
 expect exec-big 0 '^3000000$' sh -c "head -c 3000000 /dev/zero | $oci exec c1 cat | wc -c"
@@ -52,6 +53,9 @@ expect exec-detach-alive 0 '' kill -0 "$(cat "$tmp/epid")"
 kill -TERM "$(cat "$tmp/epid")"
 expect exec-detach-signal 0 '' gone "$(cat "$tmp/epid")"
 expect exec-preserve 0 '^three$' sh -c "echo three >$tmp/3; $oci exec --preserve-fds 1 c1 sh -c 'cat <&3' 3<$tmp/3"
+expect exec-cap 0 '^CapInh 0000000000000000 CapPrm 00000000200004a0 CapAmb 0000000000000000 $' sh -c "$oci exec --cap CAP_SETUID c1 sh -c 'while read k v; do case \$k in CapInh:|CapPrm:|CapAmb:) echo -n \"\${k%:} \$v \";; esac; done </proc/self/status'"
+many='import os, sys; [os.dup2(0, i) for i in range(3, 103)]; os.execvp(sys.argv[1], sys.argv[1:])'
+expect exec-preserve-100 0 '^102$' python3 -c "$many" $oci exec --preserve-fds 100 c1 sh -c 'for i in /proc/self/fd/*; do echo ${i##*/}; done | grep 102'
 expect preserve-closed 255 'is not open' sh -c "$oci exec --preserve-fds 5 c1 true 7>&- 6>&- 5>&- 4>&- 3>&-"
 expect pause 0 '' oci pause c1
 expect state-paused 0 '"status": "paused"' oci state c1

@@ -21,7 +21,16 @@ refused() {
 inside user '^uid=7 gid=8 groups=.*9' id 'p["user"] = {"uid": 7, "gid": 8, "additionalGids": [9]}'
 inside umask '^0027$' umask 'p["user"]["umask"] = 0o27'
 inside cwd '^/tmp$' pwd 'p["cwd"] = "/tmp"'
-inside cwd-missing '^gone$' 'echo gone' 'p["cwd"] = "/"'
+inside cwd-missing '^/not/there$' pwd 'p["cwd"] = "/not/there"' 'c["root"]["readonly"] = False'
+printf 'root:x:0:0::/root:/bin/sh\nseven:x:7:8::/home/seven:/bin/sh\nbad:line\n' >"$b/rootfs/etc/passwd"
+inside home '^/home/seven$' 'echo "$HOME"' 'p["user"] = {"uid": 7, "gid": 8}'
+inside home-empty '^/root$' 'echo "$HOME"' 'p["env"].append("HOME=")'
+inside env-last '^/root three 1$' 'echo $HOME $ONE $(env | grep -c ONE)' 'p["env"] = ["HOME=/x", "ONE=two", "HOME=", "PATH=/bin", "ONE=three"]'
+inside home-unknown '^/$' 'echo "$HOME"' 'p["user"] = {"uid": 9, "gid": 9}'
+inside home-given '^/mine$' 'echo "$HOME"' 'p["env"].append("HOME=/mine")'
+ln -sf /dev/zero "$b/rootfs/etc/passwd"
+inside home-hostile '^/$' 'echo "$HOME"'
+rm "$b/rootfs/etc/passwd"
 refused cwd-relative 'Cwd must be an absolute path' 'p["cwd"] = "x"'
 refused cwd-none 'working directory' 'p["cwd"] = "/nowhere"'
 inside env '^v$' 'echo $K' 'p["env"].append("K=v")'
@@ -94,6 +103,10 @@ inside mount-idmap '^1005:2006$' 'stat -c %u:%g /mnt/i/f' "$idmap" \
 inside mount-idmap-userns '^5:6 0:0$' 'touch /mnt/i/new; echo $(stat -c %u:%g /mnt/i/f /mnt/i/new)' "$idmap" 'l["namespaces"].append({"type": "user"})' \
     'l["uidMappings"] = l["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]'
 expect mount-idmap-host 0 '^0:0$' stat -c %u:%g "$tmp/owned/new"
+inside mount-root '^/etc /t$' "while read a b c d e rest; do [ \$e = /t ] && echo \$d \$e; done </proc/self/mountinfo" "m.append({'destination': '/t', 'source': '/etc', 'options': ['bind']})"
+inside mount-root-file '^/etc/hostname /etc/f$' "while read a b c d e rest; do [ \$e = /etc/f ] && echo \$d \$e; done </proc/self/mountinfo" "m.append({'destination': '/etc/f', 'source': '/etc/hostname', 'options': ['bind']})" 'c["root"]["readonly"] = False'
+inside mount-root-guest '^/sys /tmp$' "mount --bind /proc/sys /tmp; while read a b c d e rest; do [ \$e = /tmp ] && echo \$d \$e; done </proc/self/mountinfo" \
+    '[p["capabilities"][s].append("CAP_SYS_ADMIN") for s in ("bounding", "permitted", "effective")]'
 refused tmpfs-option 'cannot mount' "m.append({'destination': '/t', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nonsense=1']})"
 
 # linux
@@ -118,6 +131,8 @@ kill $net
 inside namespace-net 'ok' 'echo ok' 'l["namespaces"].append({"type": "network"})'
 inside userns '^0 0$' 'stat -c "%u %g" /bin/busybox' 'l["namespaces"].append({"type": "user"})' \
     'l["uidMappings"] = l["gidMappings"] = [{"containerID": 0, "hostID": 0, "size": 65536}]'
+inside userns-map '^0 100000 50000 0 7 9$' 'echo $(cat /proc/self/uid_map /proc/1/gid_map)' 'l["namespaces"].append({"type": "user"})' 'c["root"]["readonly"] = False' \
+    'l["uidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 50000}]; l["gidMappings"] = [{"containerID": 0, "hostID": 7, "size": 9}]'
 refused userns-no-map 'no uid or gid mappings found' 'l["namespaces"].append({"type": "user"})'
 refused map-no-userns "user namespace isn't" 'l["uidMappings"] = [{"containerID": 0, "hostID": 0, "size": 1}]'
 refused time-offsets-none 'without a time namespace' 'l["timeOffsets"] = {"monotonic": {"secs": 5}}'
@@ -136,8 +151,20 @@ inside seccomp-args '^1 0$' 'sh -c "kill -0 1; echo \$?" >/tmp/a 2>/dev/null; ki
 refused seccomp-action 'action SCMP_ACT_NOTIFY is not supported' 'l["seccomp"] = {"defaultAction": "SCMP_ACT_NOTIFY"}'
 [ -e /sys/kernel/security/apparmor ] || refused apparmor 'apparmorProfile: apparmor is not supported' 'p["apparmorProfile"] = "docker-default"'
 [ -e /sys/fs/selinux/enforce ] || refused selinux 'selinuxLabel: selinux is not supported' 'p["selinuxLabel"] = "x:y:z:s0"'
-inside sysctl-net '^7$' 'cat /proc/sys/net/ipv4/tcp_keepalive_probes' 'l["sysctl"] = {"net.ipv4.tcp_keepalive_probes": "7"}'
-inside sysctl-net-unknown '^left$' 'echo left' 'l["sysctl"] = {"net.nonsense.x": "1"}'
+netns='l["namespaces"].append({"type": "network"})'
+inside sysctl-net '^7$' 'cat /proc/sys/net/ipv4/tcp_keepalive_probes' "$netns" 'l["sysctl"] = {"net.ipv4.tcp_keepalive_probes": "7"}'
+refused sysctl-net-host 'net.ipv4.tcp_keepalive_probes is not allowed without a network namespace' 'l["sysctl"] = {"net.ipv4.tcp_keepalive_probes": "7"}'
+refused sysctl-ipc-host 'kernel.msgmax is not allowed without a ipc namespace' 'l["sysctl"] = {"kernel.msgmax": "8192"}' 'l["namespaces"] = [n for n in l["namespaces"] if n["type"] != "ipc"]'
+refused sysctl-hostname 'kernel.hostname is not allowed' 'l["sysctl"] = {"kernel.hostname": "x"}'
+refused sysctl-domainname 'kernel.domainname and domainname differ' 'l["sysctl"] = {"kernel.domainname": "x"}' 'c["domainname"] = "y"'
+inside sysctl-net-unknown '^left$' 'echo left' "$netns" 'l["sysctl"] = {"net.nonsense.x": "1"}'
+for kind in '' 'l["namespaces"].append({"type": "cgroup"})'; do
+    bundle '["true"]' "$kind"
+    oci create --pid-file "$tmp/pid" -b "$b" s2 >/dev/null 2>&1 </dev/null
+    spaces=$(readlink "/proc/$(cat "$tmp/pid")/ns/cgroup" /proc/self/ns/cgroup | uniq | wc -l)
+    expect "cgroup-namespace-$spaces" 0 '' [ "$spaces" = "$([ -n "$kind" ] && echo 2 || echo 1)" ]
+    oci delete --force s2 >/dev/null 2>&1
+done
 refused namespace-cgroup-path 'joining the cgroup namespace' 'l["namespaces"].append({"type": "cgroup", "path": "/proc/self/ns/cgroup"})'
 for key in 'p["execCPUAffinity"] = {"final": "0"}' 'l["intelRdt"] = {"closID": "x"}' 'l["memoryPolicy"] = {"mode": "x"}' 'l["netDevices"] = {"eth0": {}}' \
     'l["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}' 'l["resources"] = {"blockIO": {"weightDevice": [{"major": 1}]}}'; do
@@ -166,6 +193,14 @@ if grep -qw cgroup2 /proc/mounts || grep -qw cgroup /proc/mounts; then
     expect cgroup-gone 0 '^none$' sh -c "find /sys/fs/cgroup -path '*cvisor-test-$$*' | grep . || echo none"
 fi
 
+frozen=$(awk -F: '$2 == "freezer" { print "/sys/fs/cgroup/freezer" }' /proc/self/cgroup)
+frozen=${frozen:-/sys/fs/cgroup}/cvisor-frozen-$$
+if mkdir "$frozen" 2>/dev/null; then
+    { echo FROZEN >"$frozen/freezer.state" || echo 1 >"$frozen/cgroup.freeze"; } 2>/dev/null
+    refused cgroup-frozen "container's cgroup unexpectedly frozen" "l['cgroupsPath'] = '/cvisor-frozen-$$'"
+    expect cgroup-frozen-left 0 '' rmdir "$frozen"
+fi
+
 # hooks
 hook() { printf "{'path': '/bin/sh', 'args': ['sh', '-c', '%s']}" "$1"; }
 log="cat >>$tmp/hooks; echo >>$tmp/hooks"
@@ -175,6 +210,11 @@ bundle '["sh", "-c", "cat /etc/started"]' 'c["root"]["readonly"] = False' "c['ho
 expect hooks 0 '"status":"created","pid":1' oci run -b "$b" s3
 expect hooks-order 0 '^prestart createRuntime createContainer poststart poststop $' sh -c "grep -v status $tmp/hooks | tr '\n' ' ' | tr -s ' '"
 expect hooks-state 0 '"id":"s3","status":"creating","pid":[1-9]' cat "$tmp/hooks"
+bundle '["sh", "-c", "cat /etc/inherited"]' 'c["root"]["readonly"] = False' 'p["env"].append("COLOUR=inside")' \
+    "c['hooks'] = {'prestart': [{'path': '/bin/sh', 'args': ['sh', '-c', 'test \"\$COLOUR\" = outside']}], 'startContainer': [{'path': '/bin/sh', 'args': ['sh', '-c', 'echo \$COLOUR >/etc/inherited']}]}"
+COLOUR=outside expect hooks-env 0 '^inside$' oci run -b "$b" s3
+bundle '["true"]' "c['hooks'] = {'startContainer': [{'path': '/bin/busybox', 'args': ['cat', '/no/such']}]}"
+expect hook-argv 1 'stdout and stderr: cat: .*/no/such' oci run -b "$b" s3
 expect hooks-stopped 0 '"status":"stopped","bundle"' cat "$tmp/hooks"
 for k in prestart createRuntime createContainer; do
     bundle '["true"]' "c['hooks'] = {'$k': [$(hook 'echo sorry >&2; exit 3')]}"
