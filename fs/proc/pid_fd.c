@@ -232,7 +232,25 @@ static int anon_getattr(struct inode *inode, struct kstat *out)
     return 0;
 }
 
-/* Host streams given as standard input and output: the new file is a door to the old one. */
+/*
+ * Host streams given as standard input and output: the new file is a door to the old one. To a
+ * regular file, it has a position of its own.
+ */
+static bool is_positioned(const struct file *to)
+{
+    return to->inode && (to->inode->mode & LX_S_IFMT) == LX_S_IFREG;
+}
+
+static int proxy_size(struct file *to, int64_t *out)
+{
+    struct kstat st;
+    int r = inode_ops_of(to->inode)->getattr(to->inode, &st);
+
+    if (r == 0)
+        *out = (int64_t)st.size;
+    return r;
+}
+
 static int64_t proxy_read(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct file *to = f->private_data;
@@ -243,8 +261,21 @@ static int64_t proxy_read(struct file *f, struct uio *uio, int64_t *pos)
 static int64_t proxy_write(struct file *f, struct uio *uio, int64_t *pos)
 {
     struct file *to = f->private_data;
+    int r = is_positioned(to) && (f->flags & LX_O_APPEND) ? proxy_size(to, pos) : 0;
 
-    return file_ops_of(to)->write(to, uio, pos);
+    return r < 0 ? r : file_ops_of(to)->write(to, uio, pos);
+}
+
+static int64_t proxy_llseek(struct file *f, int64_t offset, int whence)
+{
+    struct file *to = f->private_data;
+    int64_t size = 0;
+    int r = proxy_size(to, &size);
+
+    if (r < 0)
+        return r;
+    WRITE_ONCE(f->inode->size, (uint64_t)size);
+    return generic_file_llseek(f, offset, whence);
 }
 
 static uint32_t proxy_poll(struct file *f, uint32_t mask)
@@ -269,7 +300,10 @@ static int64_t proxy_ioctl(struct file *f, const struct ioctl_ctx *ctx, uint64_t
 static int proxy_truncate(struct file *f, uint64_t size)
 {
     struct file *to = f->private_data;
+    struct setattr attr = {.valid = ATTR_SIZE, .size = size};
 
+    if (is_positioned(to) && !file_ops_of(to)->truncate)
+        return inode_ops_of(to->inode)->setattr(to->inode, &attr);
     return file_ops_of(to)->truncate ? file_ops_of(to)->truncate(to, size) : 0;
 }
 
@@ -281,6 +315,7 @@ static void proxy_release(struct file *f)
 DEFINE_OPS(file_ops, proxy_ops) = {
     .read = proxy_read,
     .write = proxy_write,
+    .llseek = proxy_llseek,
     .poll = proxy_poll,
     .poll_queue = proxy_poll_queue,
     .ioctl = proxy_ioctl,
@@ -303,7 +338,8 @@ static int anon_open(struct inode *inode, struct file *f, const struct vfs_ctx *
         return -EACCES;
     f->private_data = file_get(to);
     f->ops = ops_ref(&proxy_ops);
-    f->mode = (f->mode & ~(uint32_t)FMODE_SEEK) | FMODE_STREAM;
+    if (!is_positioned(to))
+        f->mode = (f->mode & ~(uint32_t)FMODE_SEEK) | FMODE_STREAM;
     return 0;
 }
 

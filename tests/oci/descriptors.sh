@@ -36,6 +36,10 @@ same output-both '{ $R sh -c "echo a; echo b >&2; echo c"; echo d; } >o 2>&1'
 same output-append 'echo x >o; $R sh -c "echo a; echo b" >>o; echo y >>o'
 same append-flag "$(py 'import fcntl,os; print(fcntl.fcntl(1,fcntl.F_GETFL) & os.O_APPEND)') >>o"
 same input-pread "$(py 'import os; print(os.pread(0,2,4), os.lseek(0,0,1), os.read(0,2), os.lseek(0,0,1), os.fstat(0).st_size)') <f"
+same input-reopened '$R sh -c "cat /dev/stdin; cat /dev/stdin; cat" <f'
+same input-reopened-seek "$(py 'import os; f = os.open("/dev/stdin", 0); print(os.read(f,3), os.lseek(f,0,1), os.lseek(f,-4,2), os.read(f,9), os.pread(f,2,1), os.lseek(0,0,1))') <f"
+same output-reopened '$R sh -c "echo a; echo b >/dev/stdout; echo c >>/dev/stdout; echo d" >o'
+same output-reopened-append '$R sh -c "echo b >>/dev/stdout; echo c >>/dev/stdout" >>o'
 same input-mmap "$(py 'import mmap; print(mmap.mmap(0,0,prot=1)[:4])') <f"
 same input-sendfile "{ $(py 'import os; print(os.sendfile(1,0,None,4), os.lseek(0,0,1))'); cat; } <f | cat"
 same input-sendfile-last "{ $(py 'import os; os.sendfile(1,0,None,4)'); cat; } <f | cat"
