@@ -97,6 +97,7 @@ int net_iface_add(struct net_stack *s, const struct net_iface_config *c, struct 
     if (!i)
         return -ENOMEM;
     init_fields(i, s, c);
+    s->next_index = MAX(s->next_index, c->index);
     i->index = s->next_index++;
     list_add_tail(&s->ifaces, &i->node);
     s->iface_count++;

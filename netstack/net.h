@@ -98,6 +98,7 @@ struct net_iface_config {
     uint32_t mtu, flags, caps;
     const void *link_ops; /* struct net_link_ops in cv_ops */
     void *link;
+    uint32_t index; /* where it is not taken and the largest so far; 0: the next one */
 };
 
 struct net_iface_stats {

@@ -68,7 +68,7 @@ static int make_network(struct sandbox *s, bool own_files, struct cli_error *err
 int caller_network(const struct global_options *global, struct sandbox *s, bool own_files,
                    struct cli_error *err)
 {
-    if (s->network == NETWORK_NONE)
+    if (s->network == NETWORK_NONE || s->network == NETWORK_HOST)
         return 0;
     if (s->network == NETWORK_NAMESPACE && geteuid() != 0) {
         if (global->network)

@@ -15,9 +15,9 @@ struct global_options {
     const char *log;      /* file, or NULL for stderr */
     const char *log_format, *rootless, *criu;
     const char *patch;   /* "on" or "off" */
-    const char *network; /* "sandbox", "user", "none" or NULL */
+    const char *network; /* "sandbox", "user", "host", "none" or NULL */
     bool host_loopback;
-    const char *pcap;    /* file, or NULL */
+    const char *pcap; /* file, or NULL */
     const char *coredump_dir;
     const char *crash_report; /* NULL: none, "": to the log, or a file */
     bool flight_recorder;

@@ -37,9 +37,9 @@ const struct opt global_opts[] = {
      "cgroups by systemd: refused where there is none"},
     {"rootless", 0, OPT_STRING, G(rootless), "true|false|auto",
      "ignore that cgroups cannot be written"},
-    {"network", 0, OPT_STRING, G(network), "sandbox|user|none",
+    {"network", 0, OPT_STRING, G(network), "sandbox|user|host|none",
      "sandbox (default): the container's network namespace, for do a link of its own; user: this "
-     "process's network, without root"},
+     "process's network, without root; host: the host's own sockets, unfenced from its network"},
     {"host-loopback", 0, OPT_FLAG, G(host_loopback), NULL,
      "network user: the gateway's address is this machine's 127.0.0.1 and ::1"},
     {"pcap", 0, OPT_STRING, G(pcap), "FILE",

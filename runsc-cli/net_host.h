@@ -27,6 +27,11 @@ void net_release_at_exit(const struct boot_network *n, int guard);
  */
 int net_take_over(struct boot_network *n, struct cli_error *err);
 /*
+ * The interfaces, addresses and routes of the network namespace the caller is in, for guests to
+ * see; the first BOOT_LINK_MAX of Ethernet that are up. Without netlink: none.
+ */
+void net_show(struct boot_network *n);
+/*
  * A socket to Docker's name server in the caller's network namespace, where the container's
  * resolv.conf names it; else -1.
  */

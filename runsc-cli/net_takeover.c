@@ -1,4 +1,4 @@
-/* The interfaces of a network namespace, taken over by AF_PACKET. See net_host.h. */
+/* The interfaces of a network namespace: taken over by AF_PACKET, or read. See net_host.h. */
 #include "runsc-cli/net_host.h"
 #include "runsc-cli/net_netlink.h"
 
@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -54,7 +55,7 @@ static int see_link(const struct nlmsghdr *h, void *arg)
     }
     t->index[t->n->link_count] = (uint32_t)m->ifi_index;
     l = &t->n->links[t->n->link_count++];
-    *l = (struct boot_link){.fd = -1, .packet = true};
+    *l = (struct boot_link){.fd = -1, .packet = true, .index = (uint32_t)m->ifi_index};
     snprintf(l->name, sizeof(l->name), "%s", (const char *)(attrs[IFLA_IFNAME] + 1));
     memcpy(l->hw_addr, attrs[IFLA_ADDRESS] + 1, sizeof(l->hw_addr));
     memcpy(&l->mtu, attrs[IFLA_MTU] + 1, sizeof(l->mtu));
@@ -137,6 +138,31 @@ static int dump(struct hnl_socket *rt, uint16_t type, int (*fn)(const struct nlm
         hnl_message(&b, type, NLM_F_DUMP, &any, sizeof(any));
     hnl_end(&b);
     return hnl_dump(rt, &b, fn, t);
+}
+
+static int by_index(const void *a, const void *b)
+{
+    const struct boot_link *x = a, *y = b;
+
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+void net_show(struct boot_network *n)
+{
+    struct takeover t = {.n = n};
+    struct hnl_socket rt;
+
+    *n = (struct boot_network){.host = true};
+    if (hnl_open(NETLINK_ROUTE, &rt))
+        return;
+    if (dump(&rt, RTM_GETLINK, see_link, &t) == 0) {
+        qsort(n->links, n->link_count, sizeof(n->links[0]), by_index);
+        for (uint32_t i = 0; i < n->link_count; i++)
+            t.index[i] = n->links[i].index;
+        if (dump(&rt, RTM_GETADDR, see_address, &t) || dump(&rt, RTM_GETROUTE, see_route, &t))
+            *n = (struct boot_network){.host = true};
+    }
+    hnl_close(&rt);
 }
 
 /* The host's own stack must not answer for these addresses any more. */

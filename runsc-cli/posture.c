@@ -21,7 +21,7 @@
     (BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_CHOWN) | BIT(CAP_FOWNER) |         \
      BIT(CAP_FSETID) | BIT(CAP_MKNOD) | BIT(CAP_SETFCAP))
 /* Different host calls: of the sentry (calls.def), and where guest code runs. */
-#define SENTRY_CALLS_MAX 80
+#define SENTRY_CALLS_MAX 92
 #define STUB_CALLS_MAX   24
 
 static const char *const namespaces[] = {"mnt", "pid", "net", "ipc", "uts", "user", "cgroup"};

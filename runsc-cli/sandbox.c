@@ -95,8 +95,13 @@ int sandbox_defaults(const struct global_options *global, struct sandbox *s, str
         s->network = NETWORK_NAMESPACE;
     else if (strcmp(global->network, "user") == 0)
         s->network = NETWORK_USER;
+    else if (strcmp(global->network, "host") == 0)
+        s->network = NETWORK_HOST;
     else if (strcmp(global->network, "none") != 0)
-        return fail(err, 1, "--network=%s: sandbox, user or none is expected", global->network);
+        return fail(err, 1, "--network=%s: sandbox, user, host or none is expected",
+                    global->network);
+    if (s->network == NETWORK_HOST && global->pcap)
+        return fail(err, 1, "--pcap: packets of --network=host are the host's");
     s->config = (struct boot_config){
         .platform = global->platform,
         .unsafe_mpk = global->unsafe_mpk,
@@ -161,14 +166,14 @@ static bool same_namespace(const char *a, const char *b)
 
 /*
  * The host's own interfaces are never taken over: a path that leads to the caller's namespace, or
- * to that of the host's first process, asks for the host's network, which is not there.
+ * to that of the host's first process, asks for the host's network: that takes --network=host.
  */
 static void spare_host_network(struct sandbox *s)
 {
     if (s->network == NETWORK_NAMESPACE && s->join[0] &&
         (same_namespace(s->join[0], "/proc/self/ns/net") ||
          same_namespace(s->join[0], "/proc/1/ns/net"))) {
-        fprintf(stderr, "runsc: the host's network is not supported: loopback only\n");
+        fprintf(stderr, "runsc: the host's network takes --network=host: loopback only\n");
         s->network = NETWORK_NONE;
         s->join[0] = NULL;
     }
@@ -215,7 +220,7 @@ static uint32_t flags_for(const struct sandbox *s)
     uint32_t flags = CLONE_NEWPID | CLONE_NEWNS | s->clone_flags;
 
     /* An empty one where no other is asked for, the host's own included. */
-    if (!s->join[0])
+    if (!s->join[0] && s->network != NETWORK_HOST)
         flags |= CLONE_NEWNET;
     if (!s->join[1])
         flags |= CLONE_NEWUTS;

@@ -27,6 +27,7 @@ enum sandbox_network {
     NETWORK_PRIVATE,   /* a TAP of its own, masqueraded: net_make_private */
     NETWORK_USER,      /* a gateway's, without root: net_make_user */
     NETWORK_NAMESPACE, /* the interfaces of its network namespace: net_take_over */
+    NETWORK_HOST,      /* sockets of its network namespace, or of ours: net_show */
 };
 
 struct sandbox {

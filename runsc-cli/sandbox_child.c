@@ -150,7 +150,9 @@ static void take_network(struct sandbox *s, int error_fd)
         s->net.dns_fd = net_docker_dns(&s->config);
         s->net.has_dns = s->net.dns_fd >= 0;
     }
-    if (s->net.link_count || s->network == NETWORK_NAMESPACE)
+    if (s->network == NETWORK_HOST)
+        net_show(&s->net);
+    if (s->net.link_count || s->net.host || s->network == NETWORK_NAMESPACE)
         s->config.network = &s->net;
     s->net.loopback_up = true;
 }

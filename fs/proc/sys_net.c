@@ -282,7 +282,7 @@ static int parse_values(const char *text, int64_t *out, uint32_t count)
 
 static bool may_write(const struct proc_entry *e)
 {
-    return !e->reader || task_capable(e->reader, LX_CAP_NET_ADMIN);
+    return !e->reader || netns_may_change(e->reader);
 }
 
 static int show_row(const struct proc_entry *e, struct strbuf *sb)

@@ -2,6 +2,7 @@
  * What TCP and UDP sockets share: making, names, options that sock.c keeps, device ioctls. Data is
  * in inet_tcp.c and inet_udp.c. Locks: sk.lock, then the stack's.
  */
+#include "fs/sock/host_inet.h"
 #include "fs/sock/inet.h"
 #include "netstack/bind.h"
 #include "netstack/tcp.h"
@@ -118,6 +119,8 @@ int inet_socket(struct task *t, int family, int type, int protocol, struct sock 
 
     if (protocol < 0 || protocol >= 256)
         return -EINVAL;
+    if (t->k->hostnet)
+        return host_inet_socket(t->k->hostnet, family, type, protocol, out);
     switch (type) {
     case LX_SOCK_STREAM:
         if (protocol && protocol != LX_IPPROTO_TCP)

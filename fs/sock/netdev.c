@@ -263,7 +263,7 @@ int64_t netdev_ioctl(struct netns *ns, const struct ioctl_ctx *ctx, uint64_t req
         return get_name(ns, ctx, arg);
     if (!is_get(request) && !is_set(request))
         return request == LX_SIOCETHTOOL ? -EOPNOTSUPP : -ENOTTY;
-    if (is_set(request) && !task_capable(ctx->task, LX_CAP_NET_ADMIN))
+    if (is_set(request) && !netns_may_change(ctx->task))
         return -EPERM;
     if (copy_in_obj(ctx->us, &req, uaddr(arg)))
         return -EFAULT;

@@ -38,7 +38,7 @@ int netlink_route_request(struct nl_request *r)
     for (uint32_t i = 0; i < ARRAY_SIZE(handlers); i++) {
         if (handlers[i].type != r->hdr->type)
             continue;
-        if (handlers[i].admin && !task_capable(r->t, LX_CAP_NET_ADMIN))
+        if (handlers[i].admin && !netns_may_change(r->t))
             return -EPERM;
         return handlers[i].serve(r);
     }

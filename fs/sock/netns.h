@@ -6,7 +6,9 @@
 #pragma once
 
 #include "netstack/net.h"
+#include "sentry/abi/sched.h"
 #include "sentry/kernel/kernel.h"
+#include "sentry/kernel/task.h"
 #include "sentry/kernel/timer.h"
 
 struct netns {
@@ -27,6 +29,12 @@ struct ioctl_ctx;
 /* netdev.c: ioctls on interfaces, which any socket takes. -ENOTTY: not one. */
 int64_t netdev_ioctl(struct netns *ns, const struct ioctl_ctx *ctx, uint64_t request,
                      uint64_t arg) MUST_CHECK;
+
+/* Interfaces, routes and settings: of the host's network there is only a picture here. */
+static inline bool netns_may_change(const struct task *t)
+{
+    return task_capable(t, LX_CAP_NET_ADMIN) && !t->k->hostnet;
+}
 
 static inline void netns_lock(struct netns *ns)
 {

@@ -452,7 +452,7 @@ int packet_socket(struct task *t, int type, int protocol, struct sock **out)
     struct inet_sock *is;
     int err;
 
-    if (!task_capable(t, LX_CAP_NET_RAW))
+    if (!task_capable(t, LX_CAP_NET_RAW) || t->k->hostnet)
         return -EPERM;
     if (type != LX_SOCK_RAW && type != LX_SOCK_DGRAM)
         return -ESOCKTNOSUPPORT;

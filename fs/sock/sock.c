@@ -311,6 +311,8 @@ int sock_setsockopt(struct sock *sk, struct task *t, int level, int name, const 
     if (name == LX_SO_RCVTIMEO_OLD || name == LX_SO_SNDTIMEO_OLD || name == LX_SO_RCVTIMEO_NEW ||
         name == LX_SO_SNDTIMEO_NEW)
         return set_timeout(sk, name, value, size);
+    if (sock_ops_of(sk)->own_options)
+        return sock_ops_of(sk)->setsockopt(sk, t, level, name, value, size);
     /* A name, of any size. */
     if (name == LX_SO_BINDTODEVICE && sock_ops_of(sk)->setsockopt)
         return sock_ops_of(sk)->setsockopt(sk, t, level, name, value, size);
@@ -449,6 +451,8 @@ int sock_getsockopt(struct sock *sk, struct task *t, int level, int name, void *
     default:
         break;
     }
+    if (sock_ops_of(sk)->own_options)
+        return sock_ops_of(sk)->getsockopt(sk, t, level, name, value, size);
     mutex_lock(&sk->lock);
     err = get_int_locked(sk, name, &v);
     mutex_unlock(&sk->lock);

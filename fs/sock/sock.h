@@ -88,6 +88,9 @@ struct sock_cmsgs {
 void sock_cmsg_add(struct sock_recv *r, int level, int type, const void *data, uint32_t size);
 
 struct sock_ops {
+    /* setsockopt and getsockopt are asked for SOL_SOCKET's too, but for what is the wait's, not the
+     * socket's, and for who the peer is. */
+    bool own_options;
     int (*bind)(struct sock *sk, struct task *t, const struct sock_addr *addr);
     int (*listen)(struct sock *sk, struct task *t, int backlog);
     /* -EINPROGRESS or -EAGAIN: not yet. *blocked_on as in sock_send. */

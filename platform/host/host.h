@@ -95,6 +95,37 @@ struct host_pollfd {
 };
 int64_t host_poll(struct host_pollfd *fds, uint32_t count, int timeout_ms);
 
+/* ---- sockets of the host's stack, for --network=host: never blocking, closed on exec ---- */
+struct host_msg { /* struct msghdr */
+    void *name;
+    uint32_t name_size, pad;
+    struct host_iovec *iov;
+    uint64_t iov_count;
+    void *control;
+    uint64_t control_size;
+    uint32_t flags, pad2;
+};
+int64_t host_socket(int family, int type, int protocol);
+int64_t host_bind(int fd, const void *addr, uint32_t size);
+int64_t host_connect(int fd, const void *addr, uint32_t size);
+int64_t host_listen(int fd, int backlog);
+int64_t host_accept(int fd);
+int64_t host_shutdown(int fd, int how);
+/* *size: in the room, out the name's size. */
+int64_t host_getname(int fd, bool peer, void *addr, uint32_t *size);
+int64_t host_setsockopt(int fd, int level, int name, const void *value, uint32_t size);
+int64_t host_getsockopt(int fd, int level, int name, void *value, uint32_t *size);
+/* MSG_DONTWAIT and MSG_NOSIGNAL are added. */
+int64_t host_sendmsg(int fd, const struct host_msg *m, uint32_t flags);
+int64_t host_recvmsg(int fd, struct host_msg *m, uint32_t flags);
+/* Edge-triggered; data comes back with each event. A closed descriptor is forgotten by itself. */
+struct host_event {
+    uint32_t events;
+    uint64_t data;
+} __attribute__((packed));
+int64_t host_epoll_add(int epoll_fd, int fd, uint32_t events, uint64_t data);
+int64_t host_epoll_wait(int epoll_fd, struct host_event *events, int count);
+
 /* ---- memory of the sentry itself ---- */
 int64_t host_mmap(void *addr, size_t size, int prot, int flags, int fd, uint64_t offset);
 int64_t host_munmap(void *addr, size_t size);
@@ -107,7 +138,7 @@ int64_t host_gettid(void);
 uint32_t host_cpu_count(void);
 struct host_sysinfo {
     uint64_t uptime_s, total_ram, free_ram; /* seconds, bytes, bytes */
-    uint64_t loads[3]; /* load averages times 65536 */
+    uint64_t loads[3];                      /* load averages times 65536 */
 };
 int64_t host_sysinfo(struct host_sysinfo *out);
 

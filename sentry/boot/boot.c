@@ -369,6 +369,8 @@ static int lock_in(struct boot *b)
         what |= JAIL_WRITABLE;
     if (b->link_count)
         what |= JAIL_NETWORK;
+    if (b->kernel->hostnet)
+        what |= JAIL_HOSTNET;
     r = jail_seccomp(what);
     return r < 0 && r != -ENOSYS
                ? boot_fail(b->config, 1, "cannot lock the sandbox in: %s", boot_error(r))

@@ -2,16 +2,20 @@
  * lock. */
 #include "sentry/boot/boot_net.h"
 
+#include "fs/sock/host_inet.h"
 #include "fs/sock/netns.h"
 #include "netstack/iface.h"
 #include "netstack/link/fd.h"
+#include "netstack/link/shown.h"
 #include "netstack/route.h"
 #include "sentry/boot/boot_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static struct ip_addr address(const struct boot_ip *ip)
@@ -75,6 +79,32 @@ static int add_link(struct boot *b, const struct boot_link *l, struct net_iface 
     return err;
 }
 
+/* What guests are shown of an interface of the host's. */
+static int show_link(struct boot *b, const struct boot_link *l, struct net_iface **out)
+{
+    struct shown_link_config c = {.mtu = l->mtu, .index = l->index};
+    struct netns *ns = b->kernel->netns;
+    int err;
+
+    memcpy(c.name, l->name, sizeof(c.name));
+    memcpy(c.hw_addr, l->hw_addr, sizeof(c.hw_addr));
+    netns_lock(ns);
+    err = shown_link_add(ns->stack, &c, out);
+    if (!err)
+        err = add_addresses(*out, l);
+    netns_unlock(ns);
+    return err;
+}
+
+static int use_host_sockets(struct boot *b)
+{
+    int fd = (int)syscall(SYS_epoll_create1, O_CLOEXEC), err = fd < 0 ? -errno : 0;
+
+    if (!err)
+        err = hostnet_create(fd, &b->kernel->hostnet);
+    return err ? boot_fail(b->config, 1, "cannot use the host's network: %s", boot_error(err)) : 0;
+}
+
 static int add_route(struct boot *b, const struct boot_route *r, struct net_iface *i)
 {
     struct netns *ns = b->kernel->netns;
@@ -111,7 +141,8 @@ int boot_net_create(struct boot *b, const struct boot_network *n)
     if (!n)
         return 0;
     for (uint32_t i = 0; i < n->link_count; i++) {
-        err = add_link(b, &n->links[i], &ifaces[i]);
+        err = n->host ? show_link(b, &n->links[i], &ifaces[i])
+                      : add_link(b, &n->links[i], &ifaces[i]);
         if (err)
             return boot_fail(b->config, 1, "network interface %s: %s", n->links[i].name,
                              boot_error(err));
@@ -123,7 +154,7 @@ int boot_net_create(struct boot *b, const struct boot_network *n)
         if (err)
             return boot_fail(b->config, 1, "route %u: %s", i, boot_error(err));
     }
-    return 0;
+    return n->host ? use_host_sockets(b) : 0;
 }
 
 static void receiver(void *link)
@@ -137,6 +168,12 @@ int boot_net_start(struct boot *b)
 
     for (uint32_t i = 0; i < b->link_count; i++) {
         int err = boot_start_thread(receiver, b->links[i]);
+
+        if (err)
+            return boot_fail(b->config, 1, "cannot start a network thread: %s", boot_error(err));
+    }
+    if (b->kernel->hostnet) {
+        int err = boot_start_thread(hostnet_thread, b->kernel->hostnet);
 
         if (err)
             return boot_fail(b->config, 1, "cannot start a network thread: %s", boot_error(err));

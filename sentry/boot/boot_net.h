@@ -26,8 +26,9 @@ struct boot_link {
     char name[16];
     uint8_t hw_addr[6];
     uint32_t mtu;
-    int fd;      /* a TAP, AF_PACKET socket or SOCK_SEQPACKET: netstack/link/fd.h */
-    bool packet; /* AF_PACKET: it also shows what was sent */
+    int fd;         /* a TAP, AF_PACKET socket or SOCK_SEQPACKET: netstack/link/fd.h */
+    bool packet;    /* AF_PACKET: it also shows what was sent */
+    uint32_t index; /* the host's; used where it is only shown */
     struct boot_ip addrs[BOOT_ADDR_MAX];
     uint32_t addr_count;
 };
@@ -41,6 +42,7 @@ struct boot_route {
 
 struct boot_network {
     bool loopback_up;
+    bool host; /* sockets of IP are the host's; links have no fd and are only shown */
     struct boot_link links[BOOT_LINK_MAX];
     uint32_t link_count;
     struct boot_route routes[BOOT_ROUTE_MAX];
@@ -51,7 +53,7 @@ struct boot_network {
 
 /* NULL config: loopback only. 0, or a status after boot_fail. */
 int boot_net_create(struct boot *b, const struct boot_network *n);
-/* One thread a link, that receives, and the name server's. */
+/* One thread a link, that receives, the name server's, and that of the host's sockets. */
 int boot_net_start(struct boot *b);
 /* boot_dns.c: carries what the guest asks BOOT_DNS_ADDRESS over fd. */
 int boot_dns_start(struct boot *b, int fd) MUST_CHECK;

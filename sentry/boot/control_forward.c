@@ -310,6 +310,8 @@ static int start(struct boot *b, struct control_conn *c)
     struct forward *f;
     int err;
 
+    if (b->kernel->hostnet)
+        return -EOPNOTSUPP; /* what listens inside, listens on the host */
     if (c->fd_count != 3 || c->head.arg == 0 || c->head.arg > 65535)
         return -EINVAL;
     if (__atomic_fetch_add(&b->forwards, 1, __ATOMIC_RELAXED) >= FORWARDS_MAX) {

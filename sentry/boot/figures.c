@@ -48,7 +48,7 @@ static const struct {
     {"struct raw_", OWNER_NETWORK},       {"struct packet_", OWNER_NETWORK},
     {"struct pkt", OWNER_NETWORK},        {"struct datagram", OWNER_NETWORK},
     {"struct membership", OWNER_NETWORK}, {"struct pmtu", OWNER_NETWORK},
-    {"struct fd_link", OWNER_NETWORK},
+    {"struct fd_link", OWNER_NETWORK},    {"struct host_inet", OWNER_NETWORK},
 };
 
 static void add_slab(const struct slab_type *type, uint64_t live, void *arg)

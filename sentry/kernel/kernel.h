@@ -17,6 +17,7 @@
 
 struct futex_table;
 struct timer_queue;
+struct hostnet;
 struct netns;
 struct strace_sinks;
 struct wake_trace;
@@ -91,6 +92,7 @@ struct kernel {
         struct list all;     /* every AF_UNIX socket; the same */
     } unix_names;            /* fs/sock/unix_name.c */
     struct netns *netns;     /* fs/sock; the network of every task */
+    struct hostnet *hostnet; /* fs/sock: sockets of IP are the host's, or NULL */
     /* owned by fs/proc, fs/dev, fs/hostfs, fs/devpts */
     void *proc_data, *dev_data, *host_io, *tty_data;
 };

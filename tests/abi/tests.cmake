@@ -28,6 +28,19 @@ if(NOT CVISOR_SANITIZE)
         -- $<TARGET_FILE:abi_${name}>)
       set_tests_properties(abi.${name}.${platform} PROPERTIES LABELS abi TIMEOUT 250 SKIP_RETURN_CODE 77)
     endforeach()
+    # Sockets that are the host's own, on a loopback of the test's.
+    if(name STREQUAL "inet")
+      foreach(platform systrap ptrace mpk)
+        set(flags --flag=--network=host)
+        if(platform STREQUAL "mpk")
+          list(APPEND flags --flag=--unsafe-mpk)
+        endif()
+        add_test(NAME abi.${name}.hostnet.${platform} COMMAND ${CMAKE_SOURCE_DIR}/tests/lib/own_netns.sh ${PYTHON3}
+          ${CMAKE_SOURCE_DIR}/tests/lib/compare.py --runsc $<TARGET_FILE:runsc> --platform ${platform} ${flags}
+          --known ${CMAKE_SOURCE_DIR}/tests/abi/known_diffs.txt --name ${name}.hostnet --timeout 100 -- $<TARGET_FILE:abi_${name}>)
+        set_tests_properties(abi.${name}.hostnet.${platform} PROPERTIES LABELS abi TIMEOUT 250 SKIP_RETURN_CODE 77)
+      endforeach()
+    endif()
     # Tracing changes nothing that a guest sees.
     add_test(NAME abi.${name}.traced COMMAND ${PYTHON3} ${CMAKE_SOURCE_DIR}/tests/lib/compare.py --runsc $<TARGET_FILE:runsc>
       --flag=--log=/dev/null --flag=--strace --flag=--strace-format=json --known ${CMAKE_SOURCE_DIR}/tests/abi/known_diffs.txt

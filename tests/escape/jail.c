@@ -74,36 +74,41 @@ static void unlisted_calls(unsigned what)
     result(try_call(what, 100000, args) == SIGSYS, what, "call %ld", 100000);
 }
 
-/* Does any rule of the call let value through as argument index? */
-static bool value_passes(unsigned what, long nr, unsigned index, uint64_t value)
+/* Does any rule of the call let these arguments through? */
+static bool arguments_pass(unsigned what, long nr, const uint64_t args[6])
 {
     for (size_t i = 0; i < JAIL_RULES; i++) {
         const struct jail_rule *r = &jail_rules[i];
 
-        if (r->nr == nr && jail_rule_applies(r, what) &&
-            (!r->arg.mask || (r->arg.index == index && (value & r->arg.mask) == r->arg.value)))
+        if (r->nr == nr && jail_rule_applies(r, what) && jail_rule_takes(r, args))
             return true;
     }
     return false;
 }
 
-/* Each bit flipped of each argument that a rule looks at. */
+/* Each bit flipped of one argument that a rule looks at, the others being as it wants them. */
+static void flip(unsigned what, const struct jail_rule *r, unsigned which)
+{
+    for (unsigned bit = 0; bit < 32; bit++) {
+        uint64_t args[6] = {-1UL, -1UL, -1UL, -1UL, -1UL, -1UL};
+
+        for (unsigned i = 0; i < JAIL_ARGS && r->args[i].mask; i++)
+            args[r->args[i].index] = r->args[i].value;
+        args[r->args[which].index] ^= 1ULL << bit;
+        if (!arguments_pass(what, r->nr, args))
+            result(try_call(what, r->nr, (const long *)args) == SIGSYS, what,
+                   "call %ld with a wrong argument", r->nr);
+    }
+}
+
 static void wrong_arguments(unsigned what)
 {
     for (size_t i = 0; i < JAIL_RULES; i++) {
         const struct jail_rule *r = &jail_rules[i];
 
-        if (!jail_rule_applies(r, what) || !r->arg.mask || r->refuse)
-            continue;
-        for (unsigned bit = 0; bit < 32; bit++) {
-            uint64_t value = r->arg.value ^ 1ULL << bit;
-            long args[6] = {-1, -1, -1, -1, -1, -1};
-
-            if (value_passes(what, r->nr, r->arg.index, value))
-                continue;
-            args[r->arg.index] = (long)value;
-            result(try_call(what, r->nr, args) == SIGSYS, what, "call %ld with a wrong argument",
-                   r->nr);
+        for (unsigned n = 0; n < JAIL_ARGS && r->args[n].mask; n++) {
+            if (jail_rule_applies(r, what) && !r->refuse)
+                flip(what, r, n);
         }
     }
 }
@@ -150,6 +155,7 @@ static void allowed(unsigned what)
 int main(void)
 {
     static const unsigned whats[] = {JAIL_SYSTRAP, JAIL_PTRACE | JAIL_WRITABLE, JAIL_NOTIFY,
+                                     JAIL_SYSTRAP | JAIL_HOSTNET,
                                      JAIL_MPK | JAIL_NETWORK | JAIL_WRITABLE};
 
     setvbuf(stdout, NULL, _IOLBF, 0);

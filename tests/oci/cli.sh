@@ -75,7 +75,7 @@ expect volume-write 0 '' $runsc do --volume "$tmp:/mnt" -- sh -c 'echo new >/mnt
 expect volume-written 0 '^new$' cat "$tmp/d/h"
 expect volume-ro 0 'Read-only' $runsc do --volume "$tmp:/mnt:ro" -- sh -c 'echo x >/mnt/x; true'
 expect network-none 0 '^lo$' $runsc do -- ls /proc/sys/net/ipv4/conf --ignore=all --ignore=default
-expect network-mode 1 'sandbox, user or none' $1 --network=bridge do -- true
+expect network-mode 1 'sandbox, user, host or none' $1 --network=bridge do -- true
 if [ -c /dev/net/tun ] && [ "$(id -u)" = 0 ]; then
     expect network-private 0 '^eth0$' $1 --network=sandbox --platform $2 do -- ls /proc/sys/net/ipv4/conf
 fi

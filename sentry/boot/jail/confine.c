@@ -2,10 +2,11 @@
  * The jail's outer walls, put up while the sentry is one thread and before its platform makes the
  * first guest process, which so stands inside them too: a root with nothing but its own /proc, or
  * for a container its files, which clients that enter its mount namespace (`podman cp`) look for
- * there; Landlock where the host has it; no capabilities but those host files need. Sources:
- * pivot_root(2), landlock(7), capabilities(7).
+ * there; Landlock where the host has it; no capabilities but those host files need, and with the
+ * host's network CAP_NET_BIND_SERVICE. Sources: pivot_root(2), landlock(7), capabilities(7).
  */
 #include "sentry/boot/boot.h"
+#include "sentry/boot/boot_net.h"
 #include "sentry/boot/jail/jail.h"
 
 #include <errno.h>
@@ -90,7 +91,7 @@ static const uint64_t read_rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCE
 static const uint64_t file_rights = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                                     LANDLOCK_ACCESS_FS_EXECUTE | ACCESS_TRUNCATE | ACCESS_IOCTL_DEV;
 
-static struct ruleset_attr handled(int abi)
+static struct ruleset_attr handled(int abi, bool host_network)
 {
     struct ruleset_attr a = {.fs = (1ULL << 13) - 1};
 
@@ -100,7 +101,7 @@ static struct ruleset_attr handled(int abi)
         a.fs |= ACCESS_TRUNCATE;
     if (abi >= 5)
         a.fs |= ACCESS_IOCTL_DEV;
-    if (abi >= 4)
+    if (abi >= 4 && !host_network)
         a.net = ACCESS_NET_BOTH;
     if (abi >= 6)
         a.scoped = SCOPE_BOTH;
@@ -138,6 +139,11 @@ static int allow_mount(int ruleset, const struct boot_mount *m, uint64_t all)
     return r;
 }
 
+static bool host_network(const struct boot_config *c)
+{
+    return c->network && c->network->host;
+}
+
 /* 0 also where the host has no Landlock. */
 static int restrict_files(const struct boot_config *c)
 {
@@ -147,7 +153,7 @@ static int restrict_files(const struct boot_config *c)
 
     if (abi < 1)
         return 0;
-    attr = handled(abi);
+    attr = handled(abi, host_network(c));
     ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr,
                            abi >= 6   ? sizeof(attr)
                            : abi >= 4 ? 2 * sizeof(uint64_t)
@@ -174,11 +180,15 @@ static int restrict_files(const struct boot_config *c)
 
 /* ---- capabilities ---- */
 
-static uint64_t kept_capabilities(bool writable)
+static uint64_t kept_capabilities(const struct boot_config *c)
 {
     uint64_t keep = 1ULL << CAP_DAC_READ_SEARCH;
 
-    if (writable)
+    /* Who of the guests may have such a port is for our own kernel to say. */
+    if (host_network(c))
+        keep |= 1ULL << CAP_NET_BIND_SERVICE;
+
+    if (jail_writable(c))
         keep |= 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_CHOWN | 1ULL << CAP_FOWNER |
                 1ULL << CAP_FSETID | 1ULL << CAP_MKNOD | 1ULL << CAP_SETFCAP;
     return keep;
@@ -233,7 +243,7 @@ int jail_confine(const struct boot_config *c, const char **step)
     }
     if (!r) {
         *step = "dropping capabilities";
-        r = drop_capabilities(kept_capabilities(jail_writable(c)));
+        r = drop_capabilities(kept_capabilities(c));
     }
     return r;
 }

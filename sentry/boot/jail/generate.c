@@ -1,6 +1,6 @@
 /*
  * Build-time tool: calls.def to BPF programs, by libseccomp, printed as a C header on stdout. One
- * program for each platform with and without WRITABLE and NETWORK.
+ * program for each platform with and without WRITABLE, with NETWORK, HOSTNET or neither.
  */
 #include "sentry/boot/jail/rules.h"
 
@@ -20,9 +20,12 @@ static void check(int r, const char *what)
 static void add(scmp_filter_ctx ctx, const struct jail_rule *r)
 {
     uint32_t action = r->refuse ? SCMP_ACT_ERRNO((uint32_t)r->refuse) : SCMP_ACT_ALLOW;
-    struct scmp_arg_cmp cmp = SCMP_CMP(r->arg.index, SCMP_CMP_MASKED_EQ, r->arg.mask, r->arg.value);
+    struct scmp_arg_cmp cmp[JAIL_ARGS];
+    unsigned n = 0;
 
-    check(seccomp_rule_add_array(ctx, action, r->nr, r->arg.mask ? 1 : 0, &cmp), r->name);
+    for (; n < JAIL_ARGS && r->args[n].mask; n++)
+        cmp[n] = SCMP_CMP(r->args[n].index, SCMP_CMP_MASKED_EQ, r->args[n].mask, r->args[n].value);
+    check(seccomp_rule_add_array(ctx, action, r->nr, n, cmp), r->name);
 }
 
 /* seccomp_export_bpf writes to a descriptor: a temporary file's. */
@@ -78,19 +81,26 @@ static void make(unsigned what)
     seccomp_release(ctx);
 }
 
+#define EXTRAS 6
+
 int main(void)
 {
     static const unsigned platforms[] = {JAIL_SYSTRAP, JAIL_PTRACE, JAIL_MPK, JAIL_NOTIFY};
-    static const unsigned extras[] = {0, JAIL_WRITABLE, JAIL_NETWORK, JAIL_WRITABLE | JAIL_NETWORK};
+    static const unsigned extras[] = {0,
+                                      JAIL_WRITABLE,
+                                      JAIL_NETWORK,
+                                      JAIL_WRITABLE | JAIL_NETWORK,
+                                      JAIL_HOSTNET,
+                                      JAIL_WRITABLE | JAIL_HOSTNET};
 
     printf("/* Generated from sentry/boot/jail/calls.def. */\n#pragma once\n");
     for (size_t p = 0; p < 4; p++) {
-        for (size_t e = 0; e < 4; e++)
+        for (size_t e = 0; e < EXTRAS; e++)
             make(platforms[p] | extras[e]);
     }
     printf("static const struct jail_program jail_programs[] = {\n");
     for (size_t p = 0; p < 4; p++) {
-        for (size_t e = 0; e < 4; e++) {
+        for (size_t e = 0; e < EXTRAS; e++) {
             unsigned what = platforms[p] | extras[e];
 
             printf("    {%u, %u, sizeof(jail_program_%u) / sizeof(struct sock_filter), "

@@ -15,6 +15,7 @@ enum {
     JAIL_WRITABLE = 8, /* a host tree is mounted that guests may change */
     JAIL_NETWORK = 16, /* packets cross a host descriptor */
     JAIL_NOTIFY = 32,
+    JAIL_HOSTNET = 64, /* sockets of IP are the host's */
 };
 #define JAIL_PLATFORMS (JAIL_SYSTRAP | JAIL_PTRACE | JAIL_MPK | JAIL_NOTIFY)
 

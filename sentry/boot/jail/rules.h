@@ -1,6 +1,7 @@
 /* calls.def as a table, shared by the generator and the tests. */
 #pragma once
 
+#include "sentry/abi/socket.h"
 #include "sentry/boot/jail/jail.h"
 
 #include <asm/unistd.h>
@@ -10,7 +11,10 @@
 #include <linux/memfd.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -35,12 +39,13 @@ struct jail_arg {
     uint64_t mask, value; /* mask 0: nothing is asked */
 };
 
+#define JAIL_ARGS 3
 struct jail_rule {
     const char *name;
     int nr;
-    unsigned when; /* 0: always; else any of these bits */
-    int refuse;    /* errno; 0: allowed */
-    struct jail_arg arg;
+    unsigned when;                   /* 0: always; else any of these bits */
+    int refuse;                      /* errno; 0: allowed */
+    struct jail_arg args[JAIL_ARGS]; /* all that are asked must be so */
 };
 
 #define ALWAYS                0
@@ -50,11 +55,21 @@ struct jail_rule {
 #define NOTIFY                JAIL_NOTIFY
 #define WRITABLE              JAIL_WRITABLE
 #define NETWORK               JAIL_NETWORK
+#define HOSTNET               JAIL_HOSTNET
 #define INT                   0xffffffffULL
-#define ANY(call, w)          {#call, __NR_##call, w, 0, {0, 0, 0}},
-#define REFUSE(call, w, e)    {#call, __NR_##call, w, e, {0, 0, 0}},
-#define ARG(call, w, n, m, v) {#call, __NR_##call, w, 0, {n, (uint64_t)(m), (uint64_t)(v)}},
+#define ANY(call, w)          {#call, __NR_##call, w, 0, {{0, 0, 0}}},
+#define REFUSE(call, w, e)    {#call, __NR_##call, w, e, {{0, 0, 0}}},
+#define ARG(call, w, n, m, v) {#call, __NR_##call, w, 0, {{n, (uint64_t)(m), (uint64_t)(v)}}},
+#define ARGS(call, w, ...)    {#call, __NR_##call, w, 0, {__VA_ARGS__}},
+/* fs/sock/host_opt.def: SOL_SOCKET is open anyway. */
+#define SOCKET_GET(n, max)
+#define SOCKET_BOTH(n, max)
+#define OPT_GET(l, n, max) ARGS(getsockopt, HOSTNET, {1, INT, l}, {2, INT, n})
+#define OPT_BOTH(l, n, max)                                                                        \
+    OPT_GET(l, n, max)                                                                             \
+    ARGS(setsockopt, HOSTNET, {1, INT, l}, {2, INT, n})
 static const struct jail_rule jail_rules[] = {
+#include "fs/sock/host_opt.def"
 #include "sentry/boot/jail/calls.def"
 };
 #define JAIL_RULES (sizeof(jail_rules) / sizeof(jail_rules[0]))
@@ -62,4 +77,14 @@ static const struct jail_rule jail_rules[] = {
 static inline bool jail_rule_applies(const struct jail_rule *r, unsigned what)
 {
     return !r->when || r->when & what;
+}
+
+/* Does the rule let its call through with these? */
+static inline bool jail_rule_takes(const struct jail_rule *r, const uint64_t args[6])
+{
+    for (int i = 0; i < JAIL_ARGS; i++) {
+        if ((args[r->args[i].index] & r->args[i].mask) != r->args[i].value)
+            return false;
+    }
+    return true;
 }
