@@ -371,6 +371,8 @@ static int lock_in(struct boot *b)
         what |= JAIL_NETWORK;
     if (b->kernel->hostnet)
         what |= JAIL_HOSTNET;
+    if (b->config->network && b->config->network->has_dns)
+        what |= JAIL_NETWORK | JAIL_DNS;
     r = jail_seccomp(what);
     return r < 0 && r != -ENOSYS
                ? boot_fail(b->config, 1, "cannot lock the sandbox in: %s", boot_error(r))

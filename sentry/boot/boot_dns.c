@@ -1,8 +1,8 @@
 /*
  * The name server that Docker has at 127.0.0.11 of a container's network namespace, for guests
  * whose 127.0.0.11 is in our stack: datagrams to its port go out by a host socket and the answers
- * come back. TCP is not forwarded. Two threads: queries sleeps until the guest asks, answers in a
- * read of the host's socket. Locks: the stack's; lock (rank OBJ) for the table of what was asked.
+ * come back. TCP is boot_dns_tcp.c's. Two threads: queries sleeps until the guest asks, answers in
+ * a read of the host's socket. Locks: the stack's; lock (rank OBJ) for the table of what was asked.
  */
 #include "fs/sock/netns.h"
 #include "netstack/udp.h"

@@ -181,6 +181,8 @@ int boot_net_start(struct boot *b)
     if (n && n->has_dns) {
         int err = boot_dns_start(b, n->dns_fd);
 
+        if (!err)
+            err = boot_dns_tcp_start(b);
         if (err)
             return boot_fail(b->config, 1, "cannot forward name service: %s", boot_error(err));
     }

@@ -57,3 +57,5 @@ int boot_net_create(struct boot *b, const struct boot_network *n);
 int boot_net_start(struct boot *b);
 /* boot_dns.c: carries what the guest asks BOOT_DNS_ADDRESS over fd. */
 int boot_dns_start(struct boot *b, int fd) MUST_CHECK;
+/* boot_dns_tcp.c: and over TCP, by sockets of its own (JAIL_DNS). */
+int boot_dns_tcp_start(struct boot *b) MUST_CHECK;

@@ -156,6 +156,7 @@ int main(void)
 {
     static const unsigned whats[] = {JAIL_SYSTRAP, JAIL_PTRACE | JAIL_WRITABLE, JAIL_NOTIFY,
                                      JAIL_SYSTRAP | JAIL_HOSTNET,
+                                     JAIL_NOTIFY | JAIL_NETWORK | JAIL_DNS,
                                      JAIL_MPK | JAIL_NETWORK | JAIL_WRITABLE};
 
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -23,11 +23,13 @@
 #include <unistd.h>
 
 /* Rights and scopes newer than the header this is built with. */
-#define ACCESS_REFER     (1ULL << 13)
-#define ACCESS_TRUNCATE  (1ULL << 14)
-#define ACCESS_IOCTL_DEV (1ULL << 15)
-#define ACCESS_NET_BOTH  3ULL
-#define SCOPE_BOTH       3ULL /* abstract UNIX sockets, signals */
+#define ACCESS_REFER       (1ULL << 13)
+#define ACCESS_TRUNCATE    (1ULL << 14)
+#define ACCESS_IOCTL_DEV   (1ULL << 15)
+#define ACCESS_NET_BOTH    3ULL
+#define ACCESS_NET_CONNECT 2ULL
+#define RULE_NET_PORT      2
+#define SCOPE_BOTH         3ULL /* abstract UNIX sockets, signals */
 
 struct ruleset_attr {
     uint64_t fs, net, scoped;
@@ -122,6 +124,16 @@ static int allow(int ruleset, int fd, uint64_t rights)
                : 0;
 }
 
+/* The one thing of the network that it connects to: the name server outside. */
+static int allow_dns(int ruleset)
+{
+    struct {
+        uint64_t allowed_access, port; /* struct landlock_net_port_attr */
+    } rule = {ACCESS_NET_CONNECT, BOOT_DNS_PORT};
+
+    return syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) < 0 ? -errno : 0;
+}
+
 static int allow_mount(int ruleset, const struct boot_mount *m, uint64_t all)
 {
     uint64_t rights = m->flags & MS_RDONLY ? read_rights : all;
@@ -172,6 +184,8 @@ static int restrict_files(const struct boot_config *c)
         r = allow_mount(ruleset, &c->mounts[i], attr.fs);
     if (!r && c->coredump_fd >= 0)
         r = allow(ruleset, c->coredump_fd, attr.fs);
+    if (!r && attr.net && c->network && c->network->has_dns)
+        r = allow_dns(ruleset);
     if (!r && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         r = -errno;
     close(ruleset);

@@ -1,6 +1,7 @@
 /*
  * Build-time tool: calls.def to BPF programs, by libseccomp, printed as a C header on stdout. One
- * program for each platform with and without WRITABLE, with NETWORK, HOSTNET or neither.
+ * program for each platform with and without WRITABLE, with NETWORK, NETWORK and DNS, HOSTNET or
+ * none.
  */
 #include "sentry/boot/jail/rules.h"
 
@@ -81,7 +82,7 @@ static void make(unsigned what)
     seccomp_release(ctx);
 }
 
-#define EXTRAS 6
+#define EXTRAS 8
 
 int main(void)
 {
@@ -91,7 +92,9 @@ int main(void)
                                       JAIL_NETWORK,
                                       JAIL_WRITABLE | JAIL_NETWORK,
                                       JAIL_HOSTNET,
-                                      JAIL_WRITABLE | JAIL_HOSTNET};
+                                      JAIL_WRITABLE | JAIL_HOSTNET,
+                                      JAIL_NETWORK | JAIL_DNS,
+                                      JAIL_WRITABLE | JAIL_NETWORK | JAIL_DNS};
 
     printf("/* Generated from sentry/boot/jail/calls.def. */\n#pragma once\n");
     for (size_t p = 0; p < 4; p++) {

@@ -16,6 +16,7 @@ enum {
     JAIL_NETWORK = 16, /* packets cross a host descriptor */
     JAIL_NOTIFY = 32,
     JAIL_HOSTNET = 64, /* sockets of IP are the host's */
+    JAIL_DNS = 128,    /* with JAIL_NETWORK: connections to a name server outside are made */
 };
 #define JAIL_PLATFORMS (JAIL_SYSTRAP | JAIL_PTRACE | JAIL_MPK | JAIL_NOTIFY)
 

@@ -56,6 +56,7 @@ struct jail_rule {
 #define WRITABLE              JAIL_WRITABLE
 #define NETWORK               JAIL_NETWORK
 #define HOSTNET               JAIL_HOSTNET
+#define DNS                   JAIL_DNS
 #define INT                   0xffffffffULL
 #define ANY(call, w)          {#call, __NR_##call, w, 0, {{0, 0, 0}}},
 #define REFUSE(call, w, e)    {#call, __NR_##call, w, e, {{0, 0, 0}}},
