@@ -118,6 +118,8 @@ static enum uio_late may_be_late(const struct file *f, bool positioned)
 {
     if (f->mode & FMODE_READ_UNSEEN)
         return UIO_LATE;
+    if (f->mode & FMODE_STREAM)
+        return UIO_LATE_SURE; /* what was read is gone from it */
     if (!f->inode || !mode_is_reg(f->inode->mode))
         return UIO_AT_ONCE;
     return positioned ? UIO_LATE_SURE : UIO_LATE;

@@ -289,10 +289,23 @@ bool channel_notice(struct platform_ctx *ctx)
            (__atomic_load_n(&ctx->detached, __ATOMIC_SEQ_CST) && !pending(turn_of(ctx)));
 }
 
+/* Its owner is awake: the stub need not tell. */
+static void undetach(struct platform_ctx *ctx)
+{
+    uint32_t seen = TURN_STUB | TURN_DETACHED;
+
+    (void)__atomic_compare_exchange_n(&ctx->slot->turn, &seen, TURN_STUB, false, __ATOMIC_SEQ_CST,
+                                      __ATOMIC_SEQ_CST);
+}
+
 int channel_attach(struct platform_ctx *ctx)
 {
-    int err = await(ctx, false, 0);
+    bool may_spin = policy_attach(ctx);
+    int err;
 
+    if (may_spin)
+        undetach(ctx);
+    err = await(ctx, may_spin, 0);
     ctx->detached = false;
     policy_event(ctx);
     return err;

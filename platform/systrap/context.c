@@ -2,10 +2,13 @@
  * Contexts: one thread of a guest process each. Making and ending them, kicks, their FPU state,
  * host scheduling. Takes as.lock for slots, as.life for reading where the pid is used.
  */
+#define _GNU_SOURCE
 #include "platform/notify/notify.h"
 #include "platform/systrap/patched.h"
+#include "platform/systrap/turns.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +150,8 @@ void context_inherit(struct platform_ctx *new, const struct platform_ctx *from)
 {
     new->wait.has_mask = from->wait.has_mask;
     memcpy(new->wait.mask, from->wait.mask, sizeof(new->wait.mask));
+    memcpy(new->wait.cost, from->wait.cost, sizeof(new->wait.cost));
+    new->wait.batch = from->wait.batch; /* as the host has it */
     new->held = from->wait.paired ? HELD_CALLS : 0;
     policy_born(new);
 }
@@ -167,11 +172,15 @@ void context_succeed(struct platform_ctx *fresh, struct platform_ctx *old)
         err = context_set_affinity(fresh, p->mask, CPU_WORDS);
     if (err) /* it is gone, as the caller will see */
         p->stub_cpu = 0;
+    if (p->batch)
+        context_set_batch(fresh, true);
 }
 
 void context_loosen(struct platform_ctx *ctx)
 {
     ctx->held = 0;
+    if (ctx->wait.batch && !turns_apart(&ctx->wait))
+        context_set_batch(ctx, false);
     if (ctx->wait.paired || /* by now it is where policy wants it */
         context_set_affinity(ctx, ctx->wait.has_mask ? ctx->wait.mask : systrap.cpus, CPU_WORDS))
         return;
@@ -225,6 +234,19 @@ int context_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t 
                          0);
     pthread_rwlock_unlock(&as->life);
     return (int)r;
+}
+
+void context_set_batch(struct platform_ctx *ctx, bool batch)
+{
+    struct platform_as *as = ctx->as;
+    struct sched_param param = {0};
+
+    pthread_rwlock_rdlock(&as->life);
+    if (own_thread(ctx) == 0)
+        host_syscall(SYS_sched_setscheduler, (uint64_t)ctx->tid, batch ? SCHED_BATCH : SCHED_OTHER,
+                     (uint64_t)&param, 0, 0, 0);
+    pthread_rwlock_unlock(&as->life);
+    ctx->wait.batch = batch;
 }
 
 int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words)

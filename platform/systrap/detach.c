@@ -9,6 +9,7 @@
 #include "platform/notify/notify.h"
 #include "platform/remote/kthread.h"
 #include "platform/systrap/copies.h"
+#include "platform/systrap/turns.h"
 
 #include <errno.h>
 
@@ -22,6 +23,7 @@ int64_t systrap_wait(struct platform_ctx *ctx, uint32_t *word, uint32_t expected
     ctx->slot->spin = 0;
     if (channel_notice(ctx))
         return 0;
+    turns_yield(ctx);
     return host_futex_wait_two(word, expected, &ctx->slot->notice, 0, deadline_ns);
 }
 
@@ -30,10 +32,23 @@ static bool ordinary(const struct platform_ctx *ctx, const struct cpu_regs *regs
 {
     if (notify_incomplete(ctx) && !(notify_waiting(ctx) && systrap_unchanged(ctx, regs)))
         return false;
-    return ctx->ready && !late_pending(ctx) && !ctx->exact && !regs->full &&
+    return ctx->ready && !ctx->late.lost && !ctx->exact && !regs->full &&
            !(regs->rflags & RFLAGS_TF) && regs->rip <= CANONICAL_MAX && ctx->bases_known &&
            regs->fs_base == ctx->fs_base && regs->gs_base == ctx->gs_base &&
            !atomic_load(&ctx->as->dead);
+}
+
+/* With what is put off, whose failure is seen when the owner takes the event. */
+static bool detach(struct platform_ctx *ctx, uint32_t command)
+{
+    uint32_t late = ctx->late.size;
+
+    ctx->late.sent = late;
+    ctx->late.size = 0;
+    if (channel_detach(ctx, late ? command | STUB_LATE : command))
+        return true;
+    ctx->late.size = late;
+    return false;
 }
 
 bool systrap_resume_for(struct platform_ctx *ctx, const struct cpu_regs *regs)
@@ -42,7 +57,7 @@ bool systrap_resume_for(struct platform_ctx *ctx, const struct cpu_regs *regs)
         return false;
     /* As in run: a request is seen here, or its sender sees in_guest and sends a kick. */
     atomic_store(&ctx->in_guest, 1);
-    if (!atomic_load(&ctx->interrupt) && channel_detach(ctx, systrap_write_registers(ctx, regs)))
+    if (!atomic_load(&ctx->interrupt) && detach(ctx, systrap_write_registers(ctx, regs)))
         return true;
     atomic_store(&ctx->in_guest, 0);
     return false;

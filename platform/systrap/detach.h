@@ -33,5 +33,7 @@ int channel_attach(struct platform_ctx *ctx) MUST_CHECK;
 
 /* policy.c: policy_resume, but by another thread than the owner; nobody waits. */
 void policy_detach(struct platform_ctx *ctx);
+/* The owner waits for a detached guest: may it spin? */
+bool policy_attach(struct platform_ctx *ctx);
 /* The same for a new one. */
 void policy_launch(struct platform_ctx *ctx);

@@ -15,6 +15,7 @@
  */
 #define _GNU_SOURCE
 #include "platform/systrap/detach.h"
+#include "platform/systrap/turns.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,31 +23,30 @@
 #include <sys/syscall.h>
 #include <x86intrin.h>
 
-#define SPIN_US        40   /* about what waking a sleeper on another core costs */
-#define SHORT_GAP_US   25   /* longer runs are not waited for by spinning */
+#define SPIN_US        40 /* about what waking a sleeper on another core costs */
+#define SHORT_GAP_US   25 /* longer runs are not waited for by spinning */
+#define LONG_GAP_US    50
 #define PAIR_PERIOD_US 4000 /* a guest that calls less often is not worth a pair */
 #define PAIR_TIME_US   200000
 #define WINDOW_US      5000
 #define ALONE_SHARE    800 /* thousandths of a core */
 #define NO_SPIN_US     10000
 #define PART_AGAIN_US  10000
-#define PART_FIRST_US  2000 /* moving costs more than a life as short as this gains */
+#define PART_FIRST_US  2000  /* moving costs more than a life as short as this gains */
 #define GLANCE_US      5     /* a stub spins at least this long where it may at all */
 #define CPU_MASK       0xfff /* of what rdtscp says */
 #define ENTER_STREAK   8
 #define LEAVE_STREAK   16
-#define TURN_WEIGHT    6
-#define TURNS_MANY     8
-#define TURNS_MAX      24
-#define APART_MAX      3
 #define FAILURE_WEIGHT 16
 #define FAILURE_LIMIT  48
 
-/* Who needs a core now: guests being run, and sides that spin. */
+/* Whose call the calling thread is serving, where it serves any. */
+static _Thread_local struct platform_ctx *serving;
+
+/* Who needs a core now: guests being run, and sides that spin; [1]: of those that are apart. */
 static struct {
-    atomic_int guests ALIGNED(64);
-    atomic_int spinners ALIGNED(64);
-} load;
+    atomic_int guests, spinners;
+} load[2] ALIGNED(64);
 
 static uint64_t ticks(uint64_t us)
 {
@@ -62,50 +62,30 @@ static void estimate(uint64_t *value, uint64_t sample)
     *value += sample / 4 - *value / 4;
 }
 
-static bool crowded(int extra)
+static int count(atomic_int *n)
 {
-    return atomic_load_explicit(&load.guests, memory_order_relaxed) +
-               atomic_load_explicit(&load.spinners, memory_order_relaxed) + extra >
-           (int)systrap.cores;
+    return atomic_load_explicit(n, memory_order_relaxed);
 }
 
-static int64_t set_own_affinity(const uint64_t *mask)
+static void guest_runs(struct wait_policy *p)
 {
-    return host_syscall(SYS_sched_setaffinity, 0, sizeof(systrap.cpus), (uint64_t)mask, 0, 0, 0);
+    p->counted_apart = turns_apart(p);
+    atomic_fetch_add_explicit(&load[p->counted_apart].guests, 1, memory_order_relaxed);
 }
 
-static void release_pair(struct platform_ctx *ctx)
+static void guest_stopped(const struct wait_policy *p)
 {
-    struct wait_policy *p = &ctx->wait;
-
-    p->paired = false;
-    p->streak = 0;
-    set_own_affinity(systrap.cpus);
-    /* Fails when the stub is gone: then it does not matter. */
-    if (context_set_affinity(ctx, p->has_mask ? p->mask : systrap.cpus, CPU_WORDS))
-        return;
+    atomic_fetch_sub_explicit(&load[p->counted_apart].guests, 1, memory_order_relaxed);
 }
 
-static const uint64_t *allowed_cores(const struct wait_policy *p)
+/* Those that are apart share two cores, whose they are one at a time. */
+static bool crowded(const struct wait_policy *p, int extra)
 {
-    return p->has_mask ? p->mask : systrap.cpus;
-}
+    int busy = count(&load[0].guests) + count(&load[0].spinners) + extra;
 
-/* Holds both sides on cpu. */
-static void hold(struct platform_ctx *ctx, uint32_t cpu, uint64_t now)
-{
-    struct wait_policy *p = &ctx->wait;
-    uint64_t mask[CPU_WORDS] = {0};
-
-    if (p->paired && cpu == p->pair_cpu)
-        return;
-    mask[cpu / 64] = 1UL << (cpu % 64);
-    if (context_set_affinity(ctx, mask, CPU_WORDS) || set_own_affinity(mask))
-        return;
-    if (!p->paired)
-        p->pair_end = now + ticks(PAIR_TIME_US);
-    p->paired = true;
-    p->pair_cpu = cpu;
+    if (!turns_apart(p) && (count(&load[1].guests) || count(&load[1].spinners)))
+        busy += 2;
+    return busy > (int)systrap.cores;
 }
 
 /* Holds both sides on the core that place_choose finds; nothing when they are there already. */
@@ -116,29 +96,7 @@ static void make_pair(struct platform_ctx *ctx, uint64_t now)
 
     p->streak = 0;
     if (cpu < CPU_WORDS * 64 && systrap.cpus[cpu / 64] >> (cpu % 64) & 1)
-        hold(ctx, place_choose(p->entry, p->blocking, allowed_cores(p), cpu, now), now);
-}
-
-/*
- * One that takes turns with others (they finish its calls, see detach.c) lives on their core: it
- * runs when they don't, and a wake-up on another core takes longer than the turn. Who notices first
- * moves, by which the other has nothing to notice any more.
- */
-static void meet(struct platform_ctx *ctx, uint64_t now)
-{
-    struct wait_policy *p = &ctx->wait;
-    uint32_t cpu = READ_ONCE(p->waker_cpu);
-
-    if ((p->paired && READ_ONCE(p->apart) < APART_MAX) || cpu >= CPU_WORDS * 64 ||
-        !(allowed_cores(p)[cpu / 64] >> (cpu % 64) & 1) || !place_suits(p->entry, cpu, now))
-        return;
-    WRITE_ONCE(p->apart, 0);
-    hold(ctx, cpu, now);
-}
-
-static bool takes_turns(const struct wait_policy *p)
-{
-    return READ_ONCE(p->turns) >= TURNS_MANY;
+        turns_hold(ctx, place_choose(p->entry, p->blocking, turns_cores(p), cpu, now), NO_CPU, now);
 }
 
 /*
@@ -171,8 +129,8 @@ static void look(struct platform_ctx *ctx, uint64_t now)
     p->switches = switches;
     p->calls = p->sleeps = p->ran = 0;
     if (p->paired && now > p->pair_end)
-        release_pair(ctx);
-    else if (p->paired && !takes_turns(p))
+        turns_release(ctx);
+    else if (turns_together(p) && !turns_taken(p))
         make_pair(ctx, now);
 }
 
@@ -187,21 +145,25 @@ static void arrange(struct platform_ctx *ctx, bool want_pair, bool want_spin, ui
 
     if (now - p->window_start > ticks(WINDOW_US))
         look(ctx, now);
-    if (takes_turns(p)) {
-        meet(ctx, now);
+    if (turns_taken(p)) {
+        turns_arrange(ctx, now);
         return;
     }
+    if (turns_apart(p) && p->passes && p->gap < ticks(LONG_GAP_US))
+        want_pair = true;
     if (p->paired && want_spin && (p->blocking || p->share < ALONE_SHARE))
         want_pair = true;
     if (want_pair == p->paired) {
         p->streak = 0;
+        if (p->paired)
+            turns_alone(ctx, now);
         return;
     }
     p->streak++;
     if (want_pair && p->streak >= ENTER_STREAK)
         make_pair(ctx, now);
     else if (!want_pair && p->streak >= LEAVE_STREAK)
-        release_pair(ctx);
+        turns_release(ctx);
 }
 
 /* Both sides would spin but share a core: the host does not part them by itself where cores share
@@ -217,8 +179,8 @@ static void part(struct platform_ctx *ctx, uint32_t cpu, uint64_t now)
     p->part_next = now + ticks(PART_AGAIN_US);
     memcpy(mask, systrap.cpus, sizeof(mask));
     mask[cpu / 64] &= ~(1UL << (cpu % 64));
-    if (set_own_affinity(mask) == 0)
-        set_own_affinity(systrap.cpus);
+    if (turns_set_own_affinity(mask) == 0)
+        turns_set_own_affinity(systrap.cpus);
 }
 
 void policy_born(struct platform_ctx *ctx)
@@ -229,8 +191,10 @@ void policy_born(struct platform_ctx *ctx)
 /* How long the stub may spin for its turn after its next event. */
 static uint32_t stub_budget(const struct wait_policy *p, bool room)
 {
-    if (!room || p->paired)
+    if (!room || turns_together(p))
         return 0;
+    if (turns_apart(p))
+        return (uint32_t)ticks(SPIN_US);
     return (uint32_t)ticks(p->service < ticks(SHORT_GAP_US) ? SPIN_US : GLANCE_US);
 }
 
@@ -271,14 +235,16 @@ bool policy_resume(struct platform_ctx *ctx)
     struct wait_policy *p = &ctx->wait;
     uint32_t cpu;
     uint64_t now = __rdtscp(&cpu);
-    bool room = !crowded(2) && now > p->no_spin_until;
+    bool room = !crowded(p, 2) && now > p->no_spin_until;
     bool spin;
 
     cpu &= CPU_MASK;
+    serving = ctx;
     learn(ctx, now);
-    spin = room && !takes_turns(p) && p->gap < ticks(SHORT_GAP_US) && p->service < ticks(SPIN_US);
+    spin = room && !turns_taken(p) && p->gap < ticks(SHORT_GAP_US) && p->service < ticks(SPIN_US);
     if (p->event_tsc)
         arrange(ctx, !spin && p->gap + p->service < ticks(PAIR_PERIOD_US), spin, now);
+    spin = spin || (room && turns_apart(p) && p->gap < ticks(LONG_GAP_US));
     if (spin && !p->paired && p->event_tsc) {
         if (cpu == p->stub_cpu)
             part(ctx, cpu, now);
@@ -287,10 +253,11 @@ bool policy_resume(struct platform_ctx *ctx)
     }
     tell(ctx, cpu, stub_budget(p, room));
     p->turns -= p->turns > 0;
-    atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
+    p->passes -= p->passes > 0;
+    guest_runs(p);
     if (p->window_start)
         place_running(p->entry, true, p->stub_cpu, now);
-    return spin && !p->paired && cpu != p->stub_cpu;
+    return spin && !turns_together(p) && cpu != p->stub_cpu;
 }
 
 void policy_detach(struct platform_ctx *ctx)
@@ -301,29 +268,34 @@ void policy_detach(struct platform_ctx *ctx)
 
     p->event_tsc = 0; /* the wait was not service */
     p->posted_tsc = now;
-    p->waker_cpu = cpu & CPU_MASK;
-    p->apart = p->waker_cpu == p->stub_cpu ? 0 : p->apart + 1;
-    p->turns = MIN(p->turns + TURN_WEIGHT, TURNS_MAX);
-    ctx->slot->spin = 0;
-    atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
+    turns_pass(serving, ctx, cpu & CPU_MASK);
+    ctx->slot->spin = turns_apart(p) ? (uint32_t)ticks(SPIN_US) : 0;
+    guest_runs(p);
     if (p->window_start)
         place_running(p->entry, true, p->stub_cpu, now);
 }
 
+bool policy_attach(struct platform_ctx *ctx)
+{
+    serving = ctx;
+    return turns_apart(&ctx->wait) && !crowded(&ctx->wait, 1);
+}
+
 void policy_launch(struct platform_ctx *ctx)
 {
+    struct wait_policy *p = &ctx->wait;
     uint32_t cpu;
 
-    ctx->wait.posted_tsc = __rdtscp(&cpu);
+    p->posted_tsc = __rdtscp(&cpu);
     tell(ctx, cpu & CPU_MASK, 0);
-    atomic_fetch_add_explicit(&load.guests, 1, memory_order_relaxed);
+    guest_runs(p);
 }
 
 void policy_event(struct platform_ctx *ctx)
 {
     struct wait_policy *p = &ctx->wait;
 
-    atomic_fetch_sub_explicit(&load.guests, 1, memory_order_relaxed);
+    guest_stopped(p);
     p->calls++;
     if (p->window_start)
         place_running(p->entry, false, p->stub_cpu & CPU_MASK, p->posted_tsc);
@@ -340,7 +312,7 @@ bool policy_stub_spins(struct platform_ctx *ctx)
 bool policy_command(struct platform_ctx *ctx)
 {
     struct wait_policy *p = &ctx->wait;
-    bool room = !p->paired && !crowded(2);
+    bool room = !turns_together(p) && !crowded(p, 2);
     uint32_t cpu;
 
     __rdtscp(&cpu);
@@ -352,6 +324,7 @@ bool policy_command(struct platform_ctx *ctx)
 bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *ctx))
 {
     struct wait_policy *p = &ctx->wait;
+    atomic_int *spinners = &load[turns_apart(p)].spinners;
     uint64_t start, now;
     bool done = false;
 
@@ -362,15 +335,15 @@ bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *
         _mm_pause();
     }
     start = __rdtsc();
-    atomic_fetch_add_explicit(&load.spinners, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(spinners, 1, memory_order_relaxed);
     do {
         for (int i = 0; i < 16 && !done; i++) {
             done = arrived(ctx);
             _mm_pause();
         }
         now = __rdtsc();
-    } while (!done && !crowded(0) && now - start < ticks(SPIN_US));
-    atomic_fetch_sub_explicit(&load.spinners, 1, memory_order_relaxed);
+    } while (!done && !crowded(p, 0) && now - start < ticks(SPIN_US));
+    atomic_fetch_sub_explicit(spinners, 1, memory_order_relaxed);
     if (done) {
         p->failures -= p->failures > 0;
     } else {
@@ -390,12 +363,10 @@ void policy_slept(struct platform_ctx *ctx)
 
 void policy_end(struct platform_ctx *ctx)
 {
+    serving = NULL;
     if (ctx->wait.window_start)
         place_leave(ctx->wait.entry);
-    if (!ctx->wait.paired)
-        return;
-    ctx->wait.paired = false;
-    set_own_affinity(systrap.cpus);
+    turns_end(ctx);
 }
 
 int policy_guest_mask(struct platform_ctx *ctx, const uint64_t *mask, size_t words)
@@ -408,7 +379,7 @@ int policy_guest_mask(struct platform_ctx *ctx, const uint64_t *mask, size_t wor
     memcpy(p->mask, mask, words * sizeof(uint64_t));
     p->has_mask = true;
     if (p->paired) {
-        release_pair(ctx);
+        turns_release(ctx);
         return 0;
     }
     return context_set_affinity(ctx, p->mask, CPU_WORDS);

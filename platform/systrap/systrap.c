@@ -328,18 +328,26 @@ bool systrap_canonical(uint64_t addr)
     return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
 }
 
+/* The guest did not go on: the late bytes it was resumed with can't be copied. */
+static bool was_late(struct platform_ctx *ctx, uint32_t late, struct platform_event *event)
+{
+    return late && READ_ONCE(ctx->slot->event) == STUB_EV_LATE && late_event(ctx, late, event);
+}
+
 /* True when the guest was running already and there is an event of it. */
 static bool run_detached(struct platform_ctx *ctx, struct cpu_regs *regs,
                          struct platform_event *event)
 {
+    uint32_t late = ctx->late.sent;
     bool done = true;
 
     if (unlikely(!ctx->owned)) /* launched */
         account_owner(ctx);
+    ctx->late.sent = 0;
     regs->full = 0;
     if (channel_attach(ctx))
         *event = (struct platform_event){.kind = PEV_DEAD};
-    else
+    else if (!was_late(ctx, late, event))
         done = read_event(ctx, regs, event);
     atomic_store(&ctx->in_guest, 0);
     return done;
@@ -367,9 +375,7 @@ static bool run_until_event(struct platform_ctx *ctx, struct cpu_regs *regs,
         *event = (struct platform_event){.kind = PEV_DEAD};
         return true;
     }
-    if (late && READ_ONCE(ctx->slot->event) == STUB_EV_LATE && late_event(ctx, late, event))
-        return true;
-    return read_event(ctx, regs, event);
+    return was_late(ctx, late, event) || read_event(ctx, regs, event);
 }
 
 void systrap_run(struct platform_ctx *ctx, struct cpu_regs *regs, struct platform_event *event)

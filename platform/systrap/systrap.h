@@ -20,6 +20,7 @@
 #include "platform/host/host.h"
 #include "platform/platform_impl.h"
 #include "platform/remote/process.h"
+#include "platform/systrap/policy.h"
 #include "platform/systrap/protocol.h"
 #include "platform/systrap/window.h"
 
@@ -40,7 +41,7 @@ struct platform_as {
 
     pthread_mutex_t lock;
     struct stub_slot *slots;
-    struct window window; /* of slots */
+    struct window window;              /* of slots */
     uint64_t used[ZONE_SLOTS / 64];    /* slots that belong to a context */
     uint64_t stacked[ZONE_SLOTS / 64]; /* slots whose stack was mapped once */
 
@@ -48,28 +49,7 @@ struct platform_as {
     struct patched_maps *patched; /* patched.c; NULL: none yet */
 };
 
-#define CPU_WORDS 16    /* host CPU masks: 1024 CPUs */
-#define CPU_MASK  0xfff /* the core's number in what rdtscp says */
-
-/* policy.c; times in TSC ticks. */
-struct wait_policy {
-    uint64_t gap;       /* estimate: how long the guest runs between calls */
-    uint64_t service;   /* estimate: how long a call is served */
-    uint64_t event_tsc;  /* when the last event came; 0: none yet */
-    uint64_t posted_tsc; /* when the guest was last told to run */
-    uint64_t no_spin_until, pair_end, part_next;
-    uint32_t stub_cpu, streak, failures, together;
-    uint32_t turns;            /* grows with calls that others finish, falls with the rest */
-    uint32_t waker_cpu, apart; /* core of the last finisher; how often in a row not ours */
-    /* This window of time, see look(). */
-    uint64_t window_start, worked, switches, sleeps, calls, ran;
-    int entry; /* place.c; valid when window_start is set */
-    uint32_t share, pair_cpu;
-    bool blocking;
-    bool paired;   /* both sides are held on one core */
-    bool has_mask; /* the guest chose its cores */
-    uint64_t mask[CPU_WORDS];
-};
+#define CPU_MASK 0xfff /* the core's number in what rdtscp says */
 
 /* batch.c: what has been put off */
 struct batch {
@@ -86,6 +66,7 @@ struct late {
     uint64_t addr;
     uint64_t word; /* the bytes, up to STUB_LATE_INLINE */
     size_t lost;   /* was to be copied at addr, when something else came between, and could not */
+    uint32_t sent; /* bytes put off that a detached guest was resumed with */
 };
 
 /* ahead.c: what the stub read before the call came; size 0: nothing, or it was used */
@@ -132,9 +113,9 @@ struct systrap_globals {
     uint32_t fpu_size;
     uint64_t ticks_per_us;
     unsigned cores;
-    bool patch_stats; /* count calls by site, print them at the end */
-    bool patching; /* call sites are patched; settled when the layout is found */
-    bool notify;   /* calls come as seccomp notifications (platform/notify) */
+    bool patch_stats;         /* count calls by site, print them at the end */
+    bool patching;            /* call sites are patched; settled when the layout is found */
+    bool notify;              /* calls come as seccomp notifications (platform/notify) */
     int proc;                 /* /proc, for counters of guest processes; -1: none */
     uint64_t cpus[CPU_WORDS]; /* the cores the sentry was given */
 };
@@ -214,6 +195,8 @@ void systrap_interrupt(struct platform_ctx *ctx);
 /* The stub's thread reports soon. */
 void context_kick(struct platform_ctx *ctx);
 int context_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
+/* Its guest is scheduled as SCHED_BATCH: it does not preempt when it is woken. */
+void context_set_batch(struct platform_ctx *ctx, bool batch);
 int systrap_ctx_set_affinity(struct platform_ctx *ctx, const uint64_t *mask, size_t words);
 unsigned systrap_ctx_cpu(struct platform_ctx *ctx);
 int32_t systrap_ctx_host_thread(const struct platform_ctx *ctx);
@@ -225,23 +208,6 @@ uint64_t systrap_as_rss(struct platform_as *as, uint64_t *shared_pages);
 void systrap_ctx_cpu_time(struct platform_ctx *ctx, uint64_t *user_ns, uint64_t *system_ns);
 /* The calling thread runs ctx from now on. */
 void account_owner(struct platform_ctx *ctx);
-
-/* policy.c */
-void policy_born(struct platform_ctx *ctx);
-/* The guest is about to run; true: wait for its event by spinning. */
-bool policy_resume(struct platform_ctx *ctx);
-/* It has stopped, or never ran. */
-void policy_event(struct platform_ctx *ctx);
-/* A command is about to be given; true: wait for its result by spinning. */
-bool policy_command(struct platform_ctx *ctx);
-/* Spins a while until arrived; what it returned last. */
-bool policy_spin(struct platform_ctx *ctx, bool (*arrived)(struct platform_ctx *ctx));
-/* The stub, if it does not sleep, spins on another core; on this one it must be let run. */
-bool policy_stub_spins(struct platform_ctx *ctx);
-void policy_slept(struct platform_ctx *ctx); /* the owner goes to sleep until its turn */
-void policy_end(struct platform_ctx *ctx);   /* the calling thread stops serving ctx */
-/* The guest asks for these cores. */
-int policy_guest_mask(struct platform_ctx *ctx, const uint64_t *mask, size_t words) MUST_CHECK;
 
 /* place.c: which contexts share cores; index -1 is no entry */
 int place_enter(void);

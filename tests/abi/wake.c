@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -246,6 +247,43 @@ static void bad_buffers(void)
     }
 }
 
+static void *blocked_reader(void *buf)
+{
+    long r = read(crowd_pipe[0], buf, 4);
+
+    return (void *)(r < 0 ? -(long)errno : r);
+}
+
+/* What becomes of the buffer while its reader is blocked decides; what could not be read stays. */
+static void changing_buffers(void)
+{
+    for (int kind = 0; kind < 4; kind++) {
+        char *buf = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                         MAP_ANONYMOUS | (kind == 1 ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+        char rest[5] = "";
+        pthread_t th;
+        void *got;
+
+        if (buf == MAP_FAILED || pipe(crowd_pipe))
+            return;
+        pthread_create(&th, NULL, blocked_reader, buf);
+        usleep(5000);
+        if (kind == 2)
+            mprotect(buf, 4096, PROT_READ);
+        if (kind == 3)
+            munmap(buf, 4096);
+        SHOW(write(crowd_pipe[1], "wake", 4));
+        pthread_join(th, &got);
+        SHOW(got);
+        close(crowd_pipe[1]);
+        if ((long)got == 4)
+            SHOW(memcmp(buf, "wake", 4));
+        SHOW(read(crowd_pipe[0], rest, 4));
+        printf("%s\n", rest);
+        close(crowd_pipe[0]);
+    }
+}
+
 /* Killed while blocked, while being woken, and just after. */
 static void deaths(void)
 {
@@ -320,6 +358,7 @@ int main(void)
     futex_ring();
     crowd();
     bad_buffers();
+    changing_buffers();
     deaths();
     stops();
     return 0;
