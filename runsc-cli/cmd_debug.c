@@ -386,6 +386,8 @@ int cmd_debug(const struct global_options *global, void *opts, int argc, char **
         return -1;
     if (!container_alive(&c))
         r = fail(err, 1, "container not running");
+    else if (container_needs_sandbox(&c, err) < 0)
+        r = -1;
     else
         r = o->posture ? show_posture(&c, c.pid, json, err) : show_tasks(&c, c.pid, json, err);
     container_close(&c);

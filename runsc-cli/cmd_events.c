@@ -56,6 +56,11 @@ static void print_event(const struct container *c, const char *type, json_object
     json_object_put(o);
 }
 
+static json_object *stats_of(const struct container *c)
+{
+    return container_sandbox(c) ? pod_stats(c) : cgroup_stats(c);
+}
+
 int cmd_events(const struct global_options *global, void *opts, int argc, char **args,
                struct cli_error *err)
 {
@@ -71,14 +76,14 @@ int cmd_events(const struct global_options *global, void *opts, int argc, char *
         return fail(err, 1, "container not running");
     }
     kills = cgroup_oom_kills(&c);
-    print_event(&c, "stats", cgroup_stats(&c));
+    print_event(&c, "stats", stats_of(&c));
     while (!o->stats && !container_wait_gone(&c, interval)) {
         int64_t now = cgroup_oom_kills(&c);
 
         if (now > kills)
             print_event(&c, "oom", NULL);
         kills = now;
-        print_event(&c, "stats", cgroup_stats(&c));
+        print_event(&c, "stats", stats_of(&c));
     }
     if (!o->stats && cgroup_oom_kills(&c) > kills)
         print_event(&c, "oom", NULL);

@@ -4,6 +4,7 @@
  * guest's process does. exec_process.c makes the description.
  */
 #include "runsc-cli/exec.h"
+#include "runsc-cli/holder.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,52 +29,6 @@ struct execution {
     bool host_terminal, ignore_paused;
     int fd; /* the connection; -1 */
 };
-
-/* ---- waiting ---- */
-
-/* A guest's death by a signal is ours too, without a core of ours. */
-static NORETURN void end_as(int32_t status)
-{
-    struct rlimit none = {0, 0};
-    sigset_t all;
-
-    if (status & 0x7f) {
-        setrlimit(RLIMIT_CORE, &none);
-        signal(status & 0x7f, SIG_DFL);
-        sigfillset(&all);
-        sigprocmask(SIG_UNBLOCK, &all, NULL);
-        raise(status & 0x7f);
-        _exit(128 + (status & 0x7f));
-    }
-    _exit((status >> 8) & 0xff);
-}
-
-/* Passes signals on until it ends: its wait status. Without the sandbox it was killed. */
-static int32_t wait_for_end(int fd, int signal_fd)
-{
-    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
-    struct signalfd_siginfo si;
-    int32_t status;
-
-    for (;;) {
-        if (poll(p, 2, -1) < 0)
-            continue;
-        if (p[1].revents && read(signal_fd, &si, sizeof(si)) == sizeof(si)) {
-            if (si.ssi_signo == SIGWINCH)
-                (void)control_send(fd, CONTROL_RESIZE, 0);
-            else if (si.ssi_signo == SIGTSTP)
-                raise(SIGSTOP);
-            else if (si.ssi_signo != SIGCHLD && si.ssi_signo != SIGCONT)
-                (void)control_send(fd, CONTROL_SIGNAL, si.ssi_signo);
-        }
-        if (p[0].revents) {
-            int r = control_next(fd, &status);
-
-            if (r != 0)
-                return r > 0 ? status : SIGKILL;
-        }
-    }
-}
 
 /* ---- the request ---- */
 
@@ -134,7 +89,7 @@ static int run_attached(struct execution *e, const struct exec_options *o, struc
             close(e->console.slave);
         e->console.slave = -1;
         release_descriptors(&e->process);
-        status = wait_for_end(e->fd, signal_fd);
+        status = holder_wait(e->fd, signal_fd);
         console_finish(&e->console);
         status = exit_status_of(status);
     }
@@ -145,21 +100,11 @@ static int run_attached(struct execution *e, const struct exec_options *o, struc
 
 /* ---- detached ---- */
 
-static void close_all_but(int keep)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    for (int i = 0; i < 3; i++)
-        dup2(null, i);
-    syscall(SYS_close_range, 3, keep - 1, 0);
-    syscall(SYS_close_range, keep + 1, ~0U, 0);
-}
-
 /* What stays behind. result: the parent learns from it whether the process runs. */
 static NORETURN void become_holder(struct execution *e, int result)
 {
     struct cli_error err = {.status = 255};
-    int signal_fd, fd;
+    int signal_fd, none = -1;
 
     setsid();
     prctl(PR_SET_NAME, "runsc-exec");
@@ -171,15 +116,10 @@ static NORETURN void become_holder(struct execution *e, int result)
         _exit(255);
     }
     (void)!write(result, "", 1);
-    /* The two that are needed, out of the way of what is closed. */
-    fd = fcntl(e->fd, F_DUPFD_CLOEXEC, 1000);
-    dup2(signal_fd, fd + 1);
     if (chdir("/") < 0)
         _exit(255);
-    syscall(SYS_close_range, fd + 2, ~0U, 0);
-    close_all_but(fd);
-    signal_fd = sandbox_signals(&err);
-    end_as(wait_for_end(fd, signal_fd));
+    holder_close_all_but(&e->fd, &signal_fd, &none);
+    holder_end_as(holder_wait(e->fd, signal_fd));
 }
 
 static int run_detached(struct execution *e, const struct exec_options *o, struct cli_error *err)

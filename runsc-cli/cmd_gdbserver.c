@@ -195,7 +195,7 @@ int cmd_gdbserver(const struct global_options *global, void *opts, int argc, cha
     if (container_open(global, args[0], UNLOCKED, &c, err) < 0)
         return -1;
     g->container = &c;
-    g->control_fd = control_connect(&c, err);
+    g->control_fd = container_needs_sandbox(&c, err) < 0 ? -1 : control_connect(&c, err);
     r = g->control_fd < 0 ? -1 : attach(g, err);
     if (r == 0) {
         g->fd = o->stdio ? stdio_socket(err) : accept_gdb(o, g->pid, err);

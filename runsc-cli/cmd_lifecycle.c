@@ -64,14 +64,14 @@ static int signal_number(const char *name)
 
 /*
  * SIGKILL goes to the sandbox's process itself: that ends everything, whatever it is doing. Others
- * are the kernel's to deliver.
+ * are the kernel's to deliver, and those for a container in another's sandbox.
  */
 static int send_signal(struct container *c, int signo, bool all, struct cli_error *err)
 {
     struct cli_error why = {.status = err->status};
     int r;
 
-    if (signo == SIGKILL) {
+    if (signo == SIGKILL && !container_sandbox(c)) {
         r = container_kill(c, SIGKILL);
         return r == -ESRCH ? fail(err, 1, "container not running")
                : r < 0     ? fail_errno(err, 1, -r, "cannot kill container %s", c->id)

@@ -48,6 +48,10 @@ static bool add_sandbox(const struct global_options *global, struct metrics *m, 
 
     if (container_open(global, id, UNLOCKED, &c, &err) < 0)
         return true; /* it has just gone */
+    if (container_sandbox(&c)) {
+        container_close(&c); /* its sandbox is asked */
+        return true;
+    }
     if (container_alive(&c))
         r = control_request_within(&c, SANDBOX_SECONDS, CONTROL_FIGURES, CONTROL_FIGURES_PROMETHEUS,
                                    &text, &err);

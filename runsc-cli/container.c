@@ -218,6 +218,20 @@ int container_remove(struct container *c, struct cli_error *err)
     return 0;
 }
 
+const char *container_sandbox(const struct container *c)
+{
+    return c->json ? json_string(c->json, "sandbox") : NULL;
+}
+
+int container_needs_sandbox(const struct container *c, struct cli_error *err)
+{
+    const char *sandbox = container_sandbox(c);
+
+    return sandbox ? fail(err, 1, "container %s is in the sandbox of %s: ask for that one", c->id,
+                          sandbox)
+                   : 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);

@@ -58,6 +58,10 @@ int container_remove(struct container *c, struct cli_error *err);
 /* "creating", "created", "running", "paused", "stopped"; and what the sentry last wrote. */
 const char *container_status(const struct container *c, struct control_status *out);
 bool container_alive(const struct container *c);
+/* The ID of the container whose sandbox it is in: pod.h. NULL: it has its own. */
+const char *container_sandbox(const struct container *c);
+/* What is asked of its sandbox's processes cannot be told of it alone: -1 with *err if so. */
+int container_needs_sandbox(const struct container *c, struct cli_error *err);
 /* To the sentry's process itself, if it is still the one. 0, or -errno. */
 int container_kill(const struct container *c, int signo);
 /* Until the sentry has gone, or timeout_ms (-1: none) is over: true when it has. */

@@ -4,6 +4,7 @@
 #include "sentry/boot/control_codec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,25 +12,6 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-int control_connect(const struct container *c, struct cli_error *err)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    char path[64];
-
-    container_path(c, CONTROL_FILE, path);
-    memcpy(addr.sun_path, path, strlen(path) + 1);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-        return fd;
-    if (errno == ENOENT || errno == ECONNREFUSED)
-        fail(err, err->status, "container not running");
-    else
-        fail_errno(err, err->status, errno, "cannot reach the sandbox of %s", c->id);
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
 
 static bool send_bytes(int fd, const void *data, size_t size, const int *fds, size_t fd_count)
 {
@@ -130,6 +112,49 @@ static int take_reply(int fd, char **out_text, struct cli_error *err)
     return result;
 }
 
+/* A request with a container's id. 0, or -1 with *err. */
+static int ask_about(int fd, enum control_op op, const char *id, struct cli_error *err)
+{
+    struct control_request q = {.magic = CONTROL_MAGIC, .op = op, .size = (uint32_t)strlen(id)};
+
+    if (!send_bytes(fd, &q, sizeof(q), NULL, 0) || !send_bytes(fd, id, q.size, NULL, 0))
+        return fail(err, err->status, "container not running");
+    return take_reply(fd, NULL, err) < 0 ? -1 : 0;
+}
+
+int control_connect(const struct container *c, struct cli_error *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const char *sandbox = container_sandbox(c);
+    int dir = -1, e;
+    bool connected;
+    char path[64];
+
+    if (sandbox && container_valid_id(sandbox))
+        dir = openat(c->root_fd, sandbox, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (sandbox)
+        snprintf(path, sizeof(path), "/proc/self/fd/%d/" CONTROL_FILE, dir);
+    else
+        container_path(c, CONTROL_FILE, path);
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    connected = fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+    e = errno;
+    if (dir >= 0)
+        close(dir);
+    if (connected && (!sandbox || ask_about(fd, CONTROL_OF, c->id, err) == 0))
+        return fd;
+    if (connected)
+        ; /* ask_about has told it */
+    else if (e == ENOENT || e == ECONNREFUSED)
+        fail(err, err->status, "container not running");
+    else
+        fail_errno(err, err->status, e, "cannot reach the sandbox of %s", c->id);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 int control_call(int fd, enum control_op op, uint32_t arg, char **out_text, struct cli_error *err)
 {
     if (control_send(fd, op, arg) < 0) {
@@ -213,6 +238,40 @@ int control_exec(int fd, const struct boot_process *p, bool ignore_paused, struc
 
     q.process.ordinary = true;
     return send_described(fd, CONTROL_EXEC, fill_exec, &q, err);
+}
+
+struct pod_request {
+    struct codec_pod names;
+    struct boot_config config;
+};
+
+static void fill_pod(struct codec *k, void *arg)
+{
+    struct pod_request *q = arg;
+
+    codec_pod(k, &q->names);
+    codec_container(k, &q->config);
+}
+
+int control_make(int fd, const struct codec_pod *names, const struct boot_config *config,
+                 struct cli_error *err)
+{
+    struct pod_request q = {*names, *config};
+
+    return send_described(fd, CONTROL_CREATE, fill_pod, &q, err);
+}
+
+int control_end(const struct container *sandbox, const char *id, int seconds, struct cli_error *err)
+{
+    struct timeval patience = {.tv_sec = seconds};
+    int fd = control_connect(sandbox, err), r;
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    r = ask_about(fd, CONTROL_END, id, err);
+    close(fd);
+    return r;
 }
 
 int control_next(int fd, int32_t *status)

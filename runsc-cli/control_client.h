@@ -19,6 +19,13 @@ int control_request_within(const struct container *c, int seconds, enum control_
                            char **out_text, struct cli_error *err);
 /* CONTROL_EXEC: the guest's pid, or -1 with *err. p's descriptors are sent, not closed. */
 int control_exec(int fd, const struct boot_process *p, bool ignore_paused, struct cli_error *err);
+struct codec_pod;
+/* CONTROL_CREATE: 0, or -1 with *err, or without a text where error_fd has it. */
+int control_make(int fd, const struct codec_pod *names, const struct boot_config *config,
+                 struct cli_error *err);
+/* CONTROL_END: the container of that id has gone from the sandbox. -1 with *err. */
+int control_end(const struct container *sandbox, const char *id, int seconds,
+                struct cli_error *err);
 /* Takes one message of an exec's connection: 1: its end and its wait status; -1: the sandbox is
  * gone; 0: something else. */
 int control_next(int fd, int32_t *status);

@@ -53,6 +53,10 @@ static int first_state(struct creation *cr, const char *bundle, struct cli_error
         json_object_object_add(c->json, "annotations", json_object_get(cr->spec.annotations));
     if (cr->spec.hooks)
         json_object_object_add(c->json, "hooks", json_object_get(cr->spec.hooks));
+    if (cr->sandbox.pod)
+        json_add_string(c->json, "sandbox", cr->pod.sandbox.id);
+    if (cr->sandbox.config.pod)
+        json_add_bool(c->json, "pod", true);
     if (cgroup_plan(c, cr->spec.cgroups_path, err) < 0)
         return -1;
     return container_save(c, err);
@@ -65,6 +69,12 @@ static int make_control(struct creation *cr, struct cli_error *err)
     struct container *c = &cr->container;
     char path[64];
 
+    b->status_fd =
+        openat(c->dir_fd, STATUS_FILE, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (b->status_fd < 0)
+        return fail_errno(err, 1, errno, "cannot make the status file");
+    if (cr->sandbox.pod)
+        return 0; /* the sandbox has one */
     container_path(c, CONTROL_FILE, path);
     memcpy(addr.sun_path, path, strlen(path) + 1);
     (void)unlinkat(c->dir_fd, CONTROL_FILE, 0);
@@ -72,10 +82,6 @@ static int make_control(struct creation *cr, struct cli_error *err)
     if (b->control_fd < 0 || bind(b->control_fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
         fchmodat(c->dir_fd, CONTROL_FILE, 0600, 0) < 0 || listen(b->control_fd, 64) < 0)
         return fail_errno(err, 1, errno, "cannot make the control socket");
-    b->status_fd =
-        openat(c->dir_fd, STATUS_FILE, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (b->status_fd < 0)
-        return fail_errno(err, 1, errno, "cannot make the status file");
     if (b->log_fd >= 0 && !b->log_file && !cr->foreground) {
         /* Not the caller's stderr: it would stay open for as long as the sandbox lives. */
         close(b->log_fd);
@@ -215,6 +221,8 @@ static int spawn(struct creation *cr, struct cli_error *err)
         net_make_user(&cr->sandbox.net, &cr->sandbox.config, cr->sandbox.host_loopback, err) < 0)
         return -1;
     spec_make_mountpoints(&cr->sandbox.config);
+    if (cr->sandbox.pod && pod_donate(&cr->pod, c->id, &cr->sandbox.config, err) < 0)
+        return -1;
     if (cgroup_create(c, cr->spec.resources, err) < 0 || sandbox_spawn(&cr->sandbox, err) < 0)
         return -1;
     container_set_pid(c, cr->sandbox.pid);
@@ -234,6 +242,8 @@ static void undo(struct creation *cr)
     bool spawned = cr->sandbox.pid > 0;
 
     sandbox_abandon(&cr->sandbox);
+    if (cr->container.json)
+        (void)pod_leave(&cr->container, &ignored);
     console_finish(&cr->console);
     if (cr->container.json) {
         cgroup_remove(&cr->container);
@@ -249,6 +259,7 @@ static int create_locked(const struct global_options *g, const char *bundle,
 {
     if (sandbox_defaults(g, &cr->sandbox, err) < 0 ||
         spec_apply(g, bundle, &cr->spec, &cr->sandbox, err) < 0 ||
+        pod_look(g, cr->container.id, &cr->spec, &cr->sandbox, &cr->pod, err) < 0 ||
         first_state(cr, bundle, err) < 0 || make_control(cr, err) < 0 ||
         hooks_for_start(&cr->container, &cr->sandbox.config, err) < 0 ||
         attach_stdio(cr, o, err) < 0 || spawn(cr, err) < 0 || tell_pid(cr, o, err) < 0)
@@ -274,7 +285,8 @@ int lifecycle_create(const struct global_options *g, const char *id, const struc
         undo(out);
         return -1;
     }
-    close(out->sandbox.config.control_fd);
+    if (out->sandbox.config.control_fd >= 0)
+        close(out->sandbox.config.control_fd);
     close(out->sandbox.config.status_fd);
     if (out->console.slave >= 0) {
         for (int i = 0; i < 3; i++)
@@ -308,6 +320,8 @@ int lifecycle_destroy(struct container *c, struct cli_error *err)
         if (!container_wait_gone(c, KILL_WAIT_MS))
             return fail(err, err->status, "container %s does not end", c->id);
     }
+    if (c->json && pod_leave(c, err) < 0)
+        return -1;
     if (c->json) {
         cgroup_remove(c);
         hooks_run_all(c, "poststop", "stopped");

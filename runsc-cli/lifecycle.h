@@ -7,6 +7,7 @@
 #include "runsc-cli/console.h"
 #include "runsc-cli/control_client.h"
 #include "runsc-cli/hooks.h"
+#include "runsc-cli/pod.h"
 
 struct create_opts {
     const char *bundle, *console_socket, *pid_file, *pidfd_socket;
@@ -19,6 +20,7 @@ struct creation {
     struct sandbox sandbox;
     struct spec spec;
     struct console console;
+    struct pod pod; /* of a container in another's sandbox */
     bool foreground;
     bool host_terminal; /* init's terminal is our own stdin */
 };

@@ -5,6 +5,7 @@
 #include "runsc-cli/sandbox.h"
 
 #include "runsc-cli/net_host.h"
+#include "runsc-cli/pod.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -229,7 +230,7 @@ static uint32_t flags_for(const struct sandbox *s)
     return flags;
 }
 
-static int make_channels(struct sandbox *s, int theirs[2], struct cli_error *err)
+int sandbox_channels(struct sandbox *s, int theirs[2], struct cli_error *err)
 {
     int fds[2];
 
@@ -253,6 +254,8 @@ int sandbox_spawn(struct sandbox *s, struct cli_error *err)
     uid_t uid = getuid();
     gid_t gid = getgid();
 
+    if (s->pod)
+        return pod_spawn(s, err);
     if (geteuid() != 0)
         s->clone_flags |= CLONE_NEWUSER;
     spare_host_network(s);
@@ -260,7 +263,7 @@ int sandbox_spawn(struct sandbox *s, struct cli_error *err)
         s->join[0] = NULL; /* what it reaches is what we reach */
     if (s->pcap && net_open_pcap(s->pcap, &s->config.pcap_fd, err) < 0)
         return -1;
-    if (make_channels(s, theirs, err) < 0)
+    if (sandbox_channels(s, theirs, err) < 0)
         return -1;
     r = join_namespaces(s, own, err);
     if (r == 0) {

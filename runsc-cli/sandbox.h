@@ -38,6 +38,9 @@ struct sandbox {
     const char *pcap;                   /* --pcap, or NULL */
     uint32_t clone_flags;               /* CLONE_NEW* besides the usual ones */
     const char *join[3];                /* namespaces entered before: network, uts, ipc; or NULL */
+    const char *join_pids;              /* the pid namespace asked for; a pod's only */
+    uint32_t namespaces;                /* 1 << enum spec_namespace: those config.json lists */
+    struct pod *pod;                    /* not a sandbox, but a container in one: pod.h; or NULL */
     struct id_map *uid_maps, *gid_maps; /* for CLONE_NEWUSER; none: the caller's own ids */
     size_t uid_map_count, gid_map_count;
     char *time_offsets; /* of a time namespace, as /proc/self/timens_offsets takes them; or NULL */
@@ -56,6 +59,8 @@ struct sandbox {
 /* What follows from the global options and the host: platform, log, limits, capabilities, ids. */
 int sandbox_defaults(const struct global_options *global, struct sandbox *s, struct cli_error *err);
 int sandbox_spawn(struct sandbox *s, struct cli_error *err);
+/* The pipe of start-up errors and, staged, the steps' socket: theirs[] is for its process. */
+int sandbox_channels(struct sandbox *s, int theirs[2], struct cli_error *err);
 int sandbox_enter(struct sandbox *s, struct cli_error *err);
 int sandbox_boot(struct sandbox *s, struct cli_error *err);
 int sandbox_commit(struct sandbox *s, struct cli_error *err);
@@ -64,6 +69,8 @@ int sandbox_commit(struct sandbox *s, struct cli_error *err);
  * staged, else -1; uid and gid: the caller's, outside.
  */
 NORETURN void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid, gid_t gid);
+/* The new process's: waits for its maker's step; without a maker it ends. */
+void sandbox_take_step(int sync_fd, char expected);
 /* Ends it, at whatever step it is, and waits for its end. */
 void sandbox_abandon(struct sandbox *s);
 

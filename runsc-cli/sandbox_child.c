@@ -106,7 +106,7 @@ static NORETURN void child_fails(int error_fd, const char *what)
     _exit(1);
 }
 
-static void take_step(int sync_fd, char expected)
+void sandbox_take_step(int sync_fd, char expected)
 {
     char byte;
     ssize_t n;
@@ -199,7 +199,7 @@ void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid, gid_
     setsid(); /* the terminal's signals go to the waiting process only */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (s->staged)
-        take_step(sync_fd, 'g');
+        sandbox_take_step(sync_fd, 'g');
     if ((s->clone_flags & CLONE_NEWUSER) && s->uid_map_count == 0 && !map_self(uid, gid))
         child_fails(error_fd, "cannot map the user's ids");
     if (s->uid_map_count && (setgid(0) < 0 || setuid(0) < 0))
@@ -215,7 +215,7 @@ void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid, gid_
         (void)!ioctl(c->init.tty_fd, TIOCSCTTY, 0);
     if (s->staged) {
         (void)!write(sync_fd, "n", 1);
-        take_step(sync_fd, 'b');
+        sandbox_take_step(sync_fd, 'b');
         c->commit_fd = sync_fd;
     }
     take_network(s, error_fd);

@@ -8,6 +8,18 @@
 #include "runsc-cli/json.h"
 #include "runsc-cli/sandbox.h"
 
+/* As in linux.namespaces, and bits of sandbox.namespaces. */
+enum spec_namespace {
+    SPEC_NS_PID,
+    SPEC_NS_NETWORK,
+    SPEC_NS_IPC,
+    SPEC_NS_UTS,
+    SPEC_NS_MOUNT,
+    SPEC_NS_USER,
+    SPEC_NS_CGROUP,
+    SPEC_NS_TIME,
+};
+
 struct spec_terminal {
     bool wanted;
     uint16_t rows, cols; /* 0: not said */

@@ -14,7 +14,6 @@
 
 static const char *const namespace_names[] = {"pid",   "network", "ipc",    "uts",
                                               "mount", "user",    "cgroup", "time"};
-enum { NAMESPACE_NETWORK = 1, NAMESPACE_IPC, NAMESPACE_UTS, NAMESPACE_TIME = 7 };
 
 static int read_namespace(const struct global_options *g, json_object *o, struct sandbox *s,
                           uint32_t *seen, struct cli_error *err)
@@ -43,6 +42,8 @@ static int read_namespace(const struct global_options *g, json_object *o, struct
         s->join[2] = path;
     else if (strcmp(type, "user") == 0 && !path)
         s->clone_flags |= CLONE_NEWUSER;
+    else if (path && strcmp(type, "pid") == 0)
+        s->join_pids = path;
     else if (strcmp(type, "cgroup") == 0 && !path)
         s->cgroup_namespace = true;
     else if (path)
@@ -59,7 +60,7 @@ static int read_time_offsets(json_object *l, struct sandbox *s, uint32_t namespa
 
     if (!o || json_object_object_length(o) == 0)
         return 0;
-    if (!(namespaces & 1U << NAMESPACE_TIME))
+    if (!(namespaces & 1U << SPEC_NS_TIME))
         return fail(err, 1, "time namespace offsets cannot be set without a time namespace");
     json_object_object_foreach(o, clock, value)
     {
@@ -88,6 +89,7 @@ static int read_namespaces(const struct global_options *g, json_object *l, struc
         if (read_namespace(g, json_object_array_get_idx(a, i), s, seen, err) < 0)
             return -1;
     }
+    s->namespaces = *seen;
     return read_time_offsets(l, s, *seen, err);
 }
 
@@ -178,17 +180,17 @@ static int check_sysctl(const char *key, const char *value, uint32_t namespaces,
         const char *name; /* ending in a dot: all below */
         uint32_t space;
     } owners[] = {
-        {"net.", NAMESPACE_NETWORK},
-        {"fs.mqueue.", NAMESPACE_IPC},
-        {"kernel.domainname", NAMESPACE_UTS},
-        {"kernel.msgmax", NAMESPACE_IPC},
-        {"kernel.msgmnb", NAMESPACE_IPC},
-        {"kernel.msgmni", NAMESPACE_IPC},
-        {"kernel.sem", NAMESPACE_IPC},
-        {"kernel.shmall", NAMESPACE_IPC},
-        {"kernel.shmmax", NAMESPACE_IPC},
-        {"kernel.shmmni", NAMESPACE_IPC},
-        {"kernel.shm_rmid_forced", NAMESPACE_IPC},
+        {"net.", SPEC_NS_NETWORK},
+        {"fs.mqueue.", SPEC_NS_IPC},
+        {"kernel.domainname", SPEC_NS_UTS},
+        {"kernel.msgmax", SPEC_NS_IPC},
+        {"kernel.msgmnb", SPEC_NS_IPC},
+        {"kernel.msgmni", SPEC_NS_IPC},
+        {"kernel.sem", SPEC_NS_IPC},
+        {"kernel.shmall", SPEC_NS_IPC},
+        {"kernel.shmmax", SPEC_NS_IPC},
+        {"kernel.shmmni", SPEC_NS_IPC},
+        {"kernel.shm_rmid_forced", SPEC_NS_IPC},
     };
 
     if (strcmp(key, "kernel.hostname") == 0)

@@ -78,9 +78,20 @@ static int parse_index(const char *name, uint32_t *out)
     return 0;
 }
 
+/* Counted, or NULL. */
+static struct tty *find(const struct superblock *sb, uint32_t index)
+{
+    struct tty *tty = tty_find(arena_root(), index);
+
+    if (tty && tty->cell != (uintptr_t)sb->data) {
+        tty_put(tty);
+        tty = NULL;
+    }
+    return tty;
+}
+
 static int devpts_lookup(struct inode *dir, const char *name, struct inode **out)
 {
-    struct kernel *k = dir->sb->data;
     uint32_t index;
     struct tty *tty;
     int r;
@@ -92,7 +103,7 @@ static int devpts_lookup(struct inode *dir, const char *name, struct inode **out
     r = parse_index(name, &index);
     if (r)
         return r;
-    tty = tty_find(k, index);
+    tty = find(dir->sb, index);
     if (!tty)
         return -ENOENT;
     *out = new_inode(dir->sb, FIRST_PTS_INO + index, LX_S_IFCHR | tty->mode, PTS_DEV(index));
@@ -113,7 +124,7 @@ static int node_setattr(struct inode *inode, const struct setattr *attr)
     inode_setattr_copy(inode, attr);
     if (inode->ino < FIRST_PTS_INO)
         return 0;
-    tty = tty_find(inode->sb->data, (uint32_t)(inode->ino - FIRST_PTS_INO));
+    tty = find(inode->sb, (uint32_t)(inode->ino - FIRST_PTS_INO));
     if (!tty)
         return -EIO;
     WRITE_ONCE(tty->mode, inode->mode & 07777);
@@ -134,7 +145,6 @@ static bool emit(struct dir_filler *df, const char *name, uint64_t ino, uint32_t
 
 static int devpts_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
 {
-    struct kernel *k = f->inode->sb->data;
     char name[12];
 
     if (*pos == 0 && !emit(df, ".", ROOT_INO, LX_S_IFDIR, pos))
@@ -145,7 +155,7 @@ static int devpts_readdir(struct file *f, struct dir_filler *df, uint64_t *pos)
         return 0;
     while (*pos - FIRST_PTS_POS < PTS_MAX) {
         uint32_t index = (uint32_t)(*pos - FIRST_PTS_POS);
-        struct tty *tty = tty_find(k, index);
+        struct tty *tty = find(f->inode->sb, index);
 
         if (!tty) {
             (*pos)++;
@@ -172,7 +182,7 @@ DEFINE_OPS(file_ops, devpts_root_file_ops) = {
     .llseek = generic_dir_llseek,
 };
 
-int devpts_create(struct kernel *k, struct superblock **out)
+int devpts_create(struct kernel *k, uint32_t cell, struct superblock **out)
 {
     struct superblock *sb;
     int r = tty_setup(k);
@@ -184,7 +194,7 @@ int devpts_create(struct kernel *k, struct superblock **out)
         return -ENOMEM;
     sb_init(sb, &devpts_sb_ops, vfs_alloc_dev());
     sb->flags = SB_NO_DCACHE;
-    sb->data = k;
+    sb->data = (void *)(uintptr_t)cell;
     sb->root = new_inode(sb, ROOT_INO, LX_S_IFDIR | 0755, 0);
     if (!sb->root) {
         kfree(sb);

@@ -178,7 +178,8 @@ DEFINE_OPS(tty_backend_ops, host_tty_backend_ops) = {
     .destroy = host_destroy,
 };
 
-int tty_create_host(struct kernel *k, struct host_io *io, int in_fd, int out_fd, struct tty **out)
+int tty_create_host(struct kernel *k, struct host_io *io, uint32_t cell, int in_fd, int out_fd,
+                    struct tty **out)
 {
     struct lx_winsize ws;
     struct host_tty *h;
@@ -206,6 +207,7 @@ int tty_create_host(struct kernel *k, struct host_io *io, int in_fd, int out_fd,
                                 .ops = ops_ref(&host_tty_waiter_ops)};
     list_init(&h->waiter.node);
     waitq_add(&h->ready, &h->waiter);
+    h->tty.cell = cell;
     if (!k->init && !tty_state(k)->console)
         tty_state(k)->console = tty_get(&h->tty);
     pump_soon(h);

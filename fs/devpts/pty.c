@@ -67,7 +67,7 @@ DEFINE_OPS(tty_backend_ops, pty_backend_ops) = {
     .destroy = pty_destroy,
 };
 
-int64_t ptmx_open(struct kernel *k, struct file *f, const struct cred *cred)
+int64_t ptmx_open(struct kernel *k, struct file *f, const struct vfs_ctx *ctx)
 {
     struct pty *pty = kmalloc(sizeof(*pty));
     int r;
@@ -81,7 +81,8 @@ int64_t ptmx_open(struct kernel *k, struct file *f, const struct cred *cred)
         kfree(pty);
         return r;
     }
-    pty->tty.uid = cred->fsuid;
+    pty->tty.uid = ctx->cred->fsuid;
+    pty->tty.cell = cell_number_of(ctx->task);
     f->private_data = pty; /* the first reference */
     f->ops = ops_ref(&ptmx_file_ops);
     f->mode = (f->mode & ~(uint32_t)FMODE_SEEK) | FMODE_STREAM | FMODE_WRITE_ALL;

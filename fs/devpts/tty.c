@@ -193,7 +193,11 @@ static int pts_open(struct inode *inode, struct file *f, const struct vfs_ctx *c
 
     if (!tty)
         return -EIO;
-    r = tty_is_pty(tty) && pty_is_locked(tty) ? -EIO : tty_open(tty, f, ctx->cred);
+    if ((ctx->task && cell_number_of(ctx->task) != tty->cell) ||
+        (tty_is_pty(tty) && pty_is_locked(tty)))
+        r = -EIO;
+    else
+        r = tty_open(tty, f, ctx->cred);
     if (!r)
         tty_open_controlling(ctx->task, tty, f);
     tty_put(tty);
@@ -211,11 +215,12 @@ static int tty_dev_open(struct inode *inode, struct file *f, const struct vfs_ct
     int r;
 
     if (minor == PTMX_MINOR)
-        return (int)ptmx_open(k, f, ctx->cred);
+        return (int)ptmx_open(k, f, ctx);
     if (minor == TTY_MINOR)
         tty = tty_controlling(ctx->task);
     else
-        tty = tty_state(k)->console ? tty_get(tty_state(k)->console) : NULL;
+        tty = tty_state(k)->console && !cell_number_of(ctx->task) ? tty_get(tty_state(k)->console)
+                                                                  : NULL;
     if (!tty)
         return -ENXIO;
     r = tty_open(tty, f, ctx->cred);

@@ -67,6 +67,7 @@ struct tty {
     struct waitq waiters; /* of the terminal's side: POLLIN, POLLOUT, POLLHUP */
     ops_ref_t backend;
     int32_t index;           /* pts/N */
+    uint32_t cell;           /* number of whose it is: others have no name for it */
     uint32_t mode, uid, gid; /* of its node; no lock */
     int64_t created_ns;
     struct lx_termios2 termios;
@@ -98,7 +99,7 @@ void tty_shutdown(struct kernel *k);
  * in_fd and out_fd may be the same number; both are taken over. Its input is read whether or not a
  * task reads, so that ^C works. One reference, for the caller.
  */
-int tty_create_host(struct kernel *k, struct host_io *io, int in_fd, int out_fd,
+int tty_create_host(struct kernel *k, struct host_io *io, uint32_t cell, int in_fd, int out_fd,
                     struct tty **out) MUST_CHECK;
 /* Drops tty_create_host's reference: the name goes now, the rest with the last open file. */
 void tty_release_host(struct tty *tty);

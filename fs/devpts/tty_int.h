@@ -12,6 +12,7 @@
 #include "sentry/base/idalloc.h"
 #include "sentry/base/slab.h"
 #include "sentry/base/string.h"
+#include "sentry/kernel/cell.h"
 #include "sentry/kernel/kernel.h"
 
 #define PTS_MAJOR      136
@@ -50,7 +51,7 @@ int tty_open(struct tty *tty, struct file *f, const struct cred *cred) MUST_CHEC
 DECLARE_OPS(file_ops, tty_file_ops);
 DECLARE_OPS(dev_ops, tty_dev_ops); /* major 5 */
 DECLARE_OPS(dev_ops, pts_dev_ops);
-int64_t ptmx_open(struct kernel *k, struct file *f, const struct cred *cred) MUST_CHECK;
+int64_t ptmx_open(struct kernel *k, struct file *f, const struct vfs_ctx *ctx) MUST_CHECK;
 
 /* ---- ntty_in.c: input from the backend ---- */
 /* Characters taken; the rest must wait for room. Echoes into the output ring; sends signals. */

@@ -33,6 +33,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ARENA_SIZE (32ULL << 30) /* reserved, sparse */
@@ -174,7 +175,7 @@ static uint32_t task_limit(void)
     return MIN(max / 4, 16384u);
 }
 
-static void set_names(struct uts_ns *uts, const struct boot_config *c)
+void boot_set_names(struct uts_ns *uts, const struct boot_config *c)
 {
     if (c->hostname)
         snprintf(uts->hostname, sizeof(uts->hostname), "%s", c->hostname);
@@ -216,7 +217,7 @@ static int start_kernel(struct boot *b)
                                      .pid_ns = pid_ns_get(b->kernel->pid_ns),
                                      .uts_ns = uts_ns_get(b->kernel->uts_ns),
                                      .ipc_ns = ipc_ns_get(b->kernel->ipc_ns)};
-    set_names(b->kernel->uts_ns, b->config);
+    boot_set_names(b->kernel->uts_ns, b->config);
     if (b->config->flight_recorder)
         b->kernel->watch |= KERNEL_WATCH_RECORD;
     if (b->config->stats && (r = syscall_stats_start(b->kernel)) < 0)
@@ -229,17 +230,21 @@ static void timer_thread(void *k)
     timer_thread_main(k);
 }
 
-void boot_signal_init(struct boot_container *b, int signo)
+bool boot_signal_is_deadly(int signo)
 {
     static const uint64_t harmless = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGCONT - 1) |
                                      1ULL << (SIGURG - 1) | 1ULL << (SIGWINCH - 1) |
                                      1ULL << (SIGSTOP - 1) | 1ULL << (SIGTSTP - 1) |
                                      1ULL << (SIGTTIN - 1) | 1ULL << (SIGTTOU - 1);
 
+    return signo > 0 && signo <= 64 && !(harmless >> (signo - 1) & 1);
+}
+
+void boot_signal_init(struct boot_container *b, int signo)
+{
     if (load_acquire(&b->started)) {
         (void)kernel_signal_init(b->kernel, signo);
-    } else if (b->config->control_fd >= 0 && signo > 0 && signo <= 64 &&
-               !(harmless >> (signo - 1) & 1)) {
+    } else if (b->config->control_fd >= 0 && boot_signal_is_deadly(signo)) {
         b->end_status = signo;
         store_release(&b->ended, 1);
         unpark(&b->kernel->boot_parker);
@@ -406,8 +411,12 @@ static int start_control(struct boot *b)
 
 static int start_files(struct boot_container *b)
 {
-    int status = boot_fs_create(b);
+    struct rlimit files;
+    int status;
 
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+        b->boot->files_max = files.rlim_cur;
+    status = boot_fs_create(b);
     b->kernel->mount_ns = b->mount_ns;
     if (!status)
         status = boot_fs_mounts(b);

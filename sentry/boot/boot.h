@@ -109,6 +109,9 @@ struct boot_config {
     int report_fd;                      /* --crash-report=FILE; -1: the log */
     const struct boot_network *network; /* boot_net.h; NULL: loopback only */
 
+    /* Containers may come beside: BOOT_POD_DIRECTORY is for their trees. */
+    bool pod;
+
     int rootfs_fd; /* -1: the root is an empty directory in memory */
     const char
         *root_path;     /* its path: the sentry's own root in the end; NULL: it keeps the host's */
@@ -148,6 +151,12 @@ struct boot_config {
 #define BOOT_PAUSE_SIGNAL 64
 #define BOOT_PAUSE_ON     0x70617573
 #define BOOT_PAUSE_OFF    0x72657375
+
+/*
+ * Of the sandbox's root: an empty directory where who controls a pod's sandbox mounts the trees of
+ * containers that are made later. Landlock lets the sandbox use what lies beneath.
+ */
+#define BOOT_POD_DIRECTORY "/proc/fs"
 
 /*
  * Runs the sandbox to its end. The exit status of init, 128+N for signal N; or after a start-up

@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 /* What Linux gives a tmpfs by default: the machine stays usable whatever a guest writes. */
 static uint64_t half_of_memory(void)
@@ -52,11 +52,9 @@ static int empty_root(const struct boot_container *b, struct superblock **out)
 }
 
 /* A small part of the descriptors the sandbox may have. */
-static uint32_t files_to_keep(void)
+static uint32_t files_to_keep(const struct boot_container *b)
 {
-    struct rlimit files;
-
-    return getrlimit(RLIMIT_NOFILE, &files) < 0 ? 0 : (uint32_t)MIN(files.rlim_cur / 8, 2048UL);
+    return (uint32_t)MIN(b->boot->files_max / 8, 2048UL);
 }
 
 int boot_fs_create(struct boot_container *b)
@@ -65,7 +63,7 @@ int boot_fs_create(struct boot_container *b)
     struct tmpfs_options upper = {.mode = 0755, .size = half_of_memory()};
     struct hostfs_options options = {.readonly = c->root_overlay,
                                      .cache = c->root_live ? HOSTFS_TIMED : HOSTFS_EXCLUSIVE,
-                                     .keep_files = files_to_keep()};
+                                     .keep_files = files_to_keep(b)};
     struct superblock *sb = NULL;
     bool empty = c->rootfs_fd < 0;
     int r = empty ? empty_root(b, &sb) : hostfs_create(c->rootfs_fd, &options, &sb);
@@ -109,7 +107,8 @@ int boot_make_directories(struct boot_container *b, const char *path, bool last)
 }
 
 /* A bind mount's cache= option; the host is asked each time without one. */
-static int bind_cache(const char *option, struct hostfs_options *out)
+static int bind_cache(const struct boot_container *b, const char *option,
+                      struct hostfs_options *out)
 {
     static const struct {
         const char *option;
@@ -118,7 +117,7 @@ static int bind_cache(const char *option, struct hostfs_options *out)
                  {"cache=timed", HOSTFS_TIMED},
                  {"cache=shared", HOSTFS_SHARED}};
 
-    out->keep_files = files_to_keep() / 4;
+    out->keep_files = files_to_keep(b) / 4;
     for (size_t i = 0; option && i < ARRAY_SIZE(names); i++) {
         if (strcmp(option, names[i].option) != 0)
             continue;
@@ -155,7 +154,7 @@ static int superblock_for(struct boot_container *b, const struct boot_mount *m,
 
     switch (m->type) {
     case BOOT_MOUNT_BIND:
-        r = bind_cache(m->options, &host);
+        r = bind_cache(b, m->options, &host);
         return r < 0 ? r : hostfs_create(m->fd, &host, out);
     case BOOT_MOUNT_TMPFS:
         return tmpfs_for(b, m, out);
@@ -164,7 +163,7 @@ static int superblock_for(struct boot_container *b, const struct boot_mount *m,
     case BOOT_MOUNT_DEV:
         return devfs_create(b->kernel, !m->options, out);
     case BOOT_MOUNT_DEVPTS:
-        return devpts_create(b->kernel, out);
+        return devpts_create(b->kernel, b->cell->number, out);
     case BOOT_MOUNT_SYSFS:
         return sysfs_create(out);
     case BOOT_MOUNT_MQUEUE:
@@ -299,6 +298,14 @@ static int make_as(struct boot_container *b, uint32_t uid, uint32_t gid)
     return 0;
 }
 
+void boot_fs_drop(const struct boot_config *c, size_t from)
+{
+    for (; from < c->mount_count; from++) {
+        if (c->mounts[from].fd >= 0)
+            close(c->mounts[from].fd);
+    }
+}
+
 int boot_fs_mounts(struct boot_container *b)
 {
     int status = make_as(b, b->config->make_uid, b->config->make_gid);
@@ -309,6 +316,8 @@ int boot_fs_mounts(struct boot_container *b)
         const struct boot_mount *m = &b->config->mounts[i];
         int r = mount_one(b, m);
 
+        if (r < 0)
+            boot_fs_drop(b->config, i + 1);
         if (r < 0 && m->type >= BOOT_MAKE_DIRECTORY)
             return boot_fail(b->config, 1, "cannot make %s: %s", m->destination, boot_error(r));
         if (r < 0)

@@ -15,12 +15,13 @@ struct boot_pcap;
 struct reporter;
 struct trace_session;
 struct tty;
+struct uts_ns;
 
-/* A container: the sandbox's own. */
+/* A container: the sandbox's own, or one beside it (control_pod.c). */
 struct boot_container {
     struct boot *boot;
-    const struct boot_config *config;
-    struct kernel *kernel; /* the sandbox's, as is host_io */
+    const struct boot_config *config; /* beside: what control_codec.c says is a container's */
+    struct kernel *kernel;            /* the sandbox's, as is host_io */
     struct host_io *host_io;
     struct cell *cell;     /* which processes are its own; one reference */
     struct pid_ns *pid_ns; /* references, as are uts_ns, ipc_ns and mount_ns */
@@ -29,6 +30,7 @@ struct boot_container {
     struct mount_ns *mount_ns;
     struct vfs_ctx ctx; /* root's view of its tree */
     struct tty *tty;    /* init's: over the host's terminal, or NULL */
+    struct thread_group *init; /* of one beside, while it runs: one reference */
     uint32_t started;   /* init runs or ran; written by whoever starts it */
     int32_t end_status; /* before it started: the wait status of a container killed by then */
     uint32_t ended;     /* end_status counts */
@@ -40,6 +42,7 @@ struct boot {
     struct kernel *kernel;
     struct host_io *host_io;
     struct boot_container own;
+    uint64_t files_max; /* descriptors the sandbox may have */
     struct control *control;
     struct fd_link *links[BOOT_LINK_MAX]; /* to the host, borrowed from their interfaces */
     uint32_t link_count;
@@ -73,10 +76,15 @@ void boot_trace_finish(struct boot *b);
 int boot_start_thread(void (*fn)(void *), void *arg) MUST_CHECK;
 /* A signal for init from outside; a container that was not started ends of a deadly one. */
 void boot_signal_init(struct boot_container *b, int signo);
+bool boot_signal_is_deadly(int signo); /* to one that was not started */
+/* What the configuration says of host and domain names. */
+void boot_set_names(struct uts_ns *uts, const struct boot_config *c);
 
 /* boot_fs.c: root and mounts. 0, or a status after boot_fail. */
 int boot_fs_create(struct boot_container *b);
 int boot_fs_mounts(struct boot_container *b);
+/* Closes the descriptors of rows that were not mounted. */
+void boot_fs_drop(const struct boot_config *c, size_t from);
 /* mkdir -p, as far as the tree allows; with last false, not the last name. */
 int boot_make_directories(struct boot_container *b, const char *path, bool last) MUST_CHECK;
 /* What a file is mounted on, referenced: an empty one is made where none is. */

@@ -11,7 +11,9 @@ int boot_tty_create(struct boot_container *b, int host_fd, struct tty **out)
 {
     int in = fcntl(host_fd, F_DUPFD_CLOEXEC, 3), out_fd = fcntl(host_fd, F_DUPFD_CLOEXEC, 3), r;
 
-    r = in < 0 || out_fd < 0 ? -errno : tty_create_host(b->kernel, b->host_io, in, out_fd, out);
+    r = in < 0 || out_fd < 0
+            ? -errno
+            : tty_create_host(b->kernel, b->host_io, b->cell->number, in, out_fd, out);
     if (r < 0) {
         if (in >= 0)
             close(in);

@@ -89,23 +89,41 @@ static int reply_result(struct control_conn *c, int result)
 
 static int do_start(struct control *s, struct control_conn *c)
 {
-    struct boot_container *b = &s->boot->own;
-    struct boot_failure why;
+    struct boot_container *b = c->of;
+    bool own = b == &s->boot->own;
+    struct boot_failure why = {.status = 1, .text = "out of memory"};
 
     if (load_acquire(&b->started) || load_acquire(&b->ended))
         return reply_result(c, -EBUSY);
     store_release(&b->started, 1);
     control_publish(b, CONTROL_RUNNING, 0);
     b->cell->held = b->config->start_hook_count > 0;
-    if (boot_start_process(b, &b->config->init, b->tty, &b->kernel->control_parker, NULL, &why) ==
-            0 &&
-        control_run_hooks(s, &why) == 0)
+    if (boot_start_process(b, &b->config->init, b->tty, &b->kernel->control_parker,
+                           own ? NULL : &b->init, &why) == 0 &&
+        control_run_hooks(b, own ? b->kernel->init : b->init, &why) == 0 &&
+        (own || control_pod_watch(b)))
         return reply_result(c, 0);
     log_error("%s", why.text);
     (void)!control_reply(c, CONTROL_REPLY, -ENOEXEC, why.text, strlen(why.text));
+    if (!own) {
+        control_pod_finish(s, b, wait_status_exited(why.status));
+        return 0;
+    }
     b->end_status = wait_status_exited(why.status);
     store_release(&b->ended, 1);
     unpark(&b->kernel->boot_parker);
+    return 0;
+}
+
+/* As boot_signal_init, for a container beside the sandbox's own. */
+static int signal_beside(struct control *s, struct boot_container *b, int signo)
+{
+    if (b->ended || (b->started && !b->init))
+        return -ESRCH;
+    if (b->started)
+        return signal_send_outside(b->init, signo);
+    if (boot_signal_is_deadly(signo))
+        control_pod_finish(s, b, signo);
     return 0;
 }
 
@@ -115,20 +133,23 @@ static int do_signal(struct control *s, struct control_conn *c)
 
     if (signo < 0 || signo > LX_NSIG)
         return reply_result(c, -EINVAL);
-    if (c->head.op == CONTROL_SIGNAL_ALL && load_acquire(&s->boot->own.started))
-        return reply_result(c, signo ? cell_signal_all(s->boot->own.cell, signo) : 0);
+    if (c->head.op == CONTROL_SIGNAL_ALL && load_acquire(&c->of->started))
+        return reply_result(c, signo ? cell_signal_all(c->of->cell, signo) : 0);
     if (signo && c->exec)
         return reply_result(c, signal_send_outside(c->exec->tg, signo));
+    if (signo && c->of != &s->boot->own)
+        return reply_result(c, signal_beside(s, c->of, signo));
     if (signo)
-        boot_signal_init(&s->boot->own, signo);
+        boot_signal_init(c->of, signo);
     return reply_result(c, 0);
 }
 
 static int do_pause(struct control *s, struct control_conn *c, bool on)
 {
-    struct boot_container *b = &s->boot->own;
+    struct boot_container *b = c->of;
 
-    if (!load_acquire(&b->started) || load_acquire(&b->kernel->init_done))
+    if (!load_acquire(&b->started) || load_acquire(&b->ended) ||
+        load_acquire(&b->kernel->init_done))
         return reply_result(c, -ESRCH);
     cell_pause(b->cell, on);
     control_publish(b, on ? CONTROL_PAUSED : CONTROL_RUNNING, 0);
@@ -137,8 +158,8 @@ static int do_pause(struct control *s, struct control_conn *c, bool on)
 
 static int do_resize(struct control *s, struct control_conn *c)
 {
-    struct tty *tty = c->exec ? c->exec->tty : s->boot->own.tty;
-    int fd = c->exec ? c->exec->tty_fd : s->boot->config->init.tty_fd;
+    struct tty *tty = c->exec ? c->exec->tty : c->of->tty;
+    int fd = c->exec ? c->exec->tty_fd : c->of->config->init.tty_fd;
     struct lx_winsize size = {.rows = (uint16_t)(c->head.arg >> 16), .cols = (uint16_t)c->head.arg};
 
     if (!tty)
@@ -152,7 +173,15 @@ static int do_resize(struct control *s, struct control_conn *c)
 
 static int serve(struct control *s, struct control_conn *c)
 {
+    if (!c->of && c->head.op != CONTROL_OF)
+        return reply_result(c, -ESRCH);
     switch (c->head.op) {
+    case CONTROL_OF:
+        return control_do_of(s, c);
+    case CONTROL_CREATE:
+        return control_do_create(s, c);
+    case CONTROL_END:
+        return control_do_end(s, c);
     case CONTROL_START:
         return do_start(s, c);
     case CONTROL_SIGNAL:
@@ -214,6 +243,9 @@ static void close_conn(struct control *s, struct control_conn *c)
     if (c->debug)
         control_gdb_end(c->debug);
     c->debug = NULL;
+    if (c->holds)
+        control_pod_close(s, c->holds);
+    c->holds = c->awaits = NULL;
 }
 
 static void take_fds(struct control_conn *c, struct msghdr *msg)
@@ -315,7 +347,7 @@ static void accept_conn(struct control *s)
         close(fd);
         return;
     }
-    s->conns[i] = (struct control_conn){.fd = fd};
+    s->conns[i] = (struct control_conn){.fd = fd, .of = &s->boot->own};
 }
 
 static void poked(struct control *s)
@@ -330,6 +362,7 @@ static void poked(struct control *s)
         if (s->conns[i].fd >= 0 && s->conns[i].debug)
             control_gdb_check(&s->conns[i]);
     }
+    control_pods_check(s);
 }
 
 static void control_thread(void *arg)

@@ -41,6 +41,17 @@ enum control_op {
      * whole end; who just goes leaves a reset.
      */
     CONTROL_FORWARD,
+    /* arg unused; text: a container's id. What comes on this connection is about that one. */
+    CONTROL_OF,
+    /*
+     * Payload: control_codec.h: codec_pod, codec_container. Makes a container beside the sandbox's
+     * own, created. Its files' trees lie below BOOT_POD_DIRECTORY. What went wrong goes to its
+     * error_fd, as at boot. It ends with this connection, on which a reply with kind
+     * CONTROL_EXITED says that its init did; requests on it are about it.
+     */
+    CONTROL_CREATE,
+    /* Text: a container's id. Ends it, and answers when it has gone; also when there is none. */
+    CONTROL_END,
 };
 
 /* What was counted, as a text; or to start and stop counting. */

@@ -279,6 +279,14 @@ void codec_container(struct codec *k, struct boot_config *c)
                      (c->start_hook_count && !c->hook_state);
 }
 
+void codec_pod(struct codec *k, struct codec_pod *p)
+{
+    codec_text(k, &p->id);
+    flag(k, &p->own_uts);
+    flag(k, &p->own_ipc);
+    text(k, &p->pids_of);
+}
+
 /* ---- reading ---- */
 
 bool codec_done(const struct codec *k)

@@ -28,6 +28,15 @@ struct codec_exec {
     int32_t holder; /* the host's process that stands for it, for CONTROL_HOLDERS */
 };
 
+/* CONTROL_CREATE's, before its container: who it is, and which namespaces are its own. */
+struct codec_pod {
+    const char *id;
+    bool own_uts, own_ipc;
+    /* NULL: a pid namespace of its own; "": the sandbox's; else that of the container of this id */
+    const char *pids_of;
+};
+
+void codec_pod(struct codec *k, struct codec_pod *p);
 void codec_process(struct codec *k, struct boot_process *p);
 void codec_exec(struct codec *k, struct codec_exec *e);
 /* What of a configuration is one container's: not the sandbox's options. */

@@ -73,7 +73,7 @@ void control_exec_check(struct control *s, struct control_conn *c)
 static int start(struct control *s, struct control_conn *c, struct control_exec *e,
                  const struct boot_process *p)
 {
-    struct boot_container *b = &s->boot->own;
+    struct boot_container *b = c->of;
     struct boot_failure why;
 
     if (e->tty_fd >= 0 && boot_tty_create(b, e->tty_fd, &e->tty) < 0) {
@@ -105,15 +105,18 @@ static int check_exec(const struct boot_container *b, const struct codec_exec *x
     *why = "container not running";
     if (load_acquire(&b->ended) || load_acquire(&b->kernel->init_done))
         return -ESRCH;
+    *why = "cannot exec in a container of a pod that is not running";
+    if (b != &b->boot->own && !b->init)
+        return -ESRCH;
     *why = "cannot exec in a paused container (use --ignore-paused to override)";
     return b->cell->paused && !x->ignore_paused ? -EAGAIN : 0;
 }
 
 int control_do_exec(struct control *s, struct control_conn *c)
 {
-    struct boot_container *b = &s->boot->own;
+    struct boot_container *b = c->of;
     struct codec k = control_codec(c);
-    struct boot_process p = {.ordinary = true};
+    struct boot_process p = {0};
     struct control_exec *e = NULL;
     struct codec_exec x;
     const char *why;
@@ -123,6 +126,7 @@ int control_do_exec(struct control *s, struct control_conn *c)
         return -1;
     codec_exec(&k, &x);
     codec_process(&k, &p);
+    p.ordinary = true;
     r = check_exec(b, &x, &why);
     if (r < 0) {
         r = refuse(c, r, why);

@@ -85,15 +85,14 @@ static int run_hook(struct boot_container *b, const struct boot_hook *h, struct 
     return status ? -1 : 0;
 }
 
-int control_run_hooks(struct control *s, struct boot_failure *why)
+int control_run_hooks(struct boot_container *b, struct thread_group *init, struct boot_failure *why)
 {
-    struct boot_container *b = &s->boot->own;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < b->config->start_hook_count; i++)
         r = run_hook(b, &b->config->start_hooks[i], why);
     if (r < 0)
-        (void)!kernel_signal_init(b->kernel, LX_SIGKILL);
-    cell_release(b->cell, b->kernel->init);
+        (void)!signal_send_outside(init, LX_SIGKILL);
+    cell_release(b->cell, init);
     return r;
 }

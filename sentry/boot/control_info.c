@@ -27,8 +27,9 @@ static uint64_t boottime_ns(void)
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-static void print_process(FILE *f, struct kernel *k, struct thread_group *tg)
+static void print_process(FILE *f, const struct boot_container *b, struct thread_group *tg)
 {
+    struct kernel *k = b->kernel;
     uint64_t user = 0, system = 0, now = boottime_ns();
     struct task *leader = task_find(k, tg->tgid);
     const struct cred *cred;
@@ -46,7 +47,8 @@ static void print_process(FILE *f, struct kernel *k, struct thread_group *tg)
     mutex_lock(&k->tasks_lock);
     if (tg->session && tg->session->tty)
         snprintf(tty, sizeof(tty), "pts/%d", tg->session->tty->index);
-    fprintf(f, "%d %d %u %llu %llu %s %s\n", tg->tgid, tg->parent ? tg->parent->tgid : 0, cred->uid,
+    fprintf(f, "%d %d %u %llu %llu %s %s\n", thread_group_nr_in_locked(tg, b->pid_ns),
+            tg->parent ? thread_group_nr_in_locked(tg->parent, b->pid_ns) : 0, cred->uid,
             (unsigned long long)((now - tg->start_ns) / NS_PER_S),
             (unsigned long long)((user + system) / NS_PER_MS), tty, comm);
     mutex_unlock(&k->tasks_lock);
@@ -54,11 +56,12 @@ static void print_process(FILE *f, struct kernel *k, struct thread_group *tg)
     task_put(leader);
 }
 
-typedef void (*process_fn)(FILE *f, struct kernel *k, struct thread_group *tg);
+typedef void (*process_fn)(FILE *f, const struct boot_container *b, struct thread_group *tg);
 
-static int reply_text(struct control *s, struct control_conn *c, process_fn each)
+/* For the processes of the container that is asked about. */
+static int reply_text(struct control_conn *c, process_fn each)
 {
-    struct kernel *k = s->boot->kernel;
+    struct kernel *k = c->of->kernel;
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
@@ -70,8 +73,8 @@ static int reply_text(struct control *s, struct control_conn *c, process_fn each
         struct thread_group *tg = thread_group_find(k, nr);
 
         if (tg) {
-            if (!load_acquire(&tg->exited))
-                each(f, k, tg);
+            if (tg->cell == c->of->cell && !load_acquire(&tg->exited))
+                each(f, c->of, tg);
             thread_group_put(tg);
         }
     }
@@ -85,14 +88,14 @@ static int reply_text(struct control *s, struct control_conn *c, process_fn each
 
 int control_do_ps(struct control *s, struct control_conn *c)
 {
-    return reply_text(s, c, print_process);
+    return reply_text(c, print_process);
 }
 
 /* A line per process; the CLI adds them up. */
-static void print_usage(FILE *f, struct kernel *k, struct thread_group *tg)
+static void print_usage(FILE *f, const struct boot_container *b, struct thread_group *tg)
 {
     uint64_t user = 0, system = 0, rss = 0;
-    struct task *leader = task_find(k, tg->tgid);
+    struct task *leader = task_find(b->kernel, tg->tgid);
     struct mm *mm = leader ? task_mm_get(leader) : NULL;
 
     thread_group_cpu_time(tg, &user, &system);
@@ -108,7 +111,7 @@ static void print_usage(FILE *f, struct kernel *k, struct thread_group *tg)
 
 int control_do_stats(struct control *s, struct control_conn *c)
 {
-    return reply_text(s, c, print_usage);
+    return reply_text(c, print_usage);
 }
 
 int control_do_figures(struct control *s, struct control_conn *c)
@@ -139,7 +142,8 @@ int control_do_holders(struct control *s, struct control_conn *c)
     size_t used = 0;
 
     for (int i = 0; i < CONTROL_CONNECTIONS; i++) {
-        if (s->conns[i].fd >= 0 && s->conns[i].exec && s->conns[i].exec->holder > 0)
+        if (s->conns[i].fd >= 0 && s->conns[i].of == c->of && s->conns[i].exec &&
+            s->conns[i].exec->holder > 0)
             used += (size_t)snprintf(text + used, sizeof(text) - used, "%d\n",
                                      s->conns[i].exec->holder);
     }

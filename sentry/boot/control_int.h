@@ -5,6 +5,7 @@
 #include "sentry/boot/control_codec.h"
 
 #define CONTROL_CONNECTIONS 256
+#define CONTROL_CONTAINERS  64 /* beside the sandbox's own */
 
 /* A process started by CONTROL_EXEC; its connection may be gone already. */
 struct control_exec {
@@ -24,6 +25,9 @@ struct control_conn {
     size_t have;      /* of header and payload together */
     int fds[CONTROL_FDS_MAX];
     int fd_count;
+    struct boot_container *of;  /* whom requests are about; NULL: one that has gone */
+    struct control_pod *holds;  /* CONTROL_CREATE's: it ends with the connection */
+    struct control_pod *awaits; /* CONTROL_END's: its end is to be told */
     struct control_exec *exec;
     struct control_session *debug; /* a debugger's connection, or NULL */
     int trace; /* CONTROL_TRACE: boot_trace_attach's number + 1; else 0 */
@@ -33,6 +37,7 @@ struct control {
     struct boot *boot;
     int listen_fd, poke_fd;
     struct control_conn conns[CONTROL_CONNECTIONS];
+    struct control_pod *pods[CONTROL_CONTAINERS];
 };
 
 /* To read the request in c. */
@@ -44,8 +49,21 @@ int control_reply(struct control_conn *c, enum control_kind kind, int32_t result
 int control_do_exec(struct control *s, struct control_conn *c) MUST_CHECK;
 void control_exec_check(struct control *s, struct control_conn *c);
 void control_exec_forget(struct control_exec *e);
+/* control_pod.c */
+int control_do_of(struct control *s, struct control_conn *c) MUST_CHECK;
+int control_do_create(struct control *s, struct control_conn *c) MUST_CHECK;
+int control_do_end(struct control *s, struct control_conn *c) MUST_CHECK;
+/* Its init, that was started with control_start, or never will be, has ended. */
+void control_pod_finish(struct control *s, struct boot_container *b, int32_t status);
+/* To be told of the end of its init. false: no memory. */
+bool control_pod_watch(struct boot_container *b) MUST_CHECK;
+/* The connection that made it has gone. */
+void control_pod_close(struct control *s, struct control_pod *p);
+/* Processes have ended. */
+void control_pods_check(struct control *s);
 /* control_hooks.c: lets init go on in the end. -1 with *why: and init is dead. */
-int control_run_hooks(struct control *s, struct boot_failure *why) MUST_CHECK;
+int control_run_hooks(struct boot_container *b, struct thread_group *init,
+                      struct boot_failure *why) MUST_CHECK;
 /* control_gdb.c */
 int control_do_gdb(struct control *s, struct control_conn *c) MUST_CHECK;
 /* A thread may have stopped, or the process ended. */

@@ -15,7 +15,7 @@ struct cell {
     struct ref ref;
     struct kernel *k;
     uint32_t number;    /* no two of a sandbox ever have the same */
-    uint32_t processes; /* zombies included; guarded by tasks_lock */
+    uint32_t processes; /* zombies not; guarded by tasks_lock */
     bool closed;        /* no process comes in any more; guarded by tasks_lock */
     uint32_t paused;    /* none of its tasks runs guest code: cell_pause */
     uint32_t held;      /* its first process waits before its first instruction */
@@ -29,7 +29,7 @@ static inline struct cell *cell_get(struct cell *c)
     return c;
 }
 void cell_put(struct cell *c); /* NULL is fine */
-/* A process of it was entered, or forgotten; tasks_lock held. */
+/* A process of it was entered, or has exited; tasks_lock held. */
 void cell_count_locked(struct cell *c, bool more);
 /* The number of t's; 0 for NULL. */
 uint32_t cell_number_of(const struct task *t);
@@ -44,7 +44,7 @@ void cell_pause(struct cell *c, bool on);
 /* Lets tg go, c's first process, that was started with c->held set. */
 void cell_release(struct cell *c, struct thread_group *tg);
 /*
- * All its processes are killed, and none comes in any more. Once the last is forgotten, boot's main
+ * All its processes are killed, and none comes in any more. Once the last has exited, boot's main
  * thread is woken.
  */
 void cell_close(struct cell *c);

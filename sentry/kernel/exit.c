@@ -162,7 +162,8 @@ void thread_group_release_locked(struct thread_group *tg)
     list_del(&leader->group_node);
     tg->leader = NULL;
     mutex_unlock(&tg->sig_lock);
-    cell_count_locked(tg->cell, false);
+    if (!tg->exited) /* it never ran */
+        cell_count_locked(tg->cell, false);
     task_unlink_locked(leader);
 }
 
@@ -201,6 +202,7 @@ static void group_exited_locked(struct thread_group *tg, struct wakes *wakes)
 
     tg->exit_status = tg->group_exit ? tg->group_exit_status : tg->leader->exit_code;
     store_release(&tg->exited, true); /* pidfds look without the lock */
+    cell_count_locked(tg->cell, false);
     if (tg == k->init)
         init_exited_locked(k);
     reparent_children_locked(tg, wakes);

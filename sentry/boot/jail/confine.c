@@ -69,17 +69,27 @@ static int mount_container_root(const char *path)
     return r;
 }
 
+/* In /proc there is a directory that nobody needs; the root itself is the container's to change. */
+static int mount_pod_directory(void)
+{
+    return mount("none", &BOOT_POD_DIRECTORY[1], "tmpfs", PROC_FLAGS, "size=1m,mode=0700") < 0
+               ? -errno
+               : 0;
+}
+
 /*
  * The old root and all below it leave this namespace. Host trees given as descriptors belong to the
  * caller's namespace and stay whole.
  */
-static int enter_root(const char *path)
+static int enter_root(const char *path, bool pod)
 {
     int r;
 
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return -errno;
     r = path ? mount_container_root(path) : mount_empty_root();
+    if (!r && pod)
+        r = mount_pod_directory();
     if (r < 0)
         return r;
     if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
@@ -151,6 +161,17 @@ static int allow_mount(int ruleset, const struct boot_mount *m, uint64_t all)
     return r;
 }
 
+static int allow_pod_directory(int ruleset, uint64_t rights)
+{
+    int fd = open(BOOT_POD_DIRECTORY, O_PATH | O_DIRECTORY | O_CLOEXEC), r;
+
+    if (fd < 0)
+        return -errno;
+    r = allow(ruleset, fd, rights);
+    close(fd);
+    return r;
+}
+
 static bool host_network(const struct boot_config *c)
 {
     return c->network && c->network->host;
@@ -177,6 +198,8 @@ static int restrict_files(const struct boot_config *c)
     r = proc < 0 ? 0 : allow(ruleset, proc, read_rights | LANDLOCK_ACCESS_FS_WRITE_FILE);
     if (proc >= 0)
         close(proc);
+    if (!r && c->pod)
+        r = allow_pod_directory(ruleset, attr.fs);
     if (!r && c->rootfs_fd >= 0)
         r = allow(ruleset, c->rootfs_fd,
                   c->root_overlay || c->root_readonly ? read_rights : attr.fs);
@@ -232,7 +255,7 @@ static int drop_capabilities(uint64_t keep)
 
 bool jail_writable(const struct boot_config *c)
 {
-    if ((!c->root_overlay && !c->root_readonly) || c->coredump_fd >= 0)
+    if ((!c->root_overlay && !c->root_readonly) || c->coredump_fd >= 0 || c->pod)
         return true;
     for (size_t i = 0; i < c->mount_count; i++) {
         if (c->mounts[i].type == BOOT_MOUNT_BIND && !(c->mounts[i].flags & MS_RDONLY))
@@ -246,7 +269,7 @@ int jail_confine(const struct boot_config *c, const char **step)
     int r;
 
     *step = "a root of its own";
-    r = enter_root(c->root_path);
+    r = enter_root(c->root_path, c->pod);
     if (!r) {
         *step = "no_new_privs";
         r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
