@@ -7,12 +7,11 @@
 #include "sentry/abi/errno.h"
 #include "sentry/abi/socket.h"
 #include "sentry/abi/tty.h"
-#include "sentry/base/slab.h"
 #include "sentry/base/string.h"
 #include "sentry/mm/usermem.h"
 
-#define CHUNK         65536U /* of a stream; and no datagram is larger */
-#define DATAGRAM_MAX4 65507U /* 16 bits, less both headers */
+#define CHUNK         (HOST_PIECE * HOST_PIECES) /* no datagram is larger */
+#define DATAGRAM_MAX4 65507U                     /* 16 bits, less both headers */
 #define DATAGRAM_MAX6 65527U
 #define SEND_FLAGS    (LX_MSG_OOB | LX_MSG_DONTROUTE | LX_MSG_EOR | LX_MSG_MORE | LX_MSG_CONFIRM)
 #define RECV_FLAGS    (LX_MSG_OOB | LX_MSG_PEEK | LX_MSG_TRUNC | LX_MSG_ERRQUEUE)
@@ -26,9 +25,9 @@
 
 /* One host call: bytes it took; the uio is past these. */
 static int64_t send_piece(struct host_inet *h, struct sock_send *s, struct host_msg *m,
-                          uint8_t *buf, uint32_t size)
+                          struct host_bufs *b, uint32_t size)
 {
-    int64_t taken = size ? uio_take(s->uio, buf, size) : 0, sent;
+    int64_t taken = host_bufs_take(b, s->uio, size), sent;
 
     if (taken < 0)
         return taken;
@@ -36,20 +35,21 @@ static int64_t send_piece(struct host_inet *h, struct sock_send *s, struct host_
         uio_revert(s->uio, (uint64_t)taken);
         return -EFAULT;
     }
-    *m->iov = (struct host_iovec){.base = buf, .size = (size_t)taken};
+    m->iov_count = host_bufs_iov(b, (uint32_t)taken, m->iov);
     sent = host_sendmsg(h->fd, m, s->flags & SEND_FLAGS);
     if (sent < taken)
         uio_revert(s->uio, (uint64_t)(taken - MAX(sent, 0)));
     return sent;
 }
 
-static int64_t send_all(struct host_inet *h, struct sock_send *s, struct host_msg *m, uint8_t *buf)
+static int64_t send_all(struct host_inet *h, struct sock_send *s, struct host_msg *m,
+                        struct host_bufs *b)
 {
     int64_t total = 0, n;
 
     mutex_lock(&h->send_lock);
     do {
-        n = send_piece(h, s, m, buf, (uint32_t)MIN(s->uio->left, (uint64_t)CHUNK));
+        n = send_piece(h, s, m, b, (uint32_t)MIN(s->uio->left, (uint64_t)CHUNK));
         if (n > 0)
             total += n;
     } while (n > 0 && s->uio->left && h->sk.type == LX_SOCK_STREAM);
@@ -60,9 +60,10 @@ static int64_t send_all(struct host_inet *h, struct sock_send *s, struct host_ms
 int64_t host_inet_send(struct sock *sk, struct sock_send *s)
 {
     uint8_t control[HOST_CONTROL_MAX], name[HOST_NAME_MAX];
-    struct host_iovec iov;
-    struct host_msg m = {.iov = &iov, .iov_count = 1};
-    AUTO_KFREE uint8_t *buf = NULL;
+    struct host_iovec iov[HOST_PIECES];
+    struct host_msg m = {.iov = iov};
+    struct host_bufs b;
+    int64_t n;
 
     if (s->flags & MSG_FASTOPEN)
         return -EOPNOTSUPP;
@@ -76,33 +77,33 @@ int64_t host_inet_send(struct sock *sk, struct sock_send *s)
     }
     m.control_size = s->ip ? host_control_out(sk, s->ip, control) : 0;
     m.control = m.control_size ? control : NULL;
-    buf = kmalloc_raw(MAX(MIN(s->uio->left, (uint64_t)CHUNK), 1UL));
-    return buf ? send_all(host_inet_of(sk), s, &m, buf) : -ENOBUFS;
+    n = host_bufs_alloc(&b, (uint32_t)MIN(s->uio->left, (uint64_t)CHUNK));
+    if (n)
+        return n;
+    n = send_all(host_inet_of(sk), s, &m, &b);
+    host_bufs_free(&b);
+    return n;
 }
 
 /* ---- receiving ---- */
 
 /* The part of a stream that the guest's memory refused before. */
-static int64_t recv_kept(struct host_inet *h, struct sock_recv *r)
+static int64_t recv_kept(struct host_inet *h, struct sock_recv *r, uint32_t size)
 {
-    uint32_t left = h->kept.size - h->kept.offset;
-    int64_t n = MIN(r->uio->left, (uint64_t)left);
+    int64_t n = MIN(size, h->kept.size - h->kept.offset);
 
     if (!(r->flags & LX_MSG_TRUNC))
-        n = uio_put(r->uio, h->kept.data + h->kept.offset, (size_t)n);
+        n = host_bufs_give(&h->kept, r->uio, size);
     if (n <= 0 || r->flags & LX_MSG_PEEK)
         return n;
     h->kept.offset += (uint32_t)n;
-    if (h->kept.offset == h->kept.size) {
-        kfree(h->kept.data);
-        h->kept.data = NULL;
-    }
+    if (h->kept.offset == h->kept.size)
+        host_bufs_free(&h->kept);
     return n;
 }
 
-/* got bytes of buf to the guest. What a stream can't place stays for the next call: *buf is taken.
- */
-static int64_t give(struct host_inet *h, struct sock_recv *r, uint8_t **buf, int64_t got)
+/* got bytes, in b, to the guest. What a stream can't place stays for the next call: b is taken. */
+static int64_t give(struct host_inet *h, struct sock_recv *r, struct host_bufs *b, int64_t got)
 {
     uint32_t want = (uint32_t)MIN((uint64_t)got, r->uio->left);
     bool stream = h->sk.type == LX_SOCK_STREAM;
@@ -110,12 +111,12 @@ static int64_t give(struct host_inet *h, struct sock_recv *r, uint8_t **buf, int
 
     if (stream && r->flags & LX_MSG_TRUNC && !(r->flags & LX_MSG_ERRQUEUE))
         return got; /* thrown away unseen: tcp(7) */
-    n = want ? uio_put(r->uio, *buf, want) : 0;
+    b->size = want;
+    n = host_bufs_give(b, r->uio, want);
     if (n < want && stream && !(r->flags & (LX_MSG_PEEK | LX_MSG_OOB | LX_MSG_ERRQUEUE))) {
-        h->kept.data = *buf;
+        h->kept = *b;
         h->kept.offset = (uint32_t)MAX(n, 0);
-        h->kept.size = want;
-        *buf = NULL;
+        *b = (struct host_bufs){.size = 0};
         return n;
     }
     if (n < want)
@@ -123,44 +124,45 @@ static int64_t give(struct host_inet *h, struct sock_recv *r, uint8_t **buf, int
     return stream ? n : got;
 }
 
-static int64_t recv_host(struct host_inet *h, struct sock_recv *r, uint8_t **buf, uint32_t size)
+static int64_t recv_host(struct host_inet *h, struct sock_recv *r, struct host_bufs *b,
+                         uint32_t size)
 {
     uint8_t control[SOCK_CMSGS_MAX];
-    struct host_iovec iov = {.base = *buf, .size = size};
+    struct host_iovec iov[HOST_PIECES];
     struct host_msg m = {.name = r->from.data,
                          .name_size = HOST_NAME_MAX,
-                         .iov = &iov,
-                         .iov_count = 1,
+                         .iov = iov,
+                         .iov_count = host_bufs_iov(b, size, iov),
                          .control = r->cmsgs ? control : NULL,
                          .control_size = r->cmsgs ? sizeof(control) : 0};
     int64_t n = host_recvmsg(h->fd, &m, r->flags & RECV_FLAGS);
 
     if (n < 0)
         return n;
-    r->from.size = m.name ? MIN(m.name_size, HOST_NAME_MAX) : 0;
+    r->from.size = MIN(m.name_size, HOST_NAME_MAX);
     r->out_flags |= m.flags & GIVEN_FLAGS;
     if (r->cmsgs)
         host_control_in(r, control, MIN(m.control_size, sizeof(control)));
-    return give(h, r, buf, n);
+    return give(h, r, b, n);
 }
 
 int64_t host_inet_recv(struct sock *sk, struct sock_recv *r)
 {
     struct host_inet *h = host_inet_of(sk);
     uint32_t size = (uint32_t)MIN(r->uio->left, (uint64_t)CHUNK);
-    AUTO_KFREE uint8_t *buf = NULL;
-    int64_t n;
+    struct host_bufs b;
+    int64_t n = host_bufs_alloc(&b, size);
 
-    buf = kmalloc_raw(MAX(size, 1U));
-    if (!buf)
-        return -ENOBUFS;
+    if (n)
+        return n;
     mutex_lock(&h->recv_lock);
     n = -host_inet_late_error(h);
-    if (!n && h->kept.data && size && !(r->flags & (LX_MSG_OOB | LX_MSG_ERRQUEUE)))
-        n = recv_kept(h, r);
+    if (!n && h->kept.size && size && !(r->flags & (LX_MSG_OOB | LX_MSG_ERRQUEUE)))
+        n = recv_kept(h, r, size);
     else if (!n)
-        n = recv_host(h, r, &buf, size);
+        n = recv_host(h, r, &b, size);
     mutex_unlock(&h->recv_lock);
+    host_bufs_free(&b);
     if (n >= 0 || n == -EAGAIN || !r->got)
         return n;
     /* The guest gets what it has so far, and this when it asks again. */
@@ -178,7 +180,7 @@ uint32_t host_inet_poll(struct sock *sk)
 
     (void)host_poll(&p, 1, 0);
     mask = (uint16_t)p.revents;
-    if (READ_ONCE(h->kept.data))
+    if (READ_ONCE(h->kept.size))
         mask |= LX_POLLIN | LX_POLLRDNORM;
     return READ_ONCE(h->late_error) ? mask | LX_POLLIN | LX_POLLRDNORM | LX_POLLERR : mask;
 }
@@ -197,7 +199,7 @@ int64_t host_inet_ioctl(struct sock *sk, const struct ioctl_ctx *ctx, uint64_t r
         return r;
     if (request == LX_FIONREAD) {
         mutex_lock(&h->recv_lock);
-        v += h->kept.data ? (int32_t)(h->kept.size - h->kept.offset) : 0;
+        v += h->kept.size ? (int32_t)(h->kept.size - h->kept.offset) : 0;
         mutex_unlock(&h->recv_lock);
     }
     return copy_out_last_obj(ctx->us, uaddr(arg), &v);

@@ -207,7 +207,7 @@ static void host_inet_destroy(struct sock *sk)
 {
     struct host_inet *h = host_inet_of(sk);
 
-    kfree(h->kept.data);
+    host_bufs_free(&h->kept);
     slab_free(&host_inet_slab, h);
 }
 

@@ -17,6 +17,14 @@ struct hostnet;
 
 #define HOST_NAME_MAX 28U /* struct sockaddr_in6 */
 
+/* Bytes between the host and a guest, in pieces that the page allocator keeps for the next call. */
+#define HOST_PIECE  32768U
+#define HOST_PIECES 4U
+struct host_bufs {
+    uint8_t *pieces[HOST_PIECES]; /* kmalloc, NULL from some on */
+    uint32_t size, offset;        /* of the bytes in them; read already */
+};
+
 struct host_inet {
     struct sock sk;
     struct hostnet *net;
@@ -24,10 +32,7 @@ struct host_inet {
     uint32_t turn;                     /* of fd: whose events are meant */
     struct mutex recv_lock, send_lock; /* never both */
     /* Taken from the host's stream for a guest whose memory could not be written; recv_lock */
-    struct {
-        uint8_t *data; /* kmalloc, or NULL */
-        uint32_t size, offset;
-    } kept;
+    struct host_bufs kept;
     int32_t late_error; /* > 0: met when a call already had bytes to give, for the next; atomic */
     struct sock_addr connecting; /* where to, while that is under way; sk.lock */
 };
@@ -54,6 +59,16 @@ void hostnet_thread(void *hostnet);
 /* From the first call to the second, edges of h->fd wake h's waiters. -ENFILE, -ENOMEM. */
 int hostnet_watch(struct host_inet *h) MUST_CHECK;
 void hostnet_forget(struct host_inet *h);
+
+/* host_bufs.c: room for size bytes, at most all pieces; and its end. */
+int host_bufs_alloc(struct host_bufs *b, uint32_t size) MUST_CHECK;
+void host_bufs_free(struct host_bufs *b);
+/* The first size bytes of the room, for a host call: how many of iov. */
+uint32_t host_bufs_iov(const struct host_bufs *b, uint32_t size,
+                       struct host_iovec iov[HOST_PIECES]);
+/* size bytes from the guest; what is left of b's to the guest, at most size: moved, or -EFAULT. */
+int64_t host_bufs_take(struct host_bufs *b, struct uio *uio, uint32_t size) MUST_CHECK;
+int64_t host_bufs_give(const struct host_bufs *b, struct uio *uio, uint32_t size) MUST_CHECK;
 
 /* host_data.c */
 int64_t host_inet_send(struct sock *sk, struct sock_send *s);

@@ -2,6 +2,7 @@
 import ctypes
 import errno
 import hashlib
+import mmap
 import os
 import select
 import signal
@@ -240,6 +241,18 @@ def faults():
         check(select.select([s], [], [], 0)[0] == [s], "still readable")
         check(s.recv(2, socket.MSG_PEEK) + s.recv(2) + read_all(s) == b"whwhole", "all of it")
         check(libc.send(s.fileno(), ctypes.c_void_p(8), 5, 0) == -1, "send")
+    room = mmap.mmap(-1, 160 << 10)  # it ends 40,000 bytes and some before what recv is told
+    at = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    check(libc.mprotect(ctypes.c_void_p(at + (100 << 10)), 60 << 10, 0) == 0, "mprotect")
+    with ask(b"blob") as s:
+        got = b""
+        for start in (0, 60 << 10, 99 << 10, 100 << 10):
+            for _ in range(5):
+                select.select([s], [], [])
+                n = libc.recv(s.fileno(), ctypes.c_void_p(at + start), 50 << 10, 0)
+                check(n >= 0 or ctypes.get_errno() == errno.EFAULT, "part of it: %d" % n)
+                got += ctypes.string_at(at + start, max(n, 0))
+        check(got + read_all(s) == BLOB, "8 MiB with faults")
 
 
 def churn():
