@@ -35,7 +35,8 @@
 #define SETTLE_US      1000
 #define TRY_AGAIN_US   20000
 #define TRY_AGAIN_MAX  3200000
-#define TRIAL_MAX      4 /* times as slow as before: no need to see more */
+#define IDLE_US        200 /* between calls on average */
+#define TRIAL_MAX      4   /* times as slow as before: no need to see more */
 #define TRIAL_MIN_US   2000
 
 /* When being apart may be tried again: whether a core is to be had for it is the same for all. */
@@ -204,7 +205,7 @@ static void judge(struct platform_ctx *ctx, uint64_t now)
     bool apart = turns_apart(p), may_try = now > atomic_load(&trial.next);
     uint64_t took;
 
-    if (!apart && may_try && apart_is_better(p)) {
+    if (!apart && may_try && p->cost[false] < ticks(IDLE_US) && apart_is_better(p)) {
         change(ctx, now);
         return;
     }
@@ -223,12 +224,16 @@ static void judge(struct platform_ctx *ctx, uint64_t now)
     p->mode_calls = COUNT_SETTLE;
     p->mode_start = now;
     p->cost[apart] = took / COUNT;
-    if (apart && !apart_is_better(p))
+    if (p->cost[apart] > ticks(IDLE_US)) {
+        if (apart) /* how quick calls are matters no more */
+            change(ctx, now);
+    } else if (apart && !apart_is_better(p)) {
         failed(ctx, now);
-    else if (apart)
+    } else if (apart) {
         atomic_store(&trial.after, 0);
-    else if (may_try)
+    } else if (may_try) {
         change(ctx, now);
+    }
 }
 
 void turns_arrange(struct platform_ctx *ctx, uint64_t now)
