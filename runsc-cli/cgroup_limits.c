@@ -129,6 +129,7 @@ static int apply_cpu(const struct container *c, json_object *resources, struct c
     int64_t quota = json_int(cpu, "quota", 0), period = json_int(cpu, "period", 0);
     const char *cpus = json_string(cpu, "cpus"), *mems = json_string(cpu, "mems");
     const char *set = cgroup_is_v2(c) ? "" : "cpuset";
+    struct cli_error first = {.status = err->status};
     char text[64];
 
     if (cgroup_is_v2(c) && (quota || period)) {
@@ -140,9 +141,15 @@ static int apply_cpu(const struct container *c, json_object *resources, struct c
         if (write_text(c, "", "cpu.max", text, err) < 0)
             return -1;
     } else if (!cgroup_is_v2(c)) {
-        if (period && write_number(c, "cpu", "cpu.cfs_period_us", period, err) < 0)
+        /* A parent's limit holds at each moment: a shorter period may have to come last. */
+        bool last =
+            period && quota && write_number(c, "cpu", "cpu.cfs_period_us", period, &first) < 0;
+
+        if (period && !quota && write_number(c, "cpu", "cpu.cfs_period_us", period, err) < 0)
             return -1;
         if (quota && write_number(c, "cpu", "cpu.cfs_quota_us", quota, err) < 0)
+            return -1;
+        if (last && write_number(c, "cpu", "cpu.cfs_period_us", period, err) < 0)
             return -1;
     }
     if (cpus && *cpus && write_text(c, set, "cpuset.cpus", cpus, err) < 0)

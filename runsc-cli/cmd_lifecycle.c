@@ -46,7 +46,7 @@ static int signal_number(const char *name)
     long n = strtol(name, &end, 10);
 
     if (*name && !*end)
-        return n > 0 && n < NSIG ? (int)n : -1;
+        return n >= 0 && n < NSIG ? (int)n : -1;
     if (strncasecmp(name, "SIG", 3) == 0)
         name += 3;
     for (int i = 1; i < 32; i++) {
@@ -71,8 +71,8 @@ static int send_signal(struct container *c, int signo, bool all, struct cli_erro
     struct cli_error why = {.status = err->status};
     int r;
 
-    if (signo == SIGKILL && !container_sandbox(c)) {
-        r = container_kill(c, SIGKILL);
+    if ((signo == SIGKILL && !container_sandbox(c)) || signo == 0) { /* 0: is there anybody? */
+        r = container_kill(c, signo);
         return r == -ESRCH ? fail(err, 1, "container not running")
                : r < 0     ? fail_errno(err, 1, -r, "cannot kill container %s", c->id)
                            : 0;

@@ -36,11 +36,25 @@ static const char sample[] =
     "         \"options\": [\"nosuid\", \"noexec\", \"newinstance\", \"ptmxmode=0666\", "
     "\"mode=0620\", \"gid=5\"]},\n"
     "        {\"destination\": \"/dev/shm\", \"type\": \"tmpfs\", \"source\": \"shm\",\n"
-    "         \"options\": [\"nosuid\", \"noexec\", \"nodev\", \"mode=1777\", \"size=65536k\"]}\n"
+    "         \"options\": [\"nosuid\", \"noexec\", \"nodev\", \"mode=1777\", \"size=65536k\"]},\n"
+    "        {\"destination\": \"/dev/mqueue\", \"type\": \"mqueue\", \"source\": "
+    "\"mqueue\",\n"
+    "         \"options\": [\"nosuid\", \"noexec\", \"nodev\"]},\n"
+    "        {\"destination\": \"/sys\", \"type\": \"sysfs\", \"source\": \"sysfs\",\n"
+    "         \"options\": [\"nosuid\", \"noexec\", \"nodev\", \"ro\"]}\n"
     "    ],\n"
-    "    \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"ipc\"}, {\"type\": "
+    "    \"linux\": {\"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": "
+    "\"ipc\"}, {\"type\": "
     "\"uts\"}, {\"type\": \"mount\"}";
-static const char sample_end[] = "}\n}\n";
+static const char sample_end[] =
+    ",\n"
+    "        \"maskedPaths\": [\"/proc/acpi\", \"/proc/asound\", \"/proc/kcore\", "
+    "\"/proc/keys\",\n"
+    "            \"/proc/latency_stats\", \"/proc/timer_list\", \"/proc/timer_stats\",\n"
+    "            \"/proc/sched_debug\", \"/proc/scsi\", \"/sys/firmware\"],\n"
+    "        \"readonlyPaths\": [\"/proc/bus\", \"/proc/fs\", \"/proc/irq\", \"/proc/sys\", "
+    "\"/proc/sysrq-trigger\"]}\n"
+    "}\n";
 
 struct spec_options {
     const char *bundle;

@@ -1,6 +1,7 @@
 /* runsc state, list and ps: looking, without locks. */
 #include "runsc-cli/lifecycle.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,19 @@ static void print_time(char out[32], uint64_t seconds)
              (unsigned long long)(seconds / 60 % 60), (unsigned long long)(seconds % 60));
 }
 
+/* The host's name for uid, as ps(1) has it, or NULL. */
+static const struct passwd *user_of(unsigned uid)
+{
+    FILE *f = fopen("/etc/passwd", "re");
+    const struct passwd *p = NULL;
+
+    while (f && (p = fgetpwent(f)) && p->pw_uid != uid)
+        ;
+    if (f)
+        fclose(f);
+    return p;
+}
+
 /* Lines of CONTROL_PS; the sentry's word, so taken apart with care. */
 static void print_table(char *text)
 {
@@ -118,7 +132,8 @@ static void print_table(char *text)
     printf("%-8s %5s %5s  C STIME TTY          TIME CMD\n", "UID", "PID", "PPID");
     while ((line = strsep(&text, "\n"))) {
         unsigned long long age, cpu_ms;
-        char tty[16], name[64], cpu[32], when[16];
+        char tty[16], name[64], cpu[32], when[16], user[16];
+        const struct passwd *known;
         int pid, ppid;
         unsigned uid;
         struct tm tm;
@@ -130,7 +145,10 @@ static void print_table(char *text)
         t = time(NULL) - (time_t)age;
         strftime(when, sizeof(when), "%H:%M", localtime_r(&t, &tm));
         print_time(cpu, cpu_ms / 1000);
-        printf("%-8u %5d %5d  0 %s %-8s %s %s\n", uid, pid, ppid, when, tty, cpu, name);
+        snprintf(user, sizeof(user), "%u", uid);
+        known = user_of(uid);
+        printf("%-8s %5d %5d  0 %s %-8s %s %s\n", known ? known->pw_name : user, pid, ppid, when,
+               tty, cpu, name);
     }
 }
 
@@ -167,12 +185,16 @@ int cmd_ps(const struct global_options *global, void *opts, int argc, char **arg
     if (wants_json(opts, &json, err) < 0 || container_open(global, args[0], UNLOCKED, &c, err) < 0)
         return -1;
     status = container_status(&c, NULL);
-    if (strcmp(status, "stopped") == 0)
-        r = fail(err, 1, "container not running");
-    else if (json)
+    if (strcmp(status, "stopped") == 0) { /* as runc: there are none, and nothing is wrong */
+        if (json)
+            puts("[]");
+        else
+            text = strdup("");
+    } else if (json) {
         r = print_pids(&c, err);
-    else
+    } else {
         r = control_request(&c, CONTROL_PS, 0, &text, err);
+    }
     if (r >= 0 && text)
         print_table(text);
     free(text);

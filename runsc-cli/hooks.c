@@ -21,11 +21,13 @@ struct hook {
     const char *path;
     const char *const *args, *const *env; /* env NULL: ours, where the config has none */
     int64_t timeout_s;                    /* 0: none */
+    const char *cwd;                      /* or NULL */
 };
 
 static int read_hook(json_object *o, struct hook *h, struct cli_error *err)
 {
     h->path = json_string(o, "path");
+    h->cwd = NULL;
     h->timeout_s = json_int(o, "timeout", 0);
     if (!h->path || h->path[0] != '/')
         return fail(err, 1, "config.json: a hook's path must be absolute");
@@ -64,6 +66,8 @@ static NORETURN void become_hook(const struct hook *h, int in, int out, pid_t ns
     setpgid(0, 0);
     if (ns_pid)
         enter(ns_pid);
+    if (h->cwd && chdir(h->cwd) < 0)
+        _exit(126);
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(126);
     syscall(SYS_close_range, 3, ~0U, 0);
@@ -217,6 +221,8 @@ static int run_list(const struct container *c, const char *name, const char *sta
         struct hook h;
 
         r = read_hook(json_object_array_get_idx(a, i), &h, &one);
+        if (ns_pid) /* as runc: it finds the root where it is */
+            h.cwd = json_string(c->json, "rootfs");
         if (r == 0)
             r = run_hook(&h, state, ns_pid, &one);
         if (r < 0 && go_on)

@@ -198,6 +198,8 @@ static int run_command(const struct global_options *g, int argc, char **argv, st
     if (!opts)
         return fail(err, 1, "out of memory");
     err->status = c->failure_status;
+    if (c->max_args >= 0)
+        opts_reorder(c->opts, argc, argv);
     first = c->opts == bwrap_opts ? 1 : opts_parse(c->opts, opts, argc, argv, &help, err);
     if (help) {
         help_command(c);

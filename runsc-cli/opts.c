@@ -104,6 +104,37 @@ int opts_parse(const struct opt *table, void *into, int argc, char **argv, bool 
     return i;
 }
 
+/* The words of the option at argv[i]: 1, or 2 with its value; 0 when it is none. */
+static int option_words(const struct opt *table, int argc, char **argv, int i)
+{
+    const char *word = argv[i] + (argv[i][0] == '-') + (argv[i][0] == '-' && argv[i][1] == '-');
+    size_t n = strcspn(word, "=");
+    const struct opt *o = find(table, word, n);
+
+    if (argv[i][0] != '-' || n == 0)
+        return 0;
+    return !o || word[n] || o->kind == OPT_FLAG || o->kind == OPT_MAYBE || i + 1 == argc ? 1 : 2;
+}
+
+void opts_reorder(const struct opt *table, int argc, char **argv)
+{
+    char **others = calloc((size_t)argc + 1, sizeof(*others));
+    int end = 1, options = 1, count = 0;
+
+    if (!others)
+        return; /* then it is taken as it stands */
+    while (end < argc && strcmp(argv[end], "--") != 0) {
+        int n = option_words(table, argc, argv, end);
+
+        if (n == 0)
+            others[count++] = argv[end++];
+        while (n-- > 0)
+            argv[options++] = argv[end++];
+    }
+    memcpy(argv + options, others, (size_t)count * sizeof(*others));
+    free(others);
+}
+
 void opts_print(const struct opt *table)
 {
     char left[64];

@@ -1,7 +1,7 @@
 /*
  * Command lines, by tables: each option is a row that says where in the command's own struct its
  * value goes. Long options take one dash or two, values behind "=" or as the next word; options end
- * at the first word that is none, or at "--". As runc's.
+ * at the first word that is none (but see opts_reorder), or at "--". As runc's.
  */
 #pragma once
 
@@ -34,4 +34,6 @@ struct string_list {
  */
 int opts_parse(const struct opt *table, void *into, int argc, char **argv, bool *help,
                struct cli_error *err);
+/* Options behind other words get before them, up to "--": for commands whose words are counted. */
+void opts_reorder(const struct opt *table, int argc, char **argv);
 void opts_print(const struct opt *table);

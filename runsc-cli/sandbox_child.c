@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -188,6 +189,26 @@ static bool shift_clocks(const char *offsets)
     return ok;
 }
 
+/*
+ * Hooks may have mounted beneath the root, in our namespace: the caller's descriptor does not show
+ * that. A copy of the tree does, also when the namespace has lost it (jail/confine.c). Where it
+ * cannot be had the descriptor stays.
+ */
+static void reopen_root(const struct boot_config *c)
+{
+    int fd = -1;
+    struct stat ours, given;
+
+    if (c->rootfs_fd >= 0 && c->root_path)
+        fd = open_tree(AT_FDCWD, c->root_path,
+                       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &ours) == 0 && fstat(c->rootfs_fd, &given) == 0 &&
+        ours.st_dev == given.st_dev && ours.st_ino == given.st_ino)
+        (void)dup3(fd, c->rootfs_fd, O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+}
+
 void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid, gid_t gid)
 {
     struct boot_config *c = &s->config;
@@ -216,6 +237,7 @@ void become_sentry(struct sandbox *s, int error_fd, int sync_fd, uid_t uid, gid_
     if (s->staged) {
         (void)!write(sync_fd, "n", 1);
         sandbox_take_step(sync_fd, 'b');
+        reopen_root(c);
         c->commit_fd = sync_fd;
     }
     take_network(s, error_fd);

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 
 static int core_directory(const struct global_options *g, struct boot_config *c,
-                           struct cli_error *err)
+                          struct cli_error *err)
 {
     if (!g->coredump_dir)
         return 0;

@@ -61,7 +61,6 @@ static const char *const refused[] = {
     "linux.intelRdt",
     "linux.memoryPolicy",
     "linux.netDevices",
-    "linux.seccomp.listenerPath",
     "linux.resources.blockIO.leafWeight",
     "linux.resources.blockIO.weightDevice",
     "linux.resources.blockIO.leafWeightDevice",
@@ -71,6 +70,7 @@ static const char *const refused[] = {
 static const char *const ineffective[] = {
     "linux.mountLabel",
     "linux.seccomp.flags",
+    "linux.seccomp.listenerPath", /* nothing is sent there: SCMP_ACT_NOTIFY is refused */
     "linux.resources.memory.kernel",
     "linux.resources.memory.useHierarchy",
 };

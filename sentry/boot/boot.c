@@ -355,9 +355,9 @@ static int wait_for_commit(struct boot *b)
 
 static int start_tty(struct boot *b)
 {
-    int r = b->config->init.tty_fd < 0
-                ? 0
-                : boot_tty_create(&b->own, b->config->init.tty_fd, &b->own.tty);
+    int r = b->config->init.tty_fd < 0 ? 0
+                                       : boot_tty_create(&b->own, b->config->init.tty_fd,
+                                                         b->config->init.uid, &b->own.tty);
 
     return r < 0 ? boot_fail(b->config, 1, "cannot use the terminal: %s", boot_error(r)) : 0;
 }

@@ -128,10 +128,10 @@ static int bind_cache(const struct boot_container *b, const char *option,
 }
 
 /* With a directory of the host's, what is in there is there to begin with. */
-static int tmpfs_for(const struct boot_container *b, const struct boot_mount *m,
+static int tmpfs_for(const struct boot_container *b, const struct boot_mount *m, uint32_t mode,
                      struct superblock **out)
 {
-    struct tmpfs_options tmpfs = {.mode = 01777,
+    struct tmpfs_options tmpfs = {.mode = mode,
                                   .uid = b->config->make_uid,
                                   .gid = b->config->make_gid,
                                   .size = half_of_memory()};
@@ -144,7 +144,8 @@ static int tmpfs_for(const struct boot_container *b, const struct boot_mount *m,
     return r < 0 ? r : overlay_over(out, &tmpfs);
 }
 
-static int superblock_for(struct boot_container *b, const struct boot_mount *m,
+/* mode: of a tmpfs that is given none: that of what it covers, as with runc. */
+static int superblock_for(struct boot_container *b, const struct boot_mount *m, uint32_t mode,
                           struct superblock **out)
 {
     struct hostfs_options host = {.readonly = m->flags & LX_MS_RDONLY,
@@ -157,7 +158,7 @@ static int superblock_for(struct boot_container *b, const struct boot_mount *m,
         r = bind_cache(b, m->options, &host);
         return r < 0 ? r : hostfs_create(m->fd, &host, out);
     case BOOT_MOUNT_TMPFS:
-        return tmpfs_for(b, m, out);
+        return tmpfs_for(b, m, mode, out);
     case BOOT_MOUNT_PROC:
         return procfs_create(b->pid_ns, out);
     case BOOT_MOUNT_DEV:
@@ -239,6 +240,8 @@ static int mount_file(struct boot_container *b, const struct boot_mount *m)
 static int mount_one(struct boot_container *b, const struct boot_mount *m)
 {
     struct superblock *sb = NULL;
+    uint32_t mode = 01777;
+    struct kstat st;
     struct path at;
     int r;
 
@@ -246,12 +249,17 @@ static int mount_one(struct boot_container *b, const struct boot_mount *m)
         return boot_make(b, m);
     if (m->type == BOOT_MOUNT_BIND && m->name)
         return mount_file(b, m);
-    r = boot_make_directories(b, m->destination, true);
-    if (r == 0)
-        r = vfs_walk(&b->ctx, NULL, m->destination, WALK_FOLLOW | WALK_DIRECTORY, &at);
+    r = vfs_walk(&b->ctx, NULL, m->destination, WALK_FOLLOW | WALK_DIRECTORY, &at);
+    if (r == 0 && vfs_getattr(&at, &st) == 0)
+        mode = st.mode & 07777;
+    if (r == -ENOENT) {
+        r = boot_make_directories(b, m->destination, true);
+        if (r == 0)
+            r = vfs_walk(&b->ctx, NULL, m->destination, WALK_FOLLOW | WALK_DIRECTORY, &at);
+    }
     if (r < 0)
         return r;
-    r = superblock_for(b, m, &sb);
+    r = superblock_for(b, m, mode, &sb);
     if (r == 0) {
         r = mount_add(&at, sb, m->source, m->flags);
         sb_put(sb);

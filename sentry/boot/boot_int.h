@@ -97,8 +97,9 @@ int boot_remount_readonly(struct boot_container *b, const char *destination) MUS
 int boot_fs_seal(struct boot_container *b);
 /* boot_paths.c: devices, sysctls, masked and read-only paths; after the mounts. */
 int boot_paths_setup(struct boot_container *b);
-/* boot_tty.c: a terminal of the host as a guest's; its window size now. */
-int boot_tty_create(struct boot_container *b, int host_fd, struct tty **out) MUST_CHECK;
+/* boot_tty.c: a terminal of the host as a guest's, which is uid's; its window size now. */
+int boot_tty_create(struct boot_container *b, int host_fd, uint32_t uid,
+                    struct tty **out) MUST_CHECK;
 void boot_tty_resize(struct tty *tty, int host_fd);
 
 /* boot_home.c: "HOME=..." of uid by the guest's /etc/passwd, malloc'ed; NULL: no memory. */

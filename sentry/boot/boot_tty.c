@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-int boot_tty_create(struct boot_container *b, int host_fd, struct tty **out)
+int boot_tty_create(struct boot_container *b, int host_fd, uint32_t uid, struct tty **out)
 {
     int in = fcntl(host_fd, F_DUPFD_CLOEXEC, 3), out_fd = fcntl(host_fd, F_DUPFD_CLOEXEC, 3), r;
 
@@ -21,6 +21,7 @@ int boot_tty_create(struct boot_container *b, int host_fd, struct tty **out)
             close(out_fd);
         return r;
     }
+    (*out)->uid = uid;
     boot_tty_resize(*out, host_fd);
     return 0;
 }

@@ -76,7 +76,7 @@ static int start(struct control *s, struct control_conn *c, struct control_exec 
     struct boot_container *b = c->of;
     struct boot_failure why;
 
-    if (e->tty_fd >= 0 && boot_tty_create(b, e->tty_fd, &e->tty) < 0) {
+    if (e->tty_fd >= 0 && boot_tty_create(b, e->tty_fd, p->uid, &e->tty) < 0) {
         for (size_t i = 0; i < p->fd_count; i++)
             close(p->fds[i]);
         free_exec(e);

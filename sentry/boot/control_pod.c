@@ -239,7 +239,7 @@ static int furnish(struct control_pod *p)
     if (!status)
         status = boot_fs_seal(b);
     if (!status && p->config.init.tty_fd >= 0 &&
-        boot_tty_create(b, p->config.init.tty_fd, &b->tty) < 0)
+        boot_tty_create(b, p->config.init.tty_fd, p->config.init.uid, &b->tty) < 0)
         status = boot_fail(&p->config, 1, "cannot use the terminal");
     if (status)
         return status;

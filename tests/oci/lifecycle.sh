@@ -23,7 +23,8 @@ expect list 0 '^c1 .* running ' oci list
 expect list-q 0 '^c1$' oci list -q
 expect list-json 0 '^\[{"ociVersion":"1.*"id":"c1"' oci list --format json
 expect list-format 1 'invalid format option' oci list -f xml
-expect ps 0 ' sleep$' oci ps c1
+expect ps 0 '^root .* sleep$' oci ps c1
+expect kill-0 0 '' oci kill c1 0
 expect init-number 0 '^1 (sleep)' oci exec c1 cat /proc/1/stat
 expect ps-json 0 "^\[$(cat "$tmp/pid")\]$" oci ps -f json c1
 expect delete-running 1 'cannot delete container c1 that is not stopped: running' oci delete c1
@@ -76,7 +77,9 @@ expect kill-stopped 1 'container not running' oci kill c1 9
 expect kill-all-stopped 0 '' oci kill --all c1 9
 expect exec-stopped 255 'stopped' oci exec c1 true
 expect start-stopped 1 'cannot start a container that has stopped' oci start c1
-expect ps-stopped 1 'container not running' oci ps c1
+expect ps-stopped 0 '^UID' oci ps c1
+expect ps-stopped-json 0 '^\[\]$' oci ps -f json c1
+expect kill-0-stopped 1 'container not running' oci kill c1 0
 expect events-stopped 1 'container not running' oci events --stats c1
 expect delete 0 '' oci delete c1
 expect delete-again 1 'container does not exist' oci delete c1

@@ -103,10 +103,20 @@ inside mount-idmap '^1005:2006$' 'stat -c %u:%g /mnt/i/f' "$idmap" \
 inside mount-idmap-userns '^5:6 0:0$' 'touch /mnt/i/new; echo $(stat -c %u:%g /mnt/i/f /mnt/i/new)' "$idmap" 'l["namespaces"].append({"type": "user"})' \
     'l["uidMappings"] = l["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]'
 expect mount-idmap-host 0 '^0:0$' stat -c %u:%g "$tmp/owned/new"
-inside mount-root '^/etc /t$' "while read a b c d e rest; do [ \$e = /t ] && echo \$d \$e; done </proc/self/mountinfo" "m.append({'destination': '/t', 'source': '/etc', 'options': ['bind']})"
-inside mount-root-file '^/etc/hostname /etc/f$' "while read a b c d e rest; do [ \$e = /etc/f ] && echo \$d \$e; done </proc/self/mountinfo" "m.append({'destination': '/etc/f', 'source': '/etc/hostname', 'options': ['bind']})" 'c["root"]["readonly"] = False'
-inside mount-root-guest '^/sys /tmp$' "mount --bind /proc/sys /tmp; while read a b c d e rest; do [ \$e = /tmp ] && echo \$d \$e; done </proc/self/mountinfo" \
+inside mount-root '^/etc /t$' "while read a b c d e rest; do [ \$e = /t ] && echo \$d \$e; done </proc/self/mountinfo; true" "m.append({'destination': '/t', 'source': '/etc', 'options': ['bind']})"
+inside mount-root-file '^/etc/hostname /etc/f$' "while read a b c d e rest; do [ \$e = /etc/f ] && echo \$d \$e; done </proc/self/mountinfo; true" "m.append({'destination': '/etc/f', 'source': '/etc/hostname', 'options': ['bind']})" 'c["root"]["readonly"] = False'
+inside mount-root-guest '^/sys /tmp$' "mount --bind /proc/sys /tmp; while read a b c d e rest; do [ \$e = /tmp ] && echo \$d \$e; done </proc/self/mountinfo; true" \
     '[p["capabilities"][s].append("CAP_SYS_ADMIN") for s in ("bounding", "permitted", "effective")]'
+ln -s /tmp/some/where/hosts "$b/rootfs/etc/hosts"
+inside mount-dangling "^$(hostname)" 'cat /tmp/some/where/hosts' "m.append({'destination': '/etc/hosts', 'source': '/etc/hostname', 'options': ['bind']})"
+rm -r "$b/rootfs/tmp/some"
+ln -s ../tmp/some "$b/rootfs/etc/dangling"
+inside mount-dangling-below "^$(hostname)" 'cat /tmp/some/x/hosts' "m.append({'destination': '/etc/dangling/x/hosts', 'source': '/etc/hostname', 'options': ['bind']})" 'c["root"]["readonly"] = False'
+rm -r "$b/rootfs/tmp/some" "$b/rootfs/etc/hosts" "$b/rootfs/etc/dangling"
+mkdir -p "$b/rootfs/mode"
+chmod 3710 "$b/rootfs/mode"
+inside tmpfs-mode '^3710 1777 444$' 'echo $(stat -c %a /mode /unmade /given)' 'c["root"]["readonly"] = False' \
+    "m.extend({'destination': d, 'type': 'tmpfs', 'source': 'tmpfs', 'options': o} for d, o in (('/mode', []), ('/unmade', []), ('/given', ['mode=0444'])))"
 refused tmpfs-option 'cannot mount' "m.append({'destination': '/t', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nonsense=1']})"
 
 # linux
@@ -123,12 +133,13 @@ refused device-bad 'invalid device' 'l["devices"] = [{"path": "x", "type": "c"}]
 refused namespace-bad 'namespace nonsense does not exist' 'l["namespaces"].append({"type": "nonsense"})'
 refused namespace-twice 'duplicated ns pid' 'l["namespaces"].append({"type": "pid"})'
 refused namespace-pid-path 'joining the pid namespace' 'l["namespaces"] = [{"type": "pid", "path": "/proc/self/ns/pid"}]'
+host='l["namespaces"] = [n for n in l["namespaces"] if n["type"] != "network"]'
 unshare -n sleep 300 &
 net=$!
 until_true sh -c "[ \$(readlink /proc/$net/ns/net) != \$(readlink /proc/self/ns/net) ]"
-inside namespace-net-path '^1$' 'grep -c : /proc/net/dev' "l['namespaces'].append({'type': 'network', 'path': '/proc/$net/ns/net'})"
+inside namespace-net-path '^1$' 'grep -c : /proc/net/dev' "$host" "l['namespaces'].append({'type': 'network', 'path': '/proc/$net/ns/net'})"
 kill $net
-inside namespace-net 'ok' 'echo ok' 'l["namespaces"].append({"type": "network"})'
+inside namespace-net-none '^1$' 'grep -c : /proc/net/dev' "$host"
 inside userns '^0 0$' 'stat -c "%u %g" /bin/busybox' 'l["namespaces"].append({"type": "user"})' \
     'l["uidMappings"] = l["gidMappings"] = [{"containerID": 0, "hostID": 0, "size": 65536}]'
 inside userns-map '^0 100000 50000 0 7 9$' 'echo $(cat /proc/self/uid_map /proc/1/gid_map)' 'l["namespaces"].append({"type": "user"})' 'c["root"]["readonly"] = False' \
@@ -148,16 +159,16 @@ inside seccomp-allow '^fine$' 'echo fine; mkdir /tmp/sd2 2>&1 | grep -q permitte
 inside seccomp-args '^1 0$' 'sh -c "kill -0 1; echo \$?" >/tmp/a 2>/dev/null; kill -0 $$; echo $(cat /tmp/a) $?' 'c["root"]["readonly"] = False' \
     'l["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_GT"}]}]}' \
     'p["args"][2] = "sh -c \"kill -0 \\$\\$; echo \\$?\" >/tmp/a 2>/dev/null; kill -0 1; echo $(cat /tmp/a) $?"'
+inside seccomp-listener-unused 'listenerPath has no effect' true 'l["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}'
 refused seccomp-action 'action SCMP_ACT_NOTIFY is not supported' 'l["seccomp"] = {"defaultAction": "SCMP_ACT_NOTIFY"}'
 [ -e /sys/kernel/security/apparmor ] || refused apparmor 'apparmorProfile: apparmor is not supported' 'p["apparmorProfile"] = "docker-default"'
 [ -e /sys/fs/selinux/enforce ] || refused selinux 'selinuxLabel: selinux is not supported' 'p["selinuxLabel"] = "x:y:z:s0"'
-netns='l["namespaces"].append({"type": "network"})'
-inside sysctl-net '^7$' 'cat /proc/sys/net/ipv4/tcp_keepalive_probes' "$netns" 'l["sysctl"] = {"net.ipv4.tcp_keepalive_probes": "7"}'
-refused sysctl-net-host 'net.ipv4.tcp_keepalive_probes is not allowed without a network namespace' 'l["sysctl"] = {"net.ipv4.tcp_keepalive_probes": "7"}'
+inside sysctl-net '^7$' 'cat /proc/sys/net/ipv4/tcp_keepalive_probes' 'l["sysctl"] = {"net.ipv4.tcp_keepalive_probes": "7"}'
+refused sysctl-net-host 'net.ipv4.tcp_keepalive_probes is not allowed without a network namespace' "$host" 'l["sysctl"] = {"net.ipv4.tcp_keepalive_probes": "7"}'
 refused sysctl-ipc-host 'kernel.msgmax is not allowed without a ipc namespace' 'l["sysctl"] = {"kernel.msgmax": "8192"}' 'l["namespaces"] = [n for n in l["namespaces"] if n["type"] != "ipc"]'
 refused sysctl-hostname 'kernel.hostname is not allowed' 'l["sysctl"] = {"kernel.hostname": "x"}'
 refused sysctl-domainname 'kernel.domainname and domainname differ' 'l["sysctl"] = {"kernel.domainname": "x"}' 'c["domainname"] = "y"'
-inside sysctl-net-unknown '^left$' 'echo left' "$netns" 'l["sysctl"] = {"net.nonsense.x": "1"}'
+inside sysctl-net-unknown '^left$' 'echo left' 'l["sysctl"] = {"net.nonsense.x": "1"}'
 for kind in '' 'l["namespaces"].append({"type": "cgroup"})'; do
     bundle '["true"]' "$kind"
     oci create --pid-file "$tmp/pid" -b "$b" s2 >/dev/null 2>&1 </dev/null
@@ -167,7 +178,7 @@ for kind in '' 'l["namespaces"].append({"type": "cgroup"})'; do
 done
 refused namespace-cgroup-path 'joining the cgroup namespace' 'l["namespaces"].append({"type": "cgroup", "path": "/proc/self/ns/cgroup"})'
 for key in 'p["execCPUAffinity"] = {"final": "0"}' 'l["intelRdt"] = {"closID": "x"}' 'l["memoryPolicy"] = {"mode": "x"}' 'l["netDevices"] = {"eth0": {}}' \
-    'l["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}' 'l["resources"] = {"blockIO": {"weightDevice": [{"major": 1}]}}'; do
+    'l["resources"] = {"blockIO": {"weightDevice": [{"major": 1}]}}'; do
     refused "unsupported-$key" 'is not supported' "$key"
 done
 inside ineffective 'linux.mountLabel has no effect' true 'l["mountLabel"] = "x"'
@@ -186,8 +197,19 @@ if grep -qw cgroup2 /proc/mounts || grep -qw cgroup /proc/mounts; then
     expect events-limit 0 '"limit":99999744\|"limit":100000000' oci events --stats s2
     expect update 0 '' oci update --memory 200m --pids-limit 600 s2
     expect updated 0 '^600$' find_limit 'pids.max'
+    expect update-behind 0 '' oci update s2 --pids-limit 650
+    expect updated-behind 0 '^650$' find_limit 'pids.max'
     expect update-json 0 '' sh -c "echo '{\"pids\": {\"limit\": 700}}' | $oci update -r - s2"
     expect updated-json 0 '^700$' find_limit 'pids.max'
+    pod=$(find /sys/fs/cgroup -path "*cvisor-test-$$*" -name cpu.cfs_quota_us)
+    if [ "$pod" ]; then # within a parent's half of a CPU
+        bundle '["sleep", "100"]' "l['cgroupsPath'] = '/cvisor-test-$$/below'"
+        expect cgroup-below 0 '' oci run -d -b "$b" s4
+        expect update-quota-over 1 'cannot set cpu.cfs_quota_us' oci update --cpu-quota 60000 s4
+        expect update-period 0 '' oci update --cpu-period 10000 --cpu-quota 3000 s4
+        expect updated-period 0 '^3000 10000 $' sh -c "cat ${pod%/*}/below/cpu.cfs_quota_us ${pod%/*}/below/cpu.cfs_period_us | tr '\\n' ' '"
+        expect cgroup-below-delete 0 '' oci delete --force s4
+    fi
     expect update-bad 1 'invalid value for memory.limit' oci update --memory nonsense s2
     expect cgroup-delete 0 '' oci delete -f s2
     expect cgroup-gone 0 '^none$' sh -c "find /sys/fs/cgroup -path '*cvisor-test-$$*' | grep . || echo none"
@@ -213,6 +235,10 @@ expect hooks-state 0 '"id":"s3","status":"creating","pid":[1-9]' cat "$tmp/hooks
 bundle '["sh", "-c", "cat /etc/inherited"]' 'c["root"]["readonly"] = False' 'p["env"].append("COLOUR=inside")' \
     "c['hooks'] = {'prestart': [{'path': '/bin/sh', 'args': ['sh', '-c', 'test \"\$COLOUR\" = outside']}], 'startContainer': [{'path': '/bin/sh', 'args': ['sh', '-c', 'echo \$COLOUR >/etc/inherited']}]}"
 COLOUR=outside expect hooks-env 0 '^inside$' oci run -b "$b" s3
+echo hooked >"$tmp/hooked"
+bundle '["cat", "/etc/hooked"]' "c['hooks'] = {'createContainer': [$(hook "touch etc/hooked; mount --bind $tmp/hooked etc/hooked")]}"
+expect hooks-mount 0 '^hooked$' oci run -b "$b" s3
+expect hooks-mount-private 1 '' grep hooked /proc/self/mountinfo
 bundle '["true"]' "c['hooks'] = {'startContainer': [{'path': '/bin/busybox', 'args': ['cat', '/no/such']}]}"
 expect hook-argv 1 'stdout and stderr: cat: .*/no/such' oci run -b "$b" s3
 expect hooks-stopped 0 '"status":"stopped","bundle"' cat "$tmp/hooks"
