@@ -203,10 +203,13 @@ static int join(struct control *s, struct control_pod *p, const char **why)
         *why = "the container whose pid namespace is to be joined has ended";
         return -ESRCH;
     }
-    if (!p->names.pids_of)
+    if (!p->names.pids_of) {
         r = pid_ns_create(b->kernel, own->pid_ns, &b->pid_ns);
-    else
+        if (!r)
+            b->pid_ns->apart = true;
+    } else {
         b->pid_ns = pid_ns_get(other ? other->c.pid_ns : own->pid_ns);
+    }
     if (!r && p->names.own_uts)
         r = uts_ns_create(b->kernel, own->uts_ns, &b->uts_ns);
     else if (!r)

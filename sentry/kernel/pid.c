@@ -124,10 +124,24 @@ struct pid *pid_find_locked(struct kernel *k, int32_t nr)
     return k->pid_table[nr];
 }
 
+/* Not for guests in the first namespace. */
+static bool is_apart(const struct pid *pid)
+{
+    const struct pid_ns *ns = pid->ns;
+
+    while (ns->level > 1)
+        ns = ns->parent;
+    return ns->apart;
+}
+
 struct pid *pid_find_in_locked(const struct pid_ns *ns, int32_t nr)
 {
-    if (!ns->level)
-        return pid_find_locked(ns->k, nr);
+    struct pid *pid;
+
+    if (!ns->level) {
+        pid = pid_find_locked(ns->k, nr);
+        return pid && is_apart(pid) ? NULL : pid;
+    }
     if (nr <= 0 || nr > ns->high || !ns->leaf[(uint32_t)nr / PID_LEAF_SIZE])
         return NULL;
     return *slot(ns, (uint32_t)nr);
@@ -155,7 +169,7 @@ int32_t pid_nr_in_locked(const struct pid *pid, const struct pid_ns *ns)
     if (!pid)
         return 0;
     if (!ns->level)
-        return pid->nr;
+        return is_apart(pid) ? 0 : pid->nr;
     return pid_ns_within(pid->ns, ns) ? pid->inner[ns->level - 1] : 0;
 }
 
@@ -231,15 +245,17 @@ int32_t pid_mark_for(const struct task *reader, const struct pid_mark *mark)
 
 /* ---- look-up ---- */
 
+static struct task *task_of(const struct pid *pid)
+{
+    return pid && pid->task ? task_get(pid->task) : NULL;
+}
+
 struct task *task_find_in(const struct pid_ns *ns, int32_t nr)
 {
-    struct pid *pid;
-    struct task *t = NULL;
+    struct task *t;
 
     mutex_lock(&ns->k->tasks_lock);
-    pid = pid_find_in_locked(ns, nr);
-    if (pid && pid->task)
-        t = task_get(pid->task);
+    t = task_of(pid_find_in_locked(ns, nr));
     mutex_unlock(&ns->k->tasks_lock);
     return t;
 }
@@ -251,7 +267,12 @@ struct task *task_find_for(const struct task *t, int32_t nr)
 
 struct task *task_find(struct kernel *k, int32_t tid)
 {
-    return task_find_in(k->pid_ns, tid);
+    struct task *t;
+
+    mutex_lock(&k->tasks_lock);
+    t = task_of(pid_find_locked(k, tid));
+    mutex_unlock(&k->tasks_lock);
+    return t;
 }
 
 static struct thread_group *group_of(const struct pid *pid)
@@ -266,26 +287,28 @@ struct thread_group *thread_group_of_pid_locked(struct kernel *k, int32_t tgid)
     return group_of(pid_find_locked(k, tgid));
 }
 
-static struct thread_group *find_group(const struct pid_ns *ns, int32_t nr)
+struct thread_group *thread_group_find(struct kernel *k, int32_t tgid)
 {
     struct thread_group *tg;
 
-    mutex_lock(&ns->k->tasks_lock);
-    tg = group_of(pid_find_in_locked(ns, nr));
+    mutex_lock(&k->tasks_lock);
+    tg = group_of(pid_find_locked(k, tgid));
     if (tg)
         thread_group_get(tg);
-    mutex_unlock(&ns->k->tasks_lock);
+    mutex_unlock(&k->tasks_lock);
     return tg;
-}
-
-struct thread_group *thread_group_find(struct kernel *k, int32_t tgid)
-{
-    return find_group(k->pid_ns, tgid);
 }
 
 struct thread_group *thread_group_find_for(const struct task *t, int32_t nr)
 {
-    return find_group(t->tg->pid_ns, nr);
+    struct thread_group *tg;
+
+    mutex_lock(&t->k->tasks_lock);
+    tg = group_of(pid_find_in_locked(t->tg->pid_ns, nr));
+    if (tg)
+        thread_group_get(tg);
+    mutex_unlock(&t->k->tasks_lock);
+    return tg;
 }
 
 int32_t thread_group_next_in(const struct pid_ns *ns, int32_t nr)
@@ -303,7 +326,15 @@ int32_t thread_group_next_in(const struct pid_ns *ns, int32_t nr)
 
 int32_t thread_group_next(struct kernel *k, int32_t tgid)
 {
-    return thread_group_next_in(k->pid_ns, tgid);
+    int32_t found = 0;
+
+    mutex_lock(&k->tasks_lock);
+    for (tgid = MAX(tgid, 1); tgid <= k->pid_high && !found; tgid++) {
+        if (group_of(pid_find_locked(k, tgid)))
+            found = tgid;
+    }
+    mutex_unlock(&k->tasks_lock);
+    return found;
 }
 
 int32_t task_next_in_group(struct thread_group *tg, int32_t tid)

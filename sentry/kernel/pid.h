@@ -64,6 +64,9 @@ struct pid_ns {
     struct thread_group *init; /* borrowed: until it is released; NULL for the first one */
     struct task *ender;        /* of init: waits until tasks have gone, or NULL */
     bool closed;
+    /* A child of the first one: who is in that one finds nobody of here by number. Never changes.
+     */
+    bool apart;
 };
 
 /* A process as it can be told to a reader of any namespace, also when it has gone. */
@@ -104,6 +107,7 @@ void pid_ns_count_locked(struct pid_ns *ns, bool more);
 int pid_alloc_locked(struct pid_ns *ns, const int32_t *wanted, uint32_t count,
                      struct pid **out) MUST_CHECK;
 struct pid *pid_find_locked(struct kernel *k, int32_t nr); /* in the first namespace */
+/* As a guest in ns finds it; what is apart is not there. */
 struct pid *pid_find_in_locked(const struct pid_ns *ns, int32_t nr);
 void pid_use_locked(struct pid *pid);
 void pid_unuse_locked(struct pid *pid);

@@ -90,6 +90,8 @@ expect own-processes 0 '^2$' sh -c "$oci exec c1 sh -c 'cat /proc/[0-9]*/comm' |
 expect ps 0 ' 1     0 .* sh$' oci ps c1
 expect ps-json 0 "^\[$(cat "$tmp/c1.pid")\]$" oci ps -f json c1
 expect ps-sandbox 0 '^3$' sh -c "$oci ps pause | wc -l"
+expect sandbox-sees-its-own 0 '^1$' sh -c "$oci exec pause sh -c 'cat /proc/[0-9]*/comm' | grep -c sleep"
+expect sandbox-signals-its-own 0 '^3$' sh -c "$oci exec pause sh -c 'for i in \$(seq 1 300); do kill -0 \$i 2>/dev/null && echo \$i; done' | wc -l"
 expect uts-shared 0 '^podhost$' oci exec c1 hostname
 expect rlimit 0 '^77$' oci exec c1 sh -c 'ulimit -n'
 expect user 0 '^uid=12 gid=34' oci exec -u 12:34 c2 id
