@@ -54,7 +54,10 @@ int host_inet_socket(struct hostnet *net, int family, int type, int protocol,
 
 /* host_ready.c. epoll_fd is taken over on success. */
 int hostnet_create(int epoll_fd, struct hostnet **out) MUST_CHECK;
-/* A thread's whole life. */
+/* No socket and no thread of it is left. */
+void hostnet_destroy(struct hostnet *n);
+/* A thread's life: until an event comes whose data is HOSTNET_STOP. */
+#define HOSTNET_STOP UINT64_MAX
 void hostnet_thread(void *hostnet);
 /* From the first call to the second, edges of h->fd wake h's waiters. -ENFILE, -ENOMEM. */
 int hostnet_watch(struct host_inet *h) MUST_CHECK;

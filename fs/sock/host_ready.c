@@ -36,6 +36,14 @@ int hostnet_create(int epoll_fd, struct hostnet **out)
     return 0;
 }
 
+void hostnet_destroy(struct hostnet *n)
+{
+    for (uint32_t i = 0; i < ROWS; i++)
+        kfree(n->rows[i]);
+    (void)host_close(n->epoll_fd);
+    kfree(n);
+}
+
 static struct place *place_of(const struct hostnet *n, uint32_t fd)
 {
     struct place *row = fd / COLS < ROWS ? n->rows[fd / COLS] : NULL;
@@ -127,7 +135,10 @@ void hostnet_thread(void *hostnet)
         int64_t count = host_epoll_wait(n->epoll_fd, n->events, BATCH);
 
         BUG_ON(count < 0 && count != -EINTR);
-        for (int64_t i = 0; i < count; i++)
+        for (int64_t i = 0; i < count; i++) {
+            if (n->events[i].data == HOSTNET_STOP)
+                return;
             announce(n, &n->events[i]);
+        }
     }
 }

@@ -213,8 +213,8 @@ def waits():
         raise Rang
 
     signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
         s.recv(1)
         sys.exit("FAIL recv ended")
     except Rang:

@@ -53,11 +53,15 @@ expect no-route 2 'not permitted' r do ip route add 203.0.113.0/24 dev hn0
 ln -s busybox "$b/rootfs/bin/nc"
 python3 "$case" server >"$tmp/server" & server=$!
 until_true grep -q ready "$tmp/server"
-bundle '["sh", "-c", "echo echo | nc 127.0.0.1 7001 && echo connected"]'
+others="l['namespaces'] = [n for n in l['namespaces'] if n['type'] != 'network']"
+bundle '["sh", "-c", "echo echo | nc 127.0.0.1 7001 && echo connected"]' "$others"
 expect container 0 '^connected$' r run -b "$b" h1
 expect not-asked 1 '' oci run -b "$b" h2
-bundle '["sh", "-c", "echo echo | nc 127.0.0.1 7001 && echo connected"]' "l['namespaces'].append({'type': 'network'})"
+bundle '["sh", "-c", "echo echo | nc 127.0.0.1 7001 && echo connected"]' "$others + [{'type': 'network'}]"
 expect own-namespace 1 '' r run -b "$b" h3
+bundle '["sh", "-c", "echo echo | nc 127.0.0.1 7001 && echo connected"]' "$others + [{'type': 'network', 'path': '/proc/$$/ns/net'}]"
+expect by-path 0 '^connected$' r run -b "$b" h4
+expect by-path-not-asked 1 'takes --network=host' oci run -b "$b" h5
 expect pcap 1 'pcap' r --pcap "$tmp/p" do true
 expect nothing-left 0 '^0$' sh -c "$oci list -q | wc -l"
 
