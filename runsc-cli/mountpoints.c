@@ -25,7 +25,7 @@ static int open_in_root(int root_fd, const char *path)
 }
 
 /* name in the directory at path; *path is cut there and restored. */
-static void make_one(int root_fd, char *path, char *slash, bool directory)
+static void make_one(int root_fd, char *path, char *slash, bool directory, mode_t mode)
 {
     int parent, fd;
 
@@ -35,7 +35,8 @@ static void make_one(int root_fd, char *path, char *slash, bool directory)
     if (parent < 0)
         return;
     if (directory) {
-        (void)!mkdirat(parent, slash + 1, 0755);
+        if (mkdirat(parent, slash + 1, 0755) == 0 && mode != 0755)
+            (void)!fchmodat(parent, slash + 1, mode, 0);
     } else {
         fd = openat(parent, slash + 1, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (fd >= 0)
@@ -89,8 +90,9 @@ static char *without_dangling(int root_fd, char *path)
     return out;
 }
 
-/* path is absolute, without a slash at its end. What fails here is found out when it is mounted. */
-static void make_path(int root_fd, char *path, bool directory)
+/* path is absolute, without a slash at its end; mode is the last directory's: a tmpfs that is
+ * given none takes it over. What fails here is found out when it is mounted. */
+static void make_path(int root_fd, char *path, bool directory, mode_t mode)
 {
     char *next = path;
 
@@ -106,7 +108,7 @@ static void make_path(int root_fd, char *path, bool directory)
         if (fd >= 0)
             close(fd);
         else if (errno == ENOENT)
-            make_one(root_fd, path, slash, next || directory);
+            make_one(root_fd, path, slash, next || directory, next ? 0755 : mode);
         if (next)
             *next = cut;
     }
@@ -147,7 +149,7 @@ void spec_make_mountpoints(const struct boot_config *c)
         /* In a root that can be written the rest is made inside; the jail wants /proc before. */
         if (n > 1 && (c->root_readonly || m->type == BOOT_MOUNT_PROC || links > 0) &&
             !is_below(c->mounts, i, path))
-            make_path(c->rootfs_fd, path, !m->name);
+            make_path(c->rootfs_fd, path, !m->name, m->type == BOOT_MOUNT_TMPFS ? 01777 : 0755);
         free(path);
     }
 }

@@ -284,12 +284,35 @@ static int read_mount(const struct global_options *g, json_object *o, const char
     return m->type == BOOT_MOUNT_BIND ? bind_source(bundle, m, err) : 0;
 }
 
+/*
+ * A /dev or tmpfs that is to be read-only becomes so at the end: others are mounted in it before.
+ * How many rows that adds.
+ */
+static size_t seal_later(struct boot_mount *mounts, size_t n)
+{
+    size_t more = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct boot_mount *m = &mounts[i];
+
+        if ((m->type != BOOT_MOUNT_DEV && m->type != BOOT_MOUNT_TMPFS) ||
+            !(m->flags & LX_MS_RDONLY))
+            continue;
+        m->flags &= ~(uint32_t)LX_MS_RDONLY;
+        mounts[n + more++] = (struct boot_mount){.type = BOOT_REMOUNT_READONLY,
+                                                 .destination = m->destination,
+                                                 .source = m->source,
+                                                 .fd = -1};
+    }
+    return more;
+}
+
 int spec_mounts(const struct global_options *g, json_object *json, const char *bundle,
                 struct boot_config *c, struct cli_error *err)
 {
     json_object *a = json_get(json, "mounts", json_type_array);
     size_t n = json_length(a);
-    struct boot_mount *mounts = calloc(n + 1, sizeof(*mounts));
+    struct boot_mount *mounts = calloc(2 * n + 1, sizeof(*mounts));
 
     if (!mounts)
         return fail(err, 1, "out of memory");
@@ -302,6 +325,6 @@ int spec_mounts(const struct global_options *g, json_object *json, const char *b
         copy_up(o, c->rootfs_fd, &mounts[i]);
     }
     c->mounts = mounts;
-    c->mount_count = n;
+    c->mount_count = n + seal_later(mounts, n);
     return 0;
 }
