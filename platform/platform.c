@@ -240,6 +240,11 @@ size_t platform_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, si
     return chosen.ops->copy_ahead ? chosen.ops->copy_ahead(ctx, dst, src, n) : 0;
 }
 
+size_t platform_peek(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n)
+{
+    return chosen.ops->peek ? chosen.ops->peek(ctx, dst, src, n) : 0;
+}
+
 int platform_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                            uint32_t tag)
 {

@@ -66,13 +66,13 @@ struct platform_event {
 /* Read-only facts, filled by the platform before the kernel starts. */
 struct platform_facts {
     const char *name;
-    uint64_t user_min;  /* guest mappings lie in [user_min, user_max), page aligned */
+    uint64_t user_min; /* guest mappings lie in [user_min, user_max), page aligned */
     uint64_t user_max;
     uint64_t vdso_addr; /* the host's vDSO image as mapped in every fresh AS; 0: none */
     uint64_t vdso_size;
     uint64_t vvar_addr; /* the pages before it that belong to it */
     uint64_t vvar_size;
-    uint32_t fpu_size;    /* bytes of an XSAVE-format state (standard, non-compacted layout) */
+    uint32_t fpu_size;     /* bytes of an XSAVE-format state (standard, non-compacted layout) */
     uint64_t fpu_features; /* XCR0 bits that it can hold */
     /* Auxiliary values of this processor; here, since cpuid is dear in virtual machines. */
     uint32_t hwcap, hwcap2;
@@ -231,6 +231,8 @@ int platform_copy_out(struct platform_ctx *ctx, uint64_t dst, const void *src, s
 /* First thing after a PEV_SYSCALL, once: those of the n bytes at src, from the first on, that the
  * platform read when the guest called; how many. After n 0 all is read anew, by copy_in as well. */
 size_t platform_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
+/* The same at any time, or of what copy_out_late has put off; nothing changes by it. */
+size_t platform_peek(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
 /*
  * copy_out of the last that a call has for its guest: the bytes come at the latest before the guest
  * goes on and before all else that is done with ctx. 0: done or put off, at most one at a time. For

@@ -9,7 +9,7 @@
 struct platform_config {
     bool unsafe_mpk; /* --unsafe-mpk was given */
     bool debug;
-    bool no_patch; /* --patch=off */
+    bool no_patch;    /* --patch=off */
     bool patch_stats; /* count per site, and print at shutdown */
 };
 
@@ -61,8 +61,9 @@ struct platform_ops {
     int (*copy_in)(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n, size_t *done);
     int (*copy_out)(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                     size_t *done);
-    /* NULL: nothing is known ahead. */
+    /* NULL, these two: nothing is known ahead. */
     size_t (*copy_ahead)(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
+    size_t (*peek)(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
     /* All or none. */
     int (*copy_out_late)(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                          uint32_t tag);

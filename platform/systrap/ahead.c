@@ -16,12 +16,17 @@ void ahead_came(struct platform_ctx *ctx)
     ctx->ahead.addr = READ_ONCE(ctx->slot->ahead_addr);
 }
 
-static void take(struct platform_ctx *ctx, void *dst, size_t n)
+static void look(const struct platform_ctx *ctx, void *dst, size_t n)
 {
     const struct stub_slot *slot = ctx->slot;
 
     if (n) /* dst may be NULL else */
         memcpy(dst, ctx->ahead.size <= STUB_AHEAD ? slot->ahead : slot->buffer, n);
+}
+
+static void take(struct platform_ctx *ctx, void *dst, size_t n)
+{
+    look(ctx, dst, n);
     ctx->ahead.size = 0;
 }
 
@@ -31,6 +36,16 @@ bool ahead_take(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n)
         return false;
     take(ctx, dst, n);
     return true;
+}
+
+size_t ahead_peek(const struct platform_ctx *ctx, void *dst, uint64_t src, size_t n)
+{
+    size_t size = MIN(n, (size_t)ctx->ahead.size);
+
+    if (ctx->ahead.addr != src || src >= systrap.user_max || size > systrap.user_max - src)
+        return 0;
+    look(ctx, dst, size);
+    return size;
 }
 
 size_t systrap_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n)

@@ -24,7 +24,11 @@ void ahead_came(struct platform_ctx *ctx); /* a call by a patched site */
 /* True: the n bytes at src, in the guest's range, are in dst. */
 bool ahead_take(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n) MUST_CHECK;
 
+/* Those of the n bytes at src that are known ahead, without using them up. */
+size_t ahead_peek(const struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
+
 /* late.c */
+size_t systrap_peek(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n);
 int systrap_copy_out_late(struct platform_ctx *ctx, uint64_t dst, const void *src, size_t n,
                           uint32_t tag);
 void *systrap_late_room(struct platform_ctx *ctx, size_t n);

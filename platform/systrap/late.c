@@ -44,19 +44,33 @@ void *systrap_late_room(struct platform_ctx *ctx, size_t n)
     return ctx->slot->buffer;
 }
 
-static void failure(struct platform_event *event, uint64_t addr, const void *late, size_t size,
-                    uint32_t tag)
-{
-    *event = (struct platform_event){
-        .kind = PEV_LATE, .addr = addr, .late = late, .late_size = size, .late_tag = tag};
-}
-
 /* The last left bytes of what is put off. */
 static const char *rest(struct platform_ctx *ctx, uint32_t size, size_t left)
 {
     if (size <= STUB_LATE_INLINE)
         return (const char *)&ctx->late.word + size - left;
     return ctx->slot->buffer + size - left;
+}
+
+size_t systrap_peek(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n)
+{
+    uint32_t size = ctx->late.size;
+    uint64_t skip = src - ctx->late.addr;
+
+    if (!size)
+        return ahead_peek(ctx, dst, src, n);
+    if (skip >= size)
+        return 0;
+    n = MIN(n, size - skip);
+    memcpy(dst, rest(ctx, size, size - skip), n);
+    return n;
+}
+
+static void failure(struct platform_event *event, uint64_t addr, const void *late, size_t size,
+                    uint32_t tag)
+{
+    *event = (struct platform_event){
+        .kind = PEV_LATE, .addr = addr, .late = late, .late_size = size, .late_tag = tag};
 }
 
 bool late_event(struct platform_ctx *ctx, uint32_t size, struct platform_event *event)

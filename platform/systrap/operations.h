@@ -47,7 +47,8 @@ int systrap_mincore(struct platform_ctx *ctx, uint64_t addr, uint64_t size, uint
     .ctx_launch = systrap_ctx_launch,                                                              \
     .run = systrap_run, .interrupt = systrap_interrupt, .wait = systrap_wait,                      \
     .resume_for = systrap_resume_for, .copy_in = systrap_copy_in, .copy_out = systrap_copy_out,    \
-    .copy_ahead = systrap_copy_ahead, .copy_out_late = systrap_copy_out_late,                      \
+    .copy_ahead = systrap_copy_ahead, .peek = systrap_peek,                                        \
+    .copy_out_late = systrap_copy_out_late,                                                        \
     .late_room = systrap_late_room, .late_end = systrap_late_end,                                  \
     .cas32 = systrap_cas32, .load32 = systrap_load32, .as_read = systrap_as_read,                  \
     .as_write = systrap_as_write, .as_rss = systrap_as_rss,                                        \

@@ -175,6 +175,21 @@ int64_t copy_in_str(const struct uspace *us, char *dst, uaddr_t src, size_t size
     return -ENAMETOOLONG;
 }
 
+int peek_in(const struct uspace *us, void *dst, uaddr_t src, size_t n)
+{
+    return clip(src.v, n) == n && platform_peek(us->ctx, dst, src.v, n) == n
+               ? 0
+               : copy_in(us, dst, src, n);
+}
+
+int64_t peek_in_str(const struct uspace *us, char *dst, uaddr_t src, size_t size)
+{
+    size_t n = clip(src.v, 1) ? platform_peek(us->ctx, dst, src.v, size) : 0;
+    const char *nul = n ? memchr(dst, 0, n) : NULL;
+
+    return nul ? nul - dst : copy_in_str(us, dst, src, size);
+}
+
 /* -E2BIG unless the n bytes at addr are all zero. */
 static int check_zero(const struct uspace *us, uaddr_t addr, size_t n)
 {

@@ -59,6 +59,11 @@ int64_t late_end(const struct uspace *us, int64_t result) MUST_CHECK;
  * no NUL. */
 int64_t copy_in_str(const struct uspace *us, char *dst, uaddr_t src, size_t size) MUST_CHECK;
 
+/* As copy_in and copy_in_str, to show what a call was given or has given: what the platform has at
+ * hand is left there for the call. */
+int peek_in(const struct uspace *us, void *dst, uaddr_t src, size_t n) MUST_CHECK;
+int64_t peek_in_str(const struct uspace *us, char *dst, uaddr_t src, size_t size) MUST_CHECK;
+
 /*
  * Extensible structs (clone3, openat2 ...): copies MIN(usize, ksize), zero-fills the rest of dst;
  * -E2BIG when the guest's extra bytes are not all zero.
@@ -73,8 +78,9 @@ int uatomic_cas32(const struct uspace *us, uaddr_t addr, uint32_t expected, uint
                   uint32_t *old) MUST_CHECK;
 
 #define copy_out_last_obj(us, dst, obj) copy_out_last((us), (dst), (obj), sizeof(*(obj)))
-#define copy_in_obj(us, obj, src)  copy_in((us), (obj), (src), sizeof(*(obj)))
-#define copy_out_obj(us, dst, obj) copy_out((us), (dst), (obj), sizeof(*(obj)))
+#define copy_in_obj(us, obj, src)       copy_in((us), (obj), (src), sizeof(*(obj)))
+#define peek_in_obj(us, obj, src)       peek_in((us), (obj), (src), sizeof(*(obj)))
+#define copy_out_obj(us, dst, obj)      copy_out((us), (dst), (obj), sizeof(*(obj)))
 
 /*
  * uio: a cursor over scattered memory, the guest's or the kernel's, for reads and writes. uio_read

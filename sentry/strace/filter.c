@@ -174,7 +174,7 @@ static bool path_below(const char *path, const char *prefix)
 static bool path_wanted(const struct strace_options *o, struct task *t, uint64_t addr)
 {
     char path[256]; /* prefixes are compared with this much of it */
-    int64_t n = copy_in_str(&t->us, path, uaddr(addr), sizeof(path));
+    int64_t n = peek_in_str(&t->us, path, uaddr(addr), sizeof(path));
 
     if (n == -ENAMETOOLONG)
         path[sizeof(path) - 1] = '\0';

@@ -30,7 +30,7 @@ void strace_print_iovec(struct strbuf *out, struct task *t, uint64_t addr, uint6
 
     strbuf_putc(out, '[');
     for (uint64_t i = 0; i < count && i < SHOWN_IOVECS; i++) {
-        if (copy_in_obj(&t->us, &v, uaddr(addr + i * sizeof(v)))) {
+        if (peek_in_obj(&t->us, &v, uaddr(addr + i * sizeof(v)))) {
             strace_print_address(out, addr);
             break;
         }
@@ -79,7 +79,7 @@ static void show_argv(const struct shown *s)
 
     strbuf_putc(s->out, '[');
     for (uint64_t i = 0; s->addr; i++) {
-        if (copy_in_obj(&s->t->us, &p, uaddr(s->addr + 8 * i)) || !p)
+        if (peek_in_obj(&s->t->us, &p, uaddr(s->addr + 8 * i)) || !p)
             break;
         if (i)
             strbuf_puts(s->out, ", ");
@@ -98,7 +98,7 @@ static void show_envp(const struct shown *s)
     unsigned n = 0;
     uint64_t p;
 
-    while (s->addr && n < COUNTED && !copy_in_obj(&s->t->us, &p, uaddr(s->addr + 8ULL * n)) && p)
+    while (s->addr && n < COUNTED && !peek_in_obj(&s->t->us, &p, uaddr(s->addr + 8ULL * n)) && p)
         n++;
     strbuf_printf(s->out, "[%u%s variables]", n, n == COUNTED ? " or more" : "");
 }
@@ -109,7 +109,7 @@ static void show_ints(const struct shown *s)
 
     strbuf_putc(s->out, '[');
     for (uint64_t i = 0; s->addr && i < s->size && i < SHOWN_INTS; i++) {
-        if (copy_in_obj(&s->t->us, &v, uaddr(s->addr + 4 * i)))
+        if (peek_in_obj(&s->t->us, &v, uaddr(s->addr + 4 * i)))
             break;
         strbuf_printf(s->out, "%s%d", i ? ", " : "", v);
     }
@@ -149,7 +149,7 @@ static void show_sigset(const struct shown *s)
 {
     lx_sigset_t set;
 
-    if (!s->addr || copy_in_obj(&s->t->us, &set, uaddr(s->addr)))
+    if (!s->addr || peek_in_obj(&s->t->us, &set, uaddr(s->addr)))
         strace_print_address(s->out, s->addr);
     else
         strace_print_sigset(s->out, set);
@@ -167,7 +167,7 @@ static void show_fdset(const struct shown *s)
     }
     strbuf_putc(s->out, '[');
     for (uint64_t fd = 0; fd < (uint32_t)s->size && fd < COUNTED; fd++) {
-        if (fd % 64 == 0 && copy_in_obj(&s->t->us, &word, uaddr(s->addr + fd / 8)))
+        if (fd % 64 == 0 && peek_in_obj(&s->t->us, &word, uaddr(s->addr + fd / 8)))
             break;
         if (!(word >> (fd % 64) & 1))
             continue;
@@ -224,7 +224,7 @@ static void show_outsockaddr(const struct shown *s)
 {
     uint32_t n;
 
-    if (!s->size || copy_in_obj(&s->t->us, &n, uaddr(s->size)))
+    if (!s->size || peek_in_obj(&s->t->us, &n, uaddr(s->size)))
         strace_print_address(s->out, s->addr);
     else
         strace_print_sockaddr(s->out, s->t, s->addr, n);
@@ -252,7 +252,7 @@ static void show_mmsg(const struct shown *s)
         uint64_t at = s->addr + i * MMSG_SIZE;
         uint32_t n = 0;
 
-        if (copy_in_obj(&s->t->us, &n, uaddr(at + STRACE_MESSAGE_SIZE)))
+        if (peek_in_obj(&s->t->us, &n, uaddr(at + STRACE_MESSAGE_SIZE)))
             break;
         strbuf_puts(s->out, i ? ", {msg_hdr=" : "{msg_hdr=");
         strace_print_message(s->out, s->t, at, n);
@@ -266,7 +266,7 @@ static void show_outlen(const struct shown *s)
 {
     uint32_t n;
 
-    if (!s->size || copy_in_obj(&s->t->us, &n, uaddr(s->size)))
+    if (!s->size || peek_in_obj(&s->t->us, &n, uaddr(s->size)))
         strace_print_address(s->out, s->addr);
     else
         strace_print_buffer(s->out, s->t, s->addr, n);
@@ -279,7 +279,7 @@ static void show_remote(const struct shown *s)
 
     strbuf_putc(s->out, '[');
     for (uint64_t i = 0; i < s->size && i < SHOWN_IOVECS; i++) {
-        if (copy_in_obj(&s->t->us, &v, uaddr(s->addr + i * sizeof(v))))
+        if (peek_in_obj(&s->t->us, &v, uaddr(s->addr + i * sizeof(v))))
             break;
         strbuf_puts(s->out, i ? ", {iov_base=" : "{iov_base=");
         strace_print_address(s->out, v.base);
@@ -301,7 +301,7 @@ static void show_dirents(const struct shown *s)
     uint16_t size;
 
     for (uint64_t at = 0; at + 19 <= (uint64_t)s->result && n < COUNTED; n++) {
-        if (copy_in_obj(&s->t->us, &size, uaddr(s->addr + at + 16)) || !size)
+        if (peek_in_obj(&s->t->us, &size, uaddr(s->addr + at + 16)) || !size)
             break;
         at += size;
     }

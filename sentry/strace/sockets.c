@@ -117,7 +117,7 @@ void strace_print_sockaddr(struct strbuf *out, struct task *t, uint64_t addr, ui
     unsigned char a[SOCKADDR_MAX];
     size_t n = MIN(size, sizeof(a));
 
-    if (!addr || n < 2 || copy_in(&t->us, a, uaddr(addr), n))
+    if (!addr || n < 2 || peek_in(&t->us, a, uaddr(addr), n))
         strace_print_address(out, addr);
     else
         strace_print_sockaddr_at(out, a, n);
@@ -137,7 +137,7 @@ static void print_rights(struct strbuf *out, struct task *t, uint64_t at, uint64
     strbuf_putc(out, '[');
     for (uint64_t i = 0; i < size / 4; i++) {
         strbuf_puts(out, i ? ", " : "");
-        if (i == SHOWN_RIGHTS || copy_in_obj(&t->us, &fd, uaddr(at + 4 * i))) {
+        if (i == SHOWN_RIGHTS || peek_in_obj(&t->us, &fd, uaddr(at + 4 * i))) {
             strbuf_puts(out, "...");
             break;
         }
@@ -210,7 +210,7 @@ static void print_controls(struct strbuf *out, struct task *t, uint64_t addr, ui
         uint64_t step;
 
         strbuf_puts(out, n ? ", " : "");
-        if (n == SHOWN_CONTROLS || copy_in_obj(&t->us, &c, uaddr(addr)) || c.size < sizeof(c) ||
+        if (n == SHOWN_CONTROLS || peek_in_obj(&t->us, &c, uaddr(addr)) || c.size < sizeof(c) ||
             c.size > size) {
             strbuf_puts(out, "...");
             break;
@@ -237,7 +237,7 @@ bool strace_is_netlink(struct task *t, uint64_t addr, uint64_t size)
 {
     uint16_t family;
 
-    return addr && size >= sizeof(family) && !copy_in_obj(&t->us, &family, uaddr(addr)) &&
+    return addr && size >= sizeof(family) && !peek_in_obj(&t->us, &family, uaddr(addr)) &&
            family == LX_AF_NETLINK;
 }
 
@@ -249,7 +249,7 @@ void strace_print_netlink(struct strbuf *out, struct task *t, uint64_t addr, uin
     strbuf_putc(out, '[');
     for (unsigned n = 0; limit >= 16; n++) {
         strbuf_puts(out, n ? ", " : "");
-        if (n == SHOWN_NETLINK || copy_in_obj(&t->us, &size, uaddr(addr)) || size < 16) {
+        if (n == SHOWN_NETLINK || peek_in_obj(&t->us, &size, uaddr(addr)) || size < 16) {
             strbuf_puts(out, "...");
             break;
         }
@@ -266,7 +266,7 @@ void strace_print_message(struct strbuf *out, struct task *t, uint64_t addr, uin
     struct message m;
     struct lx_iovec v;
 
-    if (!addr || copy_in_obj(&t->us, &m, uaddr(addr))) {
+    if (!addr || peek_in_obj(&t->us, &m, uaddr(addr))) {
         strace_print_address(out, addr);
         return;
     }
@@ -274,7 +274,7 @@ void strace_print_message(struct strbuf *out, struct task *t, uint64_t addr, uin
     strace_print_sockaddr(out, t, m.name, m.name_size);
     strbuf_printf(out, ", msg_namelen=%u, msg_iov=", m.name_size);
     if (strace_is_netlink(t, m.name, m.name_size) && m.iov_count == 1 &&
-        !copy_in_obj(&t->us, &v, uaddr(m.iov))) {
+        !peek_in_obj(&t->us, &v, uaddr(m.iov))) {
         strbuf_puts(out, "[{iov_base=");
         strace_print_netlink(out, t, v.base, MIN(limit, v.size));
         strbuf_printf(out, ", iov_len=%llu}]", (unsigned long long)v.size);

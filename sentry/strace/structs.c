@@ -281,7 +281,7 @@ void strace_print_struct(struct strbuf *out, struct task *t, const char *name, s
     unsigned char data[STRACE_STRUCT_MAX];
 
     if (!addr || (!l && !siginfo) ||
-        copy_in(&t->us, data, uaddr(addr), l ? l->size : sizeof(struct lx_siginfo)))
+        peek_in(&t->us, data, uaddr(addr), l ? l->size : sizeof(struct lx_siginfo)))
         strace_print_address(out, addr);
     else if (siginfo)
         print_siginfo(out, data);

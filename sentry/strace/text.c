@@ -93,7 +93,7 @@ void strace_print_buffer(struct strbuf *out, struct task *t, uint64_t addr, uint
     unsigned char buf[SHOWN_BYTES];
     size_t n = MIN(size, sizeof(buf));
 
-    if (!addr || copy_in(&t->us, buf, uaddr(addr), n)) {
+    if (!addr || peek_in(&t->us, buf, uaddr(addr), n)) {
         strace_print_address(out, addr);
         return;
     }
@@ -105,7 +105,7 @@ void strace_print_buffer(struct strbuf *out, struct task *t, uint64_t addr, uint
 void strace_print_string(struct strbuf *out, struct task *t, uint64_t addr)
 {
     char buf[SHOWN_STRING];
-    int64_t n = addr ? copy_in_str(&t->us, buf, uaddr(addr), sizeof(buf)) : -EFAULT;
+    int64_t n = addr ? peek_in_str(&t->us, buf, uaddr(addr), sizeof(buf)) : -EFAULT;
 
     if (n < 0 && n != -ENAMETOOLONG) {
         strace_print_address(out, addr);
