@@ -25,24 +25,25 @@ static int open_in_root(int root_fd, const char *path)
 }
 
 /* name in the directory at path; *path is cut there and restored. */
-static void make_one(int root_fd, char *path, char *slash, bool directory, mode_t mode)
+static bool make_one(int root_fd, char *path, char *slash, bool directory)
 {
+    bool made = false;
     int parent, fd;
 
     *slash = '\0';
     parent = open_in_root(root_fd, path);
     *slash = '/';
     if (parent < 0)
-        return;
+        return false;
     if (directory) {
-        if (mkdirat(parent, slash + 1, 0755) == 0 && mode != 0755)
-            (void)!fchmodat(parent, slash + 1, mode, 0);
+        made = mkdirat(parent, slash + 1, 0755) == 0;
     } else {
         fd = openat(parent, slash + 1, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (fd >= 0)
             close(fd);
     }
     close(parent);
+    return made;
 }
 
 /* What the link at path says, when nothing is where it points: malloc'ed; else NULL. */
@@ -90,10 +91,13 @@ static char *without_dangling(int root_fd, char *path)
     return out;
 }
 
-/* path is absolute, without a slash at its end; mode is the last directory's: a tmpfs that is
- * given none takes it over. What fails here is found out when it is mounted. */
-static void make_path(int root_fd, char *path, bool directory, mode_t mode)
+/*
+ * path is absolute, without a slash at its end. What fails here is found out when it is mounted.
+ * True when the last name was made as a directory.
+ */
+static bool make_path(int root_fd, char *path, bool directory)
 {
+    bool made = false;
     char *next = path;
 
     while (next) {
@@ -108,10 +112,11 @@ static void make_path(int root_fd, char *path, bool directory, mode_t mode)
         if (fd >= 0)
             close(fd);
         else if (errno == ENOENT)
-            make_one(root_fd, path, slash, next || directory, next ? 0755 : mode);
+            made = make_one(root_fd, path, slash, next || directory) && !next;
         if (next)
             *next = cut;
     }
+    return made;
 }
 
 /* On something mounted before: not the root's business. */
@@ -135,6 +140,7 @@ void spec_make_mountpoints(const struct boot_config *c)
         char *path = strdup(m->destination), *target;
         size_t n = path ? strlen(path) : 0;
         int links = 0;
+        bool made = false;
 
         while (n > 1 && path[n - 1] == '/')
             path[--n] = '\0';
@@ -149,7 +155,10 @@ void spec_make_mountpoints(const struct boot_config *c)
         /* In a root that can be written the rest is made inside; the jail wants /proc before. */
         if (n > 1 && (c->root_readonly || m->type == BOOT_MOUNT_PROC || links > 0) &&
             !is_below(c->mounts, i, path))
-            make_path(c->rootfs_fd, path, !m->name, m->type == BOOT_MOUNT_TMPFS ? 01777 : 0755);
+            made = make_path(c->rootfs_fd, path, !m->name);
+        if (made && m->type == BOOT_MOUNT_TMPFS &&
+            !m->options) /* it covers nothing of the root's */
+            ((struct boot_mount *)(uintptr_t)m)->options = "mode=1777";
         free(path);
     }
 }

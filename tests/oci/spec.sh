@@ -118,7 +118,9 @@ chmod 3710 "$b/rootfs/mode"
 inside tmpfs-mode '^3710 1777 444$' 'echo $(stat -c %a /mode /unmade /given)' 'c["root"]["readonly"] = False' \
     "m.extend({'destination': d, 'type': 'tmpfs', 'source': 'tmpfs', 'options': o} for d, o in (('/mode', []), ('/unmade', []), ('/given', ['mode=0444'])))"
 inside dev-readonly '^1 2$' 'echo $(grep -c "^tmpfs /dev tmpfs ro" /proc/mounts) $(grep -c "^[^ ]* /dev/[ms][hq]" /proc/mounts); touch /dev/x 2>/dev/null && echo no' 'm[1]["options"].append("ro")' 'p["args"][2] += "; true"'
+rm -rf "$b/rootfs/made"
 inside tmpfs-mode-made '^1777$' 'stat -c %a /made/deep' "m.append({'destination': '/made/deep', 'type': 'tmpfs', 'source': 'tmpfs'})"
+expect tmpfs-mode-host 0 '^755$' stat -c %a "$b/rootfs/made/deep"
 refused tmpfs-option 'cannot mount' "m.append({'destination': '/t', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nonsense=1']})"
 
 # linux
