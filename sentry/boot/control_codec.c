@@ -34,7 +34,7 @@ static void number(struct codec *k, uint32_t *v)
 
 static void flag(struct codec *k, bool *v)
 {
-    uint32_t n = *v;
+    uint32_t n = k->out ? *v : 0; /* what is read into may hold anything */
 
     number(k, &n);
     *v = n != 0;

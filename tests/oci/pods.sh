@@ -52,7 +52,10 @@ start_sandbox() {
     pod pause '["sh", "-c", "while :; do sleep 1000 & wait; done"]' "$sandbox_role" "$@"
     started pause || echo "FAIL the sandbox does not start"
     sandbox=$(cat "$tmp/pause.pid")
+    settled pause
 }
+# settled ID: its shell has made its sleep, so that processes can be counted.
+settled() { until_true sh -c "$oci ps $1 | grep -q sleep"; }
 ended() { until_true sh -c "$oci state $1 | grep -q stopped"; }
 pod_mounts() { grep " /proc/fs/" "/proc/$sandbox/mountinfo" | wc -l; }
 
@@ -72,6 +75,8 @@ expect same-id 1 'already exists' oci create -b "$tmp/c1" c1
 expect start 0 '' oci start c1
 expect start-again 1 'already running' oci start c1
 expect second 0 '' started c2
+settled c1
+settled c2
 expect state-running 0 '"status": "running"' oci state c1
 expect own-tree 0 '^c1$' oci exec c1 cat /etc/whose
 expect own-tree-2 0 '^c2$' oci exec c2 cat /etc/whose
