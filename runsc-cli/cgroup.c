@@ -219,6 +219,10 @@ int cgroup_create(struct container *c, json_object *resources, struct cli_error 
 {
     json_object *a = json_get(c->json, "cgroups", json_type_array);
 
+    if (is_frozen(c)) {
+        json_object_object_del(c->json, "cgroups"); /* not ours to remove */
+        return fail(err, 1, "container's cgroup unexpectedly frozen");
+    }
     for (size_t i = 0; i < json_length(a); i++) {
         json_object *o = json_object_array_get_idx(a, i);
         const char *path = json_string(o, "path");
@@ -236,10 +240,6 @@ int cgroup_create(struct container *c, json_object *resources, struct cli_error 
             fill_cpuset(path);
         if (cgroup_is_v2(c))
             enable_controllers(path);
-    }
-    if (is_frozen(c)) {
-        json_object_object_del(c->json, "cgroups"); /* not ours to remove */
-        return fail(err, 1, "container's cgroup unexpectedly frozen");
     }
     return resources ? cgroup_apply(c, resources, err) : 0;
 }

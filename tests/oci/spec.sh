@@ -225,6 +225,7 @@ if mkdir "$frozen" 2>/dev/null; then
     { echo FROZEN >"$frozen/freezer.state" || echo 1 >"$frozen/cgroup.freeze"; } 2>/dev/null
     refused cgroup-frozen "container's cgroup unexpectedly frozen" "l['cgroupsPath'] = '/cvisor-frozen-$$'"
     expect cgroup-frozen-left 0 '' rmdir "$frozen"
+    expect cgroup-frozen-others 1 '' sh -c "find /sys/fs/cgroup -name cvisor-frozen-$$ | grep ."
 fi
 
 # hooks
