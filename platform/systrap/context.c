@@ -150,7 +150,6 @@ void context_inherit(struct platform_ctx *new, const struct platform_ctx *from)
 {
     new->wait.has_mask = from->wait.has_mask;
     memcpy(new->wait.mask, from->wait.mask, sizeof(new->wait.mask));
-    memcpy(new->wait.cost, from->wait.cost, sizeof(new->wait.cost));
     new->wait.batch = from->wait.batch; /* as the host has it */
     new->held = from->wait.paired ? HELD_CALLS : 0;
     policy_born(new);

@@ -268,7 +268,7 @@ void policy_detach(struct platform_ctx *ctx)
 
     p->event_tsc = 0; /* the wait was not service */
     p->posted_tsc = now;
-    turns_pass(serving, ctx, cpu & CPU_MASK);
+    turns_pass(serving, ctx, cpu & CPU_MASK, now);
     ctx->slot->spin = turns_apart(p) ? (uint32_t)ticks(SPIN_US) : 0;
     guest_runs(p);
     if (p->window_start)

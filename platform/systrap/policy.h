@@ -26,11 +26,8 @@ struct wait_policy {
     /* turns.c */
     uint32_t waker_cpu, waker_kernel_cpu; /* where the last finisher's guest and thread are held */
     uint32_t apart;                       /* how often in a row its guest was on another core */
-    uintptr_t waker;                      /* which it was, to compare */
     uint32_t *passed_to; /* notice of whom this one resumed last, when held apart */
     uint64_t settled;    /* not moved again before */
-    uint64_t cost[2];    /* ticks per call when held together, apart; 0: not known */
-    uint64_t mode_start;
     uint32_t mode_calls;
     uint32_t passes;    /* not 0: it has finished a call of another not many calls ago */
     bool counted_apart; /* in load */

@@ -8,9 +8,9 @@
  * it sleeps it wakes the thread of the guest it has let go on, so that neither core is ever idle: a
  * turn is one switch on each, at the same time.
  *
- * Apart is the better one when nobody else wants that core. Which it is is tried out, by the time
- * calls take: COUNT of them the one way, COUNT the other, and again after a while. One of each two
- * decides, the other follows.
+ * Apart is the better one when nobody else wants that core. Which it is is tried out for all of
+ * them at once, by how many calls they make in LOOK_US the one way and the other, and again after a
+ * while.
  *
  * Affinities are set by the owner's thread; waker_* by whoever finishes a call, at which time the
  * owner sleeps or is about to.
@@ -28,21 +28,28 @@
 #define ALONE_FIRST_US 4000 /* moving costs more than a shorter life gains */
 #define TURN_WEIGHT    6
 #define TURNS_MAX      24
-#define PASSES_MAX     128
+#define PASSES_MAX     4096
 #define APART_MAX      3
-#define COUNT          64
-#define COUNT_SETTLE   16 /* calls after a change that are not counted */
-#define SETTLE_US      1000
+#define HOLD_US        500 /* one is not moved more often */
+#define COUNT_IN       8   /* calls are added to the sum so many at a time */
+#define LOOK_US        5000
+#define SETTLE_US      1000 /* after a change, before counting */
+#define BAD_MAX        2
+#define IDLE_US        200 /* between calls of all: no need to be quick */
+#define REFRESH_US     1000000
 #define TRY_AGAIN_US   20000
-#define TRY_AGAIN_MAX  3200000
-#define IDLE_US        200 /* between calls on average */
-#define TRIAL_MAX      4   /* times as slow as before: no need to see more */
-#define TRIAL_MIN_US   2000
+#define TRY_AGAIN_MAX  640000
 
-/* When being apart may be tried again: whether a core is to be had for it is the same for all. */
+/* How those that take turns live now, and what is known of it. */
 static struct {
-    atomic_ulong next, after;
-} trial;
+    atomic_bool apart, looking;
+    atomic_ulong start, end; /* of this look */
+    atomic_ulong calls;      /* in it */
+    /* By whoever is looking: calls in 2^32 ticks together and apart; when the other is tried. */
+    uint64_t rate[2];
+    uint64_t next, after;
+    unsigned bad; /* looks in a row */
+} mode;
 
 static uint64_t ticks(uint64_t us)
 {
@@ -98,8 +105,7 @@ void turns_hold(struct platform_ctx *ctx, uint32_t cpu, uint32_t kernel_cpu, uin
     p->paired = true;
     p->pair_cpu = cpu;
     p->kernel_cpu = kernel_cpu;
-    p->settled = now + ticks(SETTLE_US);
-    p->mode_calls = 0;
+    p->settled = now + ticks(HOLD_US);
 }
 
 void turns_end(struct platform_ctx *ctx)
@@ -123,7 +129,14 @@ void turns_release(struct platform_ctx *ctx)
         return;
 }
 
-void turns_pass(struct platform_ctx *from, struct platform_ctx *to, uint32_t cpu)
+/* By the thread that serves p's calls. */
+static void count_call(struct wait_policy *p, uint64_t now)
+{
+    if (++p->mode_calls % COUNT_IN == 0 && now > atomic_load(&mode.start))
+        atomic_fetch_add(&mode.calls, COUNT_IN);
+}
+
+void turns_pass(struct platform_ctx *from, struct platform_ctx *to, uint32_t cpu, uint64_t now)
 {
     struct wait_policy *p = &to->wait;
     uint32_t core = from ? from->wait.stub_cpu : cpu;
@@ -131,11 +144,12 @@ void turns_pass(struct platform_ctx *from, struct platform_ctx *to, uint32_t cpu
 
     p->waker_cpu = core;
     p->waker_kernel_cpu = apart ? from->wait.kernel_cpu : NO_CPU;
-    p->waker = (uintptr_t)from;
     p->apart = core == p->stub_cpu ? 0 : p->apart + 1;
     p->turns = MIN(p->turns + TURN_WEIGHT, TURNS_MAX);
-    if (from)
+    if (from) {
         from->wait.passes = PASSES_MAX;
+        count_call(&from->wait, now); /* that of to */
+    }
     if (apart)
         from->wait.passed_to = &to->slot->notice;
 }
@@ -150,20 +164,6 @@ void turns_yield(struct platform_ctx *ctx)
     p->passed_to = NULL;
 }
 
-/* Who notices first moves, by which the other has nothing to notice any more. */
-static void meet(struct platform_ctx *ctx, uint64_t now)
-{
-    struct wait_policy *p = &ctx->wait;
-    uint32_t cpu = READ_ONCE(p->waker_cpu), kernel_cpu = READ_ONCE(p->waker_kernel_cpu);
-
-    if (p->paired && kernel_cpu == p->kernel_cpu && READ_ONCE(p->apart) < APART_MAX)
-        return;
-    if (now < p->settled || !has_core(turns_cores(p), cpu) || !place_suits(p->entry, cpu, now))
-        return;
-    WRITE_ONCE(p->apart, 0);
-    turns_hold(ctx, cpu, kernel_cpu, now);
-}
-
 static uint32_t other_core(uint32_t cpu)
 {
     if (has_core(systrap.cpus, cpu ^ 1))
@@ -175,65 +175,73 @@ static uint32_t other_core(uint32_t cpu)
     return NO_CPU;
 }
 
-/* The other way of the two, from now on. */
-static void change(struct platform_ctx *ctx, uint64_t now)
+/* Who notices first moves, by which the other has nothing to notice any more. */
+static void meet(struct platform_ctx *ctx, uint64_t now)
 {
     struct wait_policy *p = &ctx->wait;
+    uint32_t cpu = READ_ONCE(p->waker_cpu), kernel_cpu = NO_CPU;
 
-    turns_hold(ctx, p->pair_cpu, turns_apart(p) ? NO_CPU : other_core(p->pair_cpu), now);
+    if (p->paired && READ_ONCE(p->apart) < APART_MAX)
+        return;
+    if (now < p->settled || !has_core(turns_cores(p), cpu) || !place_suits(p->entry, cpu, now))
+        return;
+    if (atomic_load(&mode.apart))
+        kernel_cpu = READ_ONCE(p->waker_kernel_cpu);
+    WRITE_ONCE(p->apart, 0);
+    turns_hold(ctx, cpu, kernel_cpu, now);
 }
 
-/* It is no better than the other way was. */
-static void failed(struct platform_ctx *ctx, uint64_t now)
+static void begin(bool apart, uint64_t now)
 {
-    uint64_t after = MIN(atomic_load(&trial.after) * 2, ticks(TRY_AGAIN_MAX));
-
-    after = MAX(after, ticks(TRY_AGAIN_US));
-    atomic_store(&trial.after, after);
-    atomic_store(&trial.next, now + after);
-    change(ctx, now);
+    atomic_store(&mode.calls, 0);
+    atomic_store(&mode.start, now + (apart == atomic_load(&mode.apart) ? 0 : ticks(SETTLE_US)));
+    atomic_store(&mode.apart, apart);
+    atomic_store(&mode.end, atomic_load(&mode.start) + ticks(LOOK_US));
 }
 
-static bool apart_is_better(const struct wait_policy *p)
+/* At the end of a look: which way is next. */
+static void review(uint64_t now)
 {
-    return p->cost[true] && p->cost[true] < p->cost[false] - p->cost[false] / 8;
+    bool apart = atomic_load(&mode.apart), next = apart;
+    uint64_t calls = atomic_load(&mode.calls), took = now - atomic_load(&mode.start);
+    bool busy = calls * ticks(IDLE_US) > took;
+
+    mode.rate[apart] = (calls << 32) / MAX(took, 1UL);
+    if (!busy) {
+        next = false;
+    } else if (!apart) {
+        next = now > mode.next;
+    } else if (mode.rate[true] < mode.rate[false] + mode.rate[false] / 8) {
+        next = ++mode.bad < BAD_MAX;
+    } else {
+        mode.after = mode.bad = 0;
+        if (now > mode.next + ticks(REFRESH_US)) {
+            mode.next = now;
+            next = false;
+        }
+    }
+    if (mode.bad == BAD_MAX) {
+        mode.bad = 0;
+        mode.after = MIN(MAX(mode.after * 2, ticks(TRY_AGAIN_US)), ticks(TRY_AGAIN_MAX));
+        mode.next = now + mode.after;
+    }
+    begin(next, now);
 }
 
-static void judge(struct platform_ctx *ctx, uint64_t now)
+/* At a call of one that is held and takes turns: as all of them do. */
+static void follow(struct platform_ctx *ctx, uint64_t now)
 {
     struct wait_policy *p = &ctx->wait;
-    bool apart = turns_apart(p), may_try = now > atomic_load(&trial.next);
-    uint64_t took;
+    bool apart = atomic_load_explicit(&mode.apart, memory_order_relaxed);
 
-    if (!apart && may_try && p->cost[false] < ticks(IDLE_US) && apart_is_better(p)) {
-        change(ctx, now);
-        return;
+    count_call(p, now);
+    if (now > atomic_load(&mode.end) && !atomic_exchange(&mode.looking, true)) {
+        if (now > atomic_load(&mode.end))
+            review(now);
+        atomic_store(&mode.looking, false);
     }
-    if (++p->mode_calls == COUNT_SETTLE)
-        p->mode_start = now;
-    if (p->mode_calls < COUNT_SETTLE)
-        return;
-    took = now - p->mode_start;
-    if (apart && took > ticks(TRIAL_MIN_US) + p->cost[false] * TRIAL_MAX * COUNT) {
-        p->cost[true] = 0;
-        failed(ctx, now);
-        return;
-    }
-    if (p->mode_calls < COUNT_SETTLE + COUNT)
-        return;
-    p->mode_calls = COUNT_SETTLE;
-    p->mode_start = now;
-    p->cost[apart] = took / COUNT;
-    if (p->cost[apart] > ticks(IDLE_US)) {
-        if (apart) /* how quick calls are matters no more */
-            change(ctx, now);
-    } else if (apart && !apart_is_better(p)) {
-        failed(ctx, now);
-    } else if (apart) {
-        atomic_store(&trial.after, 0);
-    } else if (may_try) {
-        change(ctx, now);
-    }
+    if (turns_apart(p) != apart && now > p->settled)
+        turns_hold(ctx, p->pair_cpu, apart ? other_core(p->pair_cpu) : NO_CPU, now);
 }
 
 void turns_arrange(struct platform_ctx *ctx, uint64_t now)
@@ -241,8 +249,8 @@ void turns_arrange(struct platform_ctx *ctx, uint64_t now)
     struct wait_policy *p = &ctx->wait;
 
     meet(ctx, now);
-    if (p->paired && systrap.cores > 1 && (uintptr_t)ctx < READ_ONCE(p->waker))
-        judge(ctx, now);
+    if (p->paired && systrap.cores > 1)
+        follow(ctx, now);
 }
 
 void turns_alone(struct platform_ctx *ctx, uint64_t now)
@@ -251,5 +259,5 @@ void turns_alone(struct platform_ctx *ctx, uint64_t now)
 
     if (systrap.cores > 1 && p->passes && p->gap < ticks(SHORT_GAP_US) &&
         now > p->pair_end - ticks(PAIR_TIME_US - ALONE_FIRST_US))
-        judge(ctx, now);
+        follow(ctx, now);
 }

@@ -40,7 +40,7 @@ void turns_release(struct platform_ctx *ctx);
 void turns_end(struct platform_ctx *ctx);
 
 /* from, whose call the caller serves on core cpu (NULL: none), finishes the call of to. */
-void turns_pass(struct platform_ctx *from, struct platform_ctx *to, uint32_t cpu);
+void turns_pass(struct platform_ctx *from, struct platform_ctx *to, uint32_t cpu, uint64_t now);
 /* At a call of one that takes turns, by its kernel thread. */
 void turns_arrange(struct platform_ctx *ctx, uint64_t now);
 /* At a call of one that is held, and does not. */
