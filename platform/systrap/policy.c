@@ -145,6 +145,8 @@ static void arrange(struct platform_ctx *ctx, bool want_pair, bool want_spin, ui
 
     if (now - p->window_start > ticks(WINDOW_US))
         look(ctx, now);
+    if (p->passes)
+        turns_count(p, now);
     if (turns_taken(p)) {
         turns_arrange(ctx, now);
         return;

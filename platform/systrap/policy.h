@@ -29,7 +29,7 @@ struct wait_policy {
     uint32_t *passed_to; /* notice of whom this one resumed last, when held apart */
     uint64_t settled;    /* not moved again before */
     uint32_t mode_calls;
-    uint32_t passes;    /* not 0: it has finished a call of another not many calls ago */
+    uint32_t passes;    /* not 0: it and another process finished calls of each other lately */
     bool counted_apart; /* in load */
     bool batch;         /* the guest is SCHED_BATCH */
     /* This window of time, see look(). */

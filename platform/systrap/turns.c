@@ -129,8 +129,7 @@ void turns_release(struct platform_ctx *ctx)
         return;
 }
 
-/* By the thread that serves p's calls. */
-static void count_call(struct wait_policy *p, uint64_t now)
+void turns_count(struct wait_policy *p, uint64_t now)
 {
     if (++p->mode_calls % COUNT_IN == 0 && now > atomic_load(&mode.start))
         atomic_fetch_add(&mode.calls, COUNT_IN);
@@ -146,9 +145,10 @@ void turns_pass(struct platform_ctx *from, struct platform_ctx *to, uint32_t cpu
     p->waker_kernel_cpu = apart ? from->wait.kernel_cpu : NO_CPU;
     p->apart = core == p->stub_cpu ? 0 : p->apart + 1;
     p->turns = MIN(p->turns + TURN_WEIGHT, TURNS_MAX);
-    if (from) {
-        from->wait.passes = PASSES_MAX;
-        count_call(&from->wait, now); /* that of to */
+    /* Threads of one process: each spins on a core of its own, which is quicker still. */
+    if (from && from->as != to->as) {
+        from->wait.passes = p->passes = PASSES_MAX;
+        turns_count(&from->wait, now); /* that of to */
     }
     if (apart)
         from->wait.passed_to = &to->slot->notice;
@@ -183,10 +183,11 @@ static void meet(struct platform_ctx *ctx, uint64_t now)
 
     if (p->paired && READ_ONCE(p->apart) < APART_MAX)
         return;
-    if (now < p->settled || !has_core(turns_cores(p), cpu) || !place_suits(p->entry, cpu, now))
-        return;
     if (atomic_load(&mode.apart))
         kernel_cpu = READ_ONCE(p->waker_kernel_cpu);
+    if (now < p->settled || !has_core(turns_cores(p), cpu) ||
+        (kernel_cpu == NO_CPU && !place_suits(p->entry, cpu, now)))
+        return;
     WRITE_ONCE(p->apart, 0);
     turns_hold(ctx, cpu, kernel_cpu, now);
 }
@@ -234,7 +235,6 @@ static void follow(struct platform_ctx *ctx, uint64_t now)
     struct wait_policy *p = &ctx->wait;
     bool apart = atomic_load_explicit(&mode.apart, memory_order_relaxed);
 
-    count_call(p, now);
     if (now > atomic_load(&mode.end) && !atomic_exchange(&mode.looking, true)) {
         if (now > atomic_load(&mode.end))
             review(now);
@@ -249,7 +249,7 @@ void turns_arrange(struct platform_ctx *ctx, uint64_t now)
     struct wait_policy *p = &ctx->wait;
 
     meet(ctx, now);
-    if (p->paired && systrap.cores > 1)
+    if (p->paired && p->passes && systrap.cores > 1)
         follow(ctx, now);
 }
 

@@ -41,6 +41,8 @@ void turns_end(struct platform_ctx *ctx);
 
 /* from, whose call the caller serves on core cpu (NULL: none), finishes the call of to. */
 void turns_pass(struct platform_ctx *from, struct platform_ctx *to, uint32_t cpu, uint64_t now);
+/* By the thread that serves p's calls, at each of one that takes turns or has done lately. */
+void turns_count(struct wait_policy *p, uint64_t now);
 /* At a call of one that takes turns, by its kernel thread. */
 void turns_arrange(struct platform_ctx *ctx, uint64_t now);
 /* At a call of one that is held, and does not. */
