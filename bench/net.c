@@ -3,37 +3,19 @@
  * inside every platform: bench_net latency|connect. Prints a line: name and figure. bench_net
  * await ADDR PORT returns when a server listens there.
  */
+#include "bench.h"
+
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BATCHES       7
 #define TURNS         2000
 #define CONNECTS      1000
 #define CONNECT_ROUND 5
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
 
 static int listener(struct sockaddr_in *at)
 {

@@ -5,6 +5,7 @@
  */
 #include "runsc-cli/cli.h"
 
+#include "runsc-cli/io.h"
 #include "runsc-cli/json.h"
 
 #include <errno.h>
@@ -63,21 +64,6 @@ static json_object *read_config(const char *path, mode_t *mode, struct cli_error
     return o;
 }
 
-static int write_all(int fd, const char *text)
-{
-    size_t size = strlen(text);
-
-    while (size > 0) {
-        ssize_t n = write(fd, text, size);
-
-        if (n < 0 && errno != EINTR)
-            return -1;
-        text += MAX(n, 0);
-        size -= (size_t)MAX(n, 0);
-    }
-    return 0;
-}
-
 /* mkdir of the last directory only: /etc/docker. */
 static int replace_config(const char *path, json_object *o, mode_t mode, struct cli_error *err)
 {
@@ -93,8 +79,8 @@ static int replace_config(const char *path, json_object *o, mode_t mode, struct 
         goto out;
     }
     fd = mkostemp(aside, O_CLOEXEC);
-    if (fd < 0 || write_all(fd, text) < 0 || write_all(fd, "\n") < 0 || fchmod(fd, mode) < 0 ||
-        fsync(fd) < 0 || rename(aside, real ? real : path) < 0) {
+    if (fd < 0 || !write_all(fd, text, strlen(text)) || !write_all(fd, "\n", 1) ||
+        fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(aside, real ? real : path) < 0) {
         fail_errno(err, 1, errno, "cannot write %s", path);
         if (fd >= 0)
             unlink(aside);

@@ -5,6 +5,7 @@
  */
 #include "runsc-cli/cli.h"
 #include "runsc-cli/control_client.h"
+#include "runsc-cli/io.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,21 +48,6 @@ struct relay {
     int client, in, out, life;
     bool refused; /* the guest took no more */
 };
-
-static bool write_all(int fd, const char *p, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, p, size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        p += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
 
 /* Until from ends: true; or it fails, or to takes no more. */
 static bool copy(int from, int to, bool *out_refused)

@@ -4,6 +4,7 @@
  */
 #include "runsc-cli/cli.h"
 #include "runsc-cli/control_client.h"
+#include "runsc-cli/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,21 +28,6 @@ const struct opt trace_opts[] = {
     {"output", 'o', OPT_STRING, O(output), "FILE", "write there, not to standard output"},
     {0},
 };
-
-static bool write_all(int fd, const char *p, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, p, size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        p += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
 
 static int copy_lines(int from, int to, struct cli_error *err)
 {

@@ -26,6 +26,21 @@ static int check_name(const char *name)
     return strlen(name) > 255 ? -ENAMETOOLONG : 0;
 }
 
+/* The file system of t's queues, a reference, with its root locked. */
+static int lock_names(struct task *t, const char *name, struct mqueue_fs **out)
+{
+    struct superblock *sb;
+    int err = check_name(name);
+
+    if (!err)
+        err = mqueue_fs_get(t->ipc_ns, &sb);
+    if (err)
+        return err;
+    mutex_lock(&sb->root->lock);
+    *out = (struct mqueue_fs *)(void *)sb;
+    return 0;
+}
+
 static int access_of(uint32_t flags)
 {
     switch (flags & LX_O_ACCMODE) {
@@ -69,20 +84,16 @@ static int find_or_create_locked(struct task *t, struct mqueue_fs *fs, const cha
 int mqueue_open(struct task *t, const char *name, uint32_t flags, uint32_t mode,
                 const struct lx_mq_attr *attr, struct file **out)
 {
-    struct superblock *sb;
+    struct mqueue_fs *fs;
     struct mqueue *q;
     struct file *f;
-    int err = check_name(name);
+    int err = lock_names(t, name, &fs);
 
     if (err)
         return err;
-    err = mqueue_fs_get(t->ipc_ns, &sb);
-    if (err)
-        return err;
-    mutex_lock(&sb->root->lock);
-    err = find_or_create_locked(t, (struct mqueue_fs *)(void *)sb, name, flags, mode, attr, &q);
-    mutex_unlock(&sb->root->lock);
-    sb_put(sb);
+    err = find_or_create_locked(t, fs, name, flags, mode, attr, &q);
+    mutex_unlock(&fs->sb.root->lock);
+    sb_put(&fs->sb);
     if (err)
         return err;
     f = file_alloc_anon(&mqueue_file_ops, flags & (LX_O_ACCMODE | LX_O_NONBLOCK), NULL, t->cred);
@@ -104,26 +115,22 @@ static int check_unlink(struct task *t, const struct inode *root, const struct i
 
 int mqueue_unlink(struct task *t, const char *name)
 {
-    struct superblock *sb;
+    struct mqueue_fs *fs;
     struct mqueue *q;
-    int err = check_name(name);
+    int err = lock_names(t, name, &fs);
 
     if (err)
         return err;
-    err = mqueue_fs_get(t->ipc_ns, &sb);
-    if (err)
-        return err;
-    mutex_lock(&sb->root->lock);
-    q = mqueue_find_locked((struct mqueue_fs *)(void *)sb, name);
-    err = q ? inode_permission(sb->root, MAY_WRITE | MAY_EXEC, t->cred) : -ENOENT;
+    q = mqueue_find_locked(fs, name);
+    err = q ? inode_permission(fs->sb.root, MAY_WRITE | MAY_EXEC, t->cred) : -ENOENT;
     if (!err)
-        err = check_unlink(t, sb->root, &q->inode);
+        err = check_unlink(t, fs->sb.root, &q->inode);
     if (!err)
-        mqueue_unname_locked((struct mqueue_fs *)(void *)sb, q);
-    mutex_unlock(&sb->root->lock);
+        mqueue_unname_locked(fs, q);
+    mutex_unlock(&fs->sb.root->lock);
     if (q)
         inode_put(&q->inode);
-    sb_put(sb);
+    sb_put(&fs->sb);
     return err;
 }
 

@@ -24,17 +24,12 @@ static void look(const struct platform_ctx *ctx, void *dst, size_t n)
         memcpy(dst, ctx->ahead.size <= STUB_AHEAD ? slot->ahead : slot->buffer, n);
 }
 
-static void take(struct platform_ctx *ctx, void *dst, size_t n)
-{
-    look(ctx, dst, n);
-    ctx->ahead.size = 0;
-}
-
 bool ahead_take(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n)
 {
     if (ctx->ahead.addr != src || ctx->ahead.size < n)
         return false;
-    take(ctx, dst, n);
+    look(ctx, dst, n);
+    ctx->ahead.size = 0;
     return true;
 }
 
@@ -50,12 +45,9 @@ size_t ahead_peek(const struct platform_ctx *ctx, void *dst, uint64_t src, size_
 
 size_t systrap_copy_ahead(struct platform_ctx *ctx, void *dst, uint64_t src, size_t n)
 {
-    size_t size = MIN(n, (size_t)ctx->ahead.size);
+    size_t size = ahead_peek(ctx, dst, src, n);
 
-    if (!n)
+    if (!n || size)
         ctx->ahead.size = 0;
-    if (ctx->ahead.addr != src || src >= systrap.user_max || size > systrap.user_max - src)
-        return 0;
-    take(ctx, dst, size);
     return size;
 }

@@ -23,11 +23,9 @@
 #include <sys/syscall.h>
 #include <x86intrin.h>
 
-#define SPIN_US        40 /* about what waking a sleeper on another core costs */
-#define SHORT_GAP_US   25 /* longer runs are not waited for by spinning */
-#define LONG_GAP_US    50
+#define SPIN_US        40   /* about what waking a sleeper on another core costs */
+#define LONG_GAP_US    50   /* one that is apart is no more */
 #define PAIR_PERIOD_US 4000 /* a guest that calls less often is not worth a pair */
-#define PAIR_TIME_US   200000
 #define WINDOW_US      5000
 #define ALONE_SHARE    800 /* thousandths of a core */
 #define NO_SPIN_US     10000
@@ -47,11 +45,6 @@ static _Thread_local struct platform_ctx *serving;
 static struct {
     atomic_int guests, spinners;
 } load[2] ALIGNED(64);
-
-static uint64_t ticks(uint64_t us)
-{
-    return us * systrap.ticks_per_us;
-}
 
 /* A quarter of the way to sample, which counts as at most a few times what was expected: single
  * long waits are no trend. */
@@ -95,7 +88,7 @@ static void make_pair(struct platform_ctx *ctx, uint64_t now)
     uint32_t cpu = READ_ONCE(ctx->slot->cpu) & CPU_MASK;
 
     p->streak = 0;
-    if (cpu < CPU_WORDS * 64 && systrap.cpus[cpu / 64] >> (cpu % 64) & 1)
+    if (has_core(systrap.cpus, cpu))
         turns_hold(ctx, place_choose(p->entry, p->blocking, turns_cores(p), cpu, now), NO_CPU, now);
 }
 

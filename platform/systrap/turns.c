@@ -23,7 +23,6 @@
 #include <sys/syscall.h>
 #include <x86intrin.h>
 
-#define SHORT_GAP_US   25
 #define PAIR_TIME_US   200000
 #define ALONE_FIRST_US 4000 /* moving costs more than a shorter life gains */
 #define TURN_WEIGHT    6
@@ -51,11 +50,6 @@ static struct {
     unsigned bad; /* looks in a row */
 } mode;
 
-static uint64_t ticks(uint64_t us)
-{
-    return us * systrap.ticks_per_us;
-}
-
 int64_t turns_set_own_affinity(const uint64_t *mask)
 {
     return host_syscall(SYS_sched_setaffinity, 0, CPU_WORDS * 8, (uint64_t)mask, 0, 0, 0);
@@ -71,11 +65,6 @@ static void set_policies(struct platform_ctx *ctx, int policy)
 
     host_syscall(SYS_sched_setscheduler, 0, (uint64_t)policy, (uint64_t)&param, 0, 0, 0);
     context_set_batch(ctx, policy == SCHED_BATCH);
-}
-
-static bool has_core(const uint64_t *mask, uint32_t cpu)
-{
-    return cpu < CPU_WORDS * 64 && mask[cpu / 64] >> (cpu % 64) & 1;
 }
 
 static void only(uint64_t mask[CPU_WORDS], uint32_t cpu)

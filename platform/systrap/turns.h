@@ -6,7 +6,20 @@
 
 #include "platform/systrap/systrap.h"
 
-#define NO_CPU UINT32_MAX
+#define NO_CPU     UINT32_MAX
+#define TURNS_MANY 8
+
+#define SHORT_GAP_US 25 /* longer runs are not waited for by spinning */
+
+static inline uint64_t ticks(uint64_t us)
+{
+    return us * systrap.ticks_per_us;
+}
+
+static inline bool has_core(const uint64_t *mask, uint32_t cpu)
+{
+    return cpu < CPU_WORDS * 64 && mask[cpu / 64] >> (cpu % 64) & 1;
+}
 
 /* What the owner of ctx lets its sides run on when they are not held. */
 static inline const uint64_t *turns_cores(const struct wait_policy *p)
@@ -29,7 +42,7 @@ static inline bool turns_apart(const struct wait_policy *p)
 /* Others finish its calls. */
 static inline bool turns_taken(const struct wait_policy *p)
 {
-    return READ_ONCE(p->turns) > 7;
+    return READ_ONCE(p->turns) >= TURNS_MANY;
 }
 
 int64_t turns_set_own_affinity(const uint64_t *mask);
