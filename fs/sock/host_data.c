@@ -36,6 +36,7 @@ static int64_t send_piece(struct host_inet *h, struct sock_send *s, struct host_
         return -EFAULT;
     }
     m->iov_count = host_bufs_iov(b, (uint32_t)taken, m->iov);
+    __atomic_store_n(&h->untouched, false, __ATOMIC_SEQ_CST);
     sent = host_sendmsg(h->fd, m, s->flags & SEND_FLAGS);
     if (sent < taken)
         uio_revert(s->uio, (uint64_t)(taken - MAX(sent, 0)));

@@ -17,7 +17,8 @@ SLAB_TYPE(host_inet_slab, struct host_inet);
 DECLARE_OPS(sock_ops, host_inet_ops);
 
 /* A descriptor of the host's, which is closed on failure, as a socket. */
-static int wrap(struct hostnet *net, int fd, int family, int type, int protocol, struct sock **out)
+static int wrap(struct hostnet *net, int fd, int family, int type, int protocol, bool accepted,
+                struct sock **out)
 {
     struct host_inet *h = slab_alloc(&host_inet_slab);
     int err;
@@ -31,6 +32,7 @@ static int wrap(struct hostnet *net, int fd, int family, int type, int protocol,
     mutex_init(&h->send_lock, RANK_SOCK_IO);
     h->net = net;
     h->fd = fd;
+    h->untouched = accepted;
     err = hostnet_watch(h);
     if (err) {
         (void)host_close(fd);
@@ -73,7 +75,7 @@ int host_inet_socket(struct hostnet *net, int family, int type, int protocol, st
     if (protocol < 0)
         return protocol;
     fd = host_socket(family, type, protocol);
-    return fd < 0 ? as_system_limit(fd) : wrap(net, (int)fd, family, type, protocol, out);
+    return fd < 0 ? as_system_limit(fd) : wrap(net, (int)fd, family, type, protocol, false, out);
 }
 
 /* ---- names: the host judges them, but for who may have which port ---- */
@@ -178,7 +180,7 @@ static int host_inet_accept(struct sock *sk, struct sock **out)
 
     if (fd < 0)
         return as_system_limit(fd);
-    err = wrap(h->net, (int)fd, sk->family, sk->type, sk->protocol, out);
+    err = wrap(h->net, (int)fd, sk->family, sk->type, sk->protocol, true, out);
     if (err)
         return err;
     mutex_lock(&sk->lock);

@@ -34,6 +34,8 @@ struct host_inet {
     /* Taken from the host's stream for a guest whose memory could not be written; recv_lock */
     struct host_bufs kept;
     int32_t late_error; /* > 0: met when a call already had bytes to give, for the next; atomic */
+    bool untouched; /* accepted, nothing sent nor told yet: it can be written from the start; atomic
+                     */
     struct sock_addr connecting; /* where to, while that is under way; sk.lock */
 };
 

@@ -108,21 +108,34 @@ void hostnet_forget(struct host_inet *h)
 }
 
 /*
+ * The host's first event of an accepted socket says that it can be written, which its guest may
+ * have found out before: no edge. Once something is sent each may end a wait.
+ */
+static uint32_t news(struct host_inet *h, uint32_t events)
+{
+    if (__atomic_exchange_n(&h->untouched, false, __ATOMIC_SEQ_CST))
+        events &= ~(uint32_t)LX_POLLOUT;
+    return events;
+}
+
+/*
  * All waiters: an edge can stand for several connections, and the host tells it once. Whoever finds
  * nothing sleeps again.
  */
 static void announce(struct hostnet *n, const struct host_event *e)
 {
-    uint32_t fd = (uint32_t)e->data, events = e->events;
+    uint32_t fd = (uint32_t)e->data, events = 0;
     struct place *p;
 
+    mutex_lock(&n->lock);
+    p = place_of(n, fd);
+    if (p && p->holder && p->turn == e->data >> 32)
+        events = news(p->holder, e->events);
     if (events & LX_POLLIN)
         events |= LX_POLLRDNORM;
     if (events & LX_POLLOUT)
         events |= LX_POLLWRNORM;
-    mutex_lock(&n->lock);
-    p = place_of(n, fd);
-    if (p && p->holder && p->turn == e->data >> 32)
+    if (events)
         waitq_wake_all(&p->holder->sk.waiters, events);
     mutex_unlock(&n->lock);
 }
